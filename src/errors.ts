@@ -1,0 +1,117 @@
+/**
+ * The closed catalogue: every error that leaves Parley has one of these codes. `docs/errors.md` documents each;
+ * a test holds the two against each other.
+ */
+const catalogue = {
+  bad_json: { status: 400, type: 'invalid_request_error', retryable: false, message: 'The body is not valid JSON.' },
+  invalid_request: { status: 400, type: 'invalid_request_error', retryable: false, message: 'The request is not valid.' },
+  unsupported_parameter: { status: 400, type: 'invalid_request_error', retryable: false, message: 'This parameter is not supported.' },
+  context_overflow: { status: 400, type: 'invalid_request_error', retryable: false, message: 'The message does not fit into the context window of the model.' },
+  provider_rejected: { status: 400, type: 'invalid_request_error', retryable: false, message: 'The model refused the request as invalid.' },
+  content_filtered: { status: 400, type: 'invalid_request_error', retryable: false, message: 'The content filter of the model refused the request.' },
+  bad_position: { status: 400, type: 'invalid_request_error', retryable: false, message: 'This position does not belong to this turn.' },
+  unauthenticated: { status: 401, type: 'authentication_error', retryable: false, message: 'The request carries no valid identity.' },
+  forbidden: { status: 403, type: 'permission_error', retryable: false, message: 'This is not allowed for the caller.' },
+  cross_site: { status: 403, type: 'permission_error', retryable: false, message: 'Requests from another web site are refused.' },
+  not_found: { status: 404, type: 'invalid_request_error', retryable: false, message: 'There is nothing at this address.' },
+  model_not_found: { status: 404, type: 'invalid_request_error', retryable: false, message: 'There is no such model, route or specialist.' },
+  specialist_not_found: { status: 404, type: 'invalid_request_error', retryable: false, message: 'There is no such specialist.' },
+  conversation_not_found: { status: 404, type: 'invalid_request_error', retryable: false, message: 'There is no such conversation.' },
+  turn_not_found: { status: 404, type: 'invalid_request_error', retryable: false, message: 'There is no such turn.' },
+  method_not_allowed: { status: 405, type: 'invalid_request_error', retryable: false, message: 'This method is not allowed here.' },
+  not_acceptable: { status: 406, type: 'invalid_request_error', retryable: false, message: 'None of the accepted media types can be served.' },
+  turn_in_progress: { status: 409, type: 'conflict_error', retryable: true, message: 'A turn of this conversation is still running.' },
+  turn_finished: { status: 409, type: 'conflict_error', retryable: false, message: 'The turn has ended already.' },
+  turn_running: { status: 409, type: 'conflict_error', retryable: true, message: 'The turn has not ended yet.' },
+  version_conflict: { status: 412, type: 'conflict_error', retryable: false, message: 'It was changed by somebody else meanwhile.' },
+  body_too_large: { status: 413, type: 'invalid_request_error', retryable: false, message: 'The body is too large.' },
+  message_too_large: { status: 413, type: 'invalid_request_error', retryable: false, message: 'The message is too large.' },
+  unsupported_media_type: { status: 415, type: 'invalid_request_error', retryable: false, message: 'The body has to be application/json.' },
+  idempotency_mismatch: { status: 422, type: 'invalid_request_error', retryable: false, message: 'This Idempotency-Key was used with another body.' },
+  rate_limited: { status: 429, type: 'rate_limit_error', retryable: true, message: 'Too many requests.' },
+  headers_too_large: { status: 431, type: 'invalid_request_error', retryable: false, message: 'The headers are too large.' },
+  request_timeout: { status: 408, type: 'invalid_request_error', retryable: true, message: 'The request took too long to arrive.' },
+  internal: { status: 500, type: 'server_error', retryable: false, message: 'Something went wrong on our side.' },
+  model_misconfigured: { status: 502, type: 'server_error', retryable: false, message: 'The model cannot be used as it is configured.' },
+  model_failed: { status: 502, type: 'server_error', retryable: true, message: 'The model failed to answer.' },
+  model_interrupted: { status: 502, type: 'server_error', retryable: true, message: 'The model failed in the middle of its answer and no other could continue it.' },
+  model_timeout: { status: 504, type: 'server_error', retryable: true, message: 'The model took too long to answer.' },
+  models_unavailable: { status: 503, type: 'server_error', retryable: true, message: 'No model of this route is available at the moment.' },
+  models_busy: { status: 503, type: 'server_error', retryable: true, message: 'All models of this route are at their limit.' },
+  state_unavailable: { status: 503, type: 'server_error', retryable: true, message: 'The conversation store is out of reach.' },
+  overloaded: { status: 503, type: 'server_error', retryable: true, message: 'This replica takes no more turns at the moment.' },
+  shutting_down: { status: 503, type: 'server_error', retryable: true, message: 'This replica is shutting down.' },
+  turn_lost: { status: 503, type: 'server_error', retryable: true, message: 'The turn was interrupted and could not be continued.' },
+  turn_deadline: { status: 504, type: 'server_error', retryable: false, message: 'The turn took longer than a turn may.' },
+  too_many_steps: { status: 422, type: 'invalid_request_error', retryable: false, message: 'The turn reached its limit of steps or calls.' },
+  slow_consumer: { status: 408, type: 'invalid_request_error', retryable: true, message: 'The reader was too slow; resume from the last position.' },
+  config_invalid: { status: 422, type: 'invalid_request_error', retryable: false, message: 'The config version is not valid.' },
+  config_unavailable: { status: 503, type: 'server_error', retryable: true, message: 'There is no config version to serve from.' },
+  environment_invalid: { status: 500, type: 'server_error', retryable: false, message: 'The environment is contradictory or incomplete.' },
+  data_locked: { status: 500, type: 'server_error', retryable: false, message: 'The data folder is in use by another process.' },
+  sealed_unreadable: { status: 500, type: 'server_error', retryable: false, message: 'Stored data could not be decrypted.' },
+} as const satisfies Record<string, CatalogueEntry>
+
+interface CatalogueEntry {
+  status: number
+  type: ErrorType
+  retryable: boolean
+  message: string
+}
+
+type ErrorType =
+  | 'invalid_request_error'
+  | 'authentication_error'
+  | 'permission_error'
+  | 'conflict_error'
+  | 'rate_limit_error'
+  | 'server_error'
+
+export type ErrorCode = keyof typeof catalogue
+export const errorCodes = Object.keys(catalogue) as ErrorCode[]
+
+export interface ErrorOptions {
+  /** What exactly, for the caller to read; the catalogue's sentence when absent. Never content of messages. */
+  message?: string
+  /** The parameter at fault, as a path (`messages.0.content`). */
+  param?: string
+  retryAfterMs?: number
+  cause?: unknown
+}
+
+export class ParleyError extends Error {
+  override readonly name = 'ParleyError'
+  readonly code: ErrorCode
+  readonly param: string | undefined
+  readonly retryAfterMs: number | undefined
+
+  constructor(code: ErrorCode, options: ErrorOptions = {}) {
+    super(options.message ?? catalogue[code].message, { cause: options.cause })
+    this.code = code
+    this.param = options.param
+    this.retryAfterMs = options.retryAfterMs
+  }
+
+  get status(): number {
+    return catalogue[this.code].status
+  }
+
+  get retryable(): boolean {
+    return catalogue[this.code].retryable
+  }
+
+  /** The one shape in which errors leave, on every surface. */
+  toBody(requestId: string | undefined): ErrorBody {
+    const { code, message, param } = this
+    return { error: { code, message, type: catalogue[code].type, param: param ?? null, request_id: requestId ?? null } }
+  }
+}
+
+export interface ErrorBody {
+  error: { code: string; message: string; type: string; param: string | null; request_id: string | null }
+}
+
+/** What was thrown, as one of ours: the unknown becomes `internal`, its cause kept for the log. */
+export function asParleyError(thrown: unknown): ParleyError {
+  return thrown instanceof ParleyError ? thrown : new ParleyError('internal', { cause: thrown })
+}

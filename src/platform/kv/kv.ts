@@ -1,0 +1,106 @@
+/**
+ * The live state of Parley: conversations, turn logs, claims, counters, signals.
+ * Two implementations, Redis and SQLite, are held together by `test/contracts/kv.ts`.
+ *
+ * Every key names its partition; all keys of one operation share one, so that a Redis Cluster keeps them in one slot.
+ * Every method rejects with `ParleyError` `state_unavailable` (503, retryable) when the store cannot be reached.
+ */
+export interface Kv {
+  readonly engine: 'redis' | 'sqlite'
+  /** False while the store is known to be out of reach. */
+  readonly reachable: boolean
+
+  get(key: Key): Promise<Versioned | undefined>
+  /** Writes and returns the new version (1 for a new key); `undefined` when `ifVersion` (0 = must not exist) does not hold. */
+  put(key: Key, value: Uint8Array, options?: { ifVersion?: number; ttlMs?: number }): Promise<number | undefined>
+  /** True when something was deleted (or, with `ifVersion`, when that version was). Works for values, logs and records alike. */
+  delete(key: Key, options?: { ifVersion?: number }): Promise<boolean>
+
+  /** Appends at `position`, which must be above the log's top; false when it is not. */
+  append(key: Key, position: number, body: Uint8Array, options?: { ttlMs?: number }): Promise<boolean>
+  /** Entries with a position above `after` (-1 for all), in order, at most `limit`. */
+  read(key: Key, after: number, limit: number): Promise<LogEntry[]>
+
+  /** Wakes whoever listens on this key, on any replica. Best effort: who listens also polls. */
+  signal(key: Key, payload?: string): Promise<void>
+  /** Resolves once listening; the result ends it. */
+  listen(key: Key, onSignal: (payload: string) => void): Promise<() => void>
+
+  /** Runs a named atomic operation. Calls made within one tick leave in one write, in order. */
+  run<Result>(operation: Operation<Result>, keys: readonly Key[], args: readonly Arg[]): Promise<Result>
+
+  close(): Promise<void>
+}
+
+/** `{partition}name`: the braces are a Redis Cluster hash tag. Made by `key()`. */
+export type Key = string & { readonly brand: 'kv-key' }
+
+export function key(partition: string, name: string): Key {
+  return `{${partition}}${name}` as Key
+}
+
+export interface Versioned {
+  value: Buffer
+  version: number
+}
+
+export interface LogEntry {
+  position: number
+  body: Buffer
+}
+
+export type Arg = string | number | Uint8Array
+/** What an operation answers: integers, bytes and nulls, the same from Lua and from the twin. */
+export type Reply = readonly (number | Buffer | null)[]
+
+/**
+ * One atomic step over several keys of one partition, declared by the module that owns it: the Lua body for Redis, and its
+ * twin over `Step` for SQLite. `name` is unique in the process.
+ */
+export interface Operation<Result> {
+  readonly name: string
+  /** KEYS and ARGV as handed to `run`; returns a flat array of integers, strings and false (null). */
+  readonly lua: string
+  twin(step: Step, keys: readonly Key[], args: readonly Arg[]): Reply
+  decode(reply: Reply): Result
+}
+
+/**
+ * What a twin may do, each the counterpart of the Redis command named beside it. All of one operation is one transaction.
+ * Keys hold one kind each: a record (hash), a log (stream whose entry ids are `position-0`), or an index (sorted set).
+ * Plain values are records too: fields `d` (bytes) and `v` (version).
+ */
+export interface Step {
+  /** ms since the epoch, of the store's clock (`TIME`). */
+  readonly now: number
+  exists(key: Key): boolean
+  delete(key: Key): boolean
+  /** PEXPIRE. */
+  expire(key: Key, ttlMs: number): void
+  /** PERSIST. */
+  persist(key: Key): void
+  /** HGET. */
+  get(key: Key, field: string): Buffer | undefined
+  /** HSET. */
+  set(key: Key, fields: Readonly<Record<string, Arg>>): void
+  /** HDEL. */
+  unset(key: Key, field: string): void
+  /** HINCRBY: the new value. */
+  increment(key: Key, field: string, by: number): number
+  /** XADD with id `position-0`; the caller has checked `top`. */
+  append(key: Key, position: number, body: Uint8Array): void
+  /** Highest position ever appended, -1 for an empty or missing log. */
+  top(key: Key): number
+  /** ZADD. */
+  add(key: Key, member: string, score: number): void
+  /** ZREM. */
+  remove(key: Key, member: string): boolean
+  /** ZRANGE … BYSCORE LIMIT, ascending. */
+  below(key: Key, maxScore: number, limit: number): { member: string; score: number }[]
+  /** ZREVRANGEBYSCORE (maxScore exclusive when given) LIMIT, descending; ties by member, descending. */
+  highest(key: Key, below: number | undefined, limit: number): { member: string; score: number }[]
+  /** ZCARD. */
+  count(key: Key): number
+  /** SPUBLISH, after the commit. */
+  signal(key: Key, payload: string): void
+}
