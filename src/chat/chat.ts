@@ -1,0 +1,68 @@
+import type { Principal } from '#identity/principal.ts'
+import type { ChatMessage } from '#models/answer.ts'
+import type { Receipt, TurnEvent } from './turn-events.ts'
+
+/** The public face of `chat/`: turns that survive. Made by `createChat` (see `create.ts`). */
+export interface Chat {
+  /**
+   * Admits and opens a turn and starts producing it in the background; resolves once its log is open, before the model is
+   * called. Rejects with turn_in_progress, idempotency_mismatch, conversation_not_found, specialist_not_found,
+   * message_too_large, overloaded, shutting_down, state_unavailable.
+   */
+  start(principal: Principal, request: TurnRequest): Promise<StartedTurn>
+  /**
+   * The turn's events after position `after` (-1 for all), in batches, until and with the terminal one. Ends without an event when
+   * `after` is the terminal one's position. A position that is gone gives a `snapshot` first. Rejects with
+   * turn_not_found or bad_position. Ending the iteration does not touch the turn.
+   */
+  read(principal: Principal, turn: string, after: number, signal: AbortSignal): AsyncIterable<readonly TurnEvent[]>
+  get(principal: Principal, turn: string): Promise<TurnView>
+  /** Durable; resolves once noted, reaches the producer on whichever replica. Rejects with turn_not_found, turn_finished. */
+  cancel(principal: Principal, turn: string): Promise<void>
+  /** Rejects with turn_not_found, turn_running. */
+  feedback(principal: Principal, turn: string, feedback: Feedback): Promise<void>
+  /** Turns that this replica produces at the moment. */
+  readonly live: number
+  /** No new turns; running ones get `graceMs`, then are handed over to another replica or end with a typed event. */
+  drain(graceMs: number): Promise<void>
+}
+
+export interface TurnRequest {
+  /** The conversation it belongs to, or the specialist of a turn that stands alone (no conversation is kept). */
+  in: { conversation: string } | { specialist: string; history: readonly ChatMessage[]; parameters: Readonly<Record<string, unknown>> }
+  /** The user's message; for a turn that stands alone, the last message of its history speaks. */
+  message?: string
+  idempotencyKey?: string
+  /** No `write` action runs in it. */
+  readOnly?: boolean
+}
+
+export interface StartedTurn {
+  id: string
+  conversation: string | null
+  config: string
+  /** False when an earlier request with the same Idempotency-Key started it. */
+  created: boolean
+}
+
+export interface TurnView {
+  id: string
+  conversation: string | null
+  specialist: string
+  config: string
+  status: 'running' | 'completed' | 'failed' | 'cancelled'
+  /** The visible text so far. */
+  text: string
+  /** Position of the last event. */
+  position: number
+  receipt: Receipt | null
+  error: { code: string; message: string } | null
+  feedback: Feedback | null
+  /** Calls of the caller's own tools (turns that stand alone only). */
+  toolCalls: readonly { id: string; name: string; arguments: string }[]
+}
+
+export interface Feedback {
+  rating: 'up' | 'down'
+  comment?: string
+}
