@@ -1,0 +1,79 @@
+/**
+ * Runs every test file, or those whose path contains one of the arguments. Beside a failed test, these fail the run: a
+ * leaked handle, an unhandled rejection, a test without an assertion, `only`, a skip without a reason, an empty file,
+ * nothing to run at all.
+ */
+import { globSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { relative, resolve } from 'node:path'
+import { finished } from 'node:stream/promises'
+import { run } from 'node:test'
+import { spec } from 'node:test/reporters'
+import { ensureRedis } from './support/ensure-redis.ts'
+
+const testTimeoutMs = 120_000
+const runTimeoutMs = 15 * 60_000
+
+const files = findTestFiles(process.argv.slice(2))
+if (files.length === 0) stop('No test file matches.')
+await ensureRedis().catch((error: Error) => stop(error.message))
+process.exitCode = (await runTests(files)) ? 0 : 1
+
+function findTestFiles(patterns: string[]): string[] {
+  const all = globSync('{src,test,bench,web}/**/*.test.ts', { exclude: ['**/node_modules/**'] })
+  const chosen = patterns.flatMap((pattern) => {
+    const matching = all.filter((path) => path.includes(pattern))
+    return matching.length > 0 ? matching : globSync(pattern)
+  })
+  return [...new Set(patterns.length > 0 ? chosen : all)].map((path) => resolve(path)).sort()
+}
+
+async function runTests(paths: string[]): Promise<boolean> {
+  const faults: string[] = []
+  const running = new Set(paths)
+  let success = false
+
+  const tests = run({
+    files: paths,
+    isolation: 'process',
+    concurrency: availableParallelism(),
+    timeout: testTimeoutMs,
+    signal: AbortSignal.timeout(runTimeoutMs),
+    execArgv: ['--import', import.meta.resolve('./support/watch-tests.ts')],
+  })
+  tests.on('test:summary', ({ file, counts, success: passed }) => {
+    if (!file) {
+      success = passed
+      return
+    }
+    running.delete(file)
+    if (counts.tests === 0) faults.push(`${shown(file)}: there is no test in this file`)
+  })
+  tests.on('test:diagnostic', ({ file, line, message }) => {
+    if (message.startsWith("'only'")) faults.push(`${shown(file)}:${line}: a test is marked as the only one to run`)
+  })
+  tests.on('test:complete', ({ name, file, line, skip, todo }) => {
+    if (skip === true || skip === '') faults.push(`${shown(file)}:${line}: "${name}" is skipped without a reason`)
+    if (todo !== undefined) faults.push(`${shown(file)}:${line}: "${name}" is still to be done`)
+  })
+
+  const output = tests.compose(spec)
+  output.pipe(process.stdout)
+  await finished(output)
+  for (const fault of faults) say(`✖ ${fault}`)
+  for (const path of running) say(`✖ ${shown(path)}: its process did not end properly`)
+  return success && faults.length === 0
+}
+
+function shown(path: string | undefined): string {
+  return path ? relative(process.cwd(), path) : 'unknown'
+}
+
+function say(line: string): void {
+  process.stderr.write(`${line}\n`)
+}
+
+function stop(reason: string): never {
+  say(reason)
+  process.exit(1)
+}
