@@ -1,0 +1,89 @@
+import type { Clock } from '#platform/clock.ts'
+import type { TransportLimits } from './limits.ts'
+
+/** What the owner of all event streams needs of one. */
+export interface StreamMember {
+  /** Writes what has gathered, at once. */
+  flush(): void
+  /** Called every few seconds with the coarse time. */
+  visit(nowMs: number): void
+  /** The server closes. */
+  dismiss(): void
+}
+
+/**
+ * All open event streams of a server. They share one flush per tick and one timer: streams sit in slots, one slot is
+ * visited every `tickMs`, so the work of many silent streams is spread evenly.
+ */
+export class EventStreams {
+  /** Monotonic ms, refreshed with every tick while streams are open: for what needs no better, free of charge. */
+  nowMs = 0
+  /** Between two visits of one stream. */
+  readonly periodMs: number
+  readonly limits: Pick<TransportLimits, 'heartbeatMs' | 'slowConsumerMs'>
+  readonly #clock: Clock
+  readonly #slots: Set<StreamMember>[] = Array.from({ length: SLOTS }, () => new Set())
+  readonly #tickMs: number
+  #open = 0
+  #next = 0
+  #visiting = 0
+  #stopTimer: (() => void) | undefined
+  #unflushed: StreamMember[] = []
+  #closed = false
+
+  constructor(clock: Clock, limits: Pick<TransportLimits, 'heartbeatMs' | 'slowConsumerMs'>) {
+    this.#clock = clock
+    this.limits = limits
+    this.periodMs = limits.heartbeatMs / 3
+    this.#tickMs = this.periodMs / SLOTS
+  }
+
+  get size(): number {
+    return this.#open
+  }
+
+  /** Returns how to leave. */
+  join(member: StreamMember): () => void {
+    if (this.#open++ === 0) this.#tick()
+    const slot = this.#slots[this.#next++ % SLOTS]
+    slot?.add(member)
+    if (this.#closed) queueMicrotask(() => member.dismiss())
+    return () => {
+      if (!slot?.delete(member) || --this.#open > 0) return
+      this.#stopTimer?.()
+      this.#stopTimer = undefined
+    }
+  }
+
+  /** Has the member flushed at the end of this tick; to be called once per tick. */
+  flushSoon(member: StreamMember): void {
+    if (this.#unflushed.push(member) === 1) process.nextTick(flushAll, this)
+  }
+
+  /** Ends all streams, and those yet to come. */
+  close(): void {
+    this.#closed = true
+    for (const slot of this.#slots) for (const member of slot) member.dismiss()
+  }
+
+  flushNow(): void {
+    const members = this.#unflushed
+    this.#unflushed = []
+    for (const member of members) member.flush()
+  }
+
+  #tick(): void {
+    this.nowMs = this.#clock.monotonic()
+    this.#stopTimer = this.#clock.after(this.#tickMs, () => {
+      this.#tick()
+      const slot = this.#slots[this.#visiting++ % SLOTS]
+      for (const member of slot ?? []) member.visit(this.nowMs)
+    })
+  }
+}
+
+const SLOTS = 20
+
+function flushAll(streams: EventStreams): void {
+  streams.flushNow()
+}

@@ -1,0 +1,32 @@
+/** What the server takes from one client, as `GET /api/capabilities` shows it. */
+export interface TransportLimits {
+  bodyBytes: number
+  /** One chat message, UTF-8. */
+  messageBytes: number
+  headerBytes: number
+  headerCount: number
+  connections: number
+  /** Until the headers of a request are complete. */
+  headersTimeoutMs: number
+  /** Until a request, its body included, has arrived. */
+  requestTimeoutMs: number
+  /** An idle connection is kept this long; above the idle time of common load balancers' back ends. */
+  keepAliveTimeoutMs: number
+  /** A stream that is silent gets a comment line at least this often. */
+  heartbeatMs: number
+  /** A reader whose connection takes nothing for this long is cut off. */
+  slowConsumerMs: number
+}
+
+export const defaultLimits: TransportLimits = {
+  bodyBytes: 1_048_576,
+  messageBytes: 131_072,
+  headerBytes: 16_384,
+  headerCount: 100,
+  connections: 50_000,
+  headersTimeoutMs: 15_000,
+  requestTimeoutMs: 30_000,
+  keepAliveTimeoutMs: 65_000,
+  heartbeatMs: 15_000,
+  slowConsumerMs: 30_000,
+}

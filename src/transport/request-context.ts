@@ -1,0 +1,65 @@
+import type { IncomingMessage } from 'node:http'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Principal } from '#identity/principal.ts'
+import { newId } from '#ids.ts'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Null on open routes only; see `principalOf`. */
+    principal: Principal | null
+    /** The caller's `traceparent`, when it is one. */
+    traceparent: string | null
+  }
+  interface FastifyContextConfig {
+    /** Served without a principal. Routes that do not say so need one. */
+    open?: true
+  }
+}
+
+const REQUEST_ID = /^[\w.:/+=@-]{1,128}$/
+const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/
+
+/** The caller's `x-request-id` where it can be repeated safely, else a new one. */
+export function requestIdOf(message: IncomingMessage): string {
+  const given = message.headers['x-request-id']
+  return typeof given === 'string' && REQUEST_ID.test(given) ? given : newId('req')
+}
+
+/** W3C Trace Context, version 00 (a later version's known fields read the same). */
+export function traceparentOf(message: IncomingMessage): string | null {
+  const given = message.headers.traceparent
+  return typeof given === 'string' && TRACEPARENT.test(given) ? given : null
+}
+
+export function principalOf(request: FastifyRequest): Principal {
+  if (request.principal === null) throw new Error('An open route asked who is calling.')
+  return request.principal
+}
+
+/**
+ * Aborts when the client has gone before its answer was complete. Not `request.signal`: that fires as soon as the body of a
+ * POST has been read.
+ */
+export function clientGone(reply: FastifyReply): AbortSignal {
+  const gone = new AbortController()
+  onceClosed(reply, () => {
+    if (!reply.raw.writableFinished) gone.abort(new Error('The client has left.'))
+  })
+  return gone.signal
+}
+
+/** Calls `closed` once when the response is over, whichever way. */
+export function onceClosed(reply: FastifyReply, closed: () => void): void {
+  const { raw } = reply
+  const { socket } = reply.request.raw
+  const settle = () => {
+    raw.off('close', settle)
+    socket.off('close', settle)
+    closed()
+  }
+  // Gone while the answer was being prepared: nothing will tell any more.
+  if (raw.destroyed || socket.destroyed) return queueMicrotask(closed)
+  raw.once('close', settle)
+  // A pipelined response has no connection of its own before its turn comes, and is not told when that closes.
+  if (raw.socket === null) socket.once('close', settle)
+}

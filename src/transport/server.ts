@@ -1,0 +1,116 @@
+import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
+import { ParleyError } from '#errors.ts'
+import type { Authenticator } from '#identity/authenticator.ts'
+import type { Log } from '#log.ts'
+import type { Clock } from '#platform/clock.ts'
+import { refuseBrokenClient } from './client-faults.ts'
+import { EventStreams } from './event-streams.ts'
+import { asFault, sendFault } from './faults.ts'
+import { acceptJsonOnly } from './json-body.ts'
+import type { TransportLimits } from './limits.ts'
+import { requestIdOf, traceparentOf } from './request-context.ts'
+import { compileValidator } from './validation.ts'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** All event streams of this server; see `openEventStream`. */
+    eventStreams: EventStreams
+  }
+}
+
+export interface ServerOptions {
+  log: Log
+  clock: Clock
+  authenticator: Authenticator
+  limits: TransportLimits
+}
+
+/** The HTTP server that all surfaces share: who calls, what may arrive, and the one shape of errors. */
+export function createServer({ log, clock, authenticator, limits }: ServerOptions): FastifyInstance {
+  const server = fastify({
+    logger: false,
+    genReqId: requestIdOf,
+    bodyLimit: limits.bodyBytes,
+    requestTimeout: limits.requestTimeoutMs,
+    keepAliveTimeout: limits.keepAliveTimeoutMs,
+    forceCloseConnections: 'idle',
+    // The chat refuses turns while the process drains, with an error of its own.
+    return503OnClosing: false,
+    http: {
+      maxHeaderSize: limits.headerBytes,
+      // Node would answer in a shape of its own.
+      requireHostHeader: false,
+      headersTimeout: limits.headersTimeoutMs,
+      connectionsCheckingInterval: Math.min(5_000, Math.ceil(limits.headersTimeoutMs / 3)),
+    },
+    clientErrorHandler: refuseBrokenClient,
+    frameworkErrors: (error, request, reply) => {
+      void sendFault(asFault(error), request, reply.header('x-request-id', request.id), log)
+    },
+  })
+  server.server.maxConnections = limits.connections
+  // An expectation other than 100-continue may be ignored; Node would answer it in a shape of its own.
+  server.server.on('checkExpectation', (request, response) => server.routing(request, response))
+  server.decorate('eventStreams', new EventStreams(clock, limits))
+  server.addHook('preClose', async () => server.eventStreams.close())
+
+  server.decorateRequest('principal', null)
+  server.decorateRequest('traceparent', null)
+  server.addHook('onRequest', (request, reply, done) => {
+    reply.header('x-request-id', request.id)
+    reply.header('cache-control', 'no-store')
+    request.traceparent = traceparentOf(request.raw)
+    const { rawHeaders, headers, httpVersionMinor } = request.raw
+    if (rawHeaders.length > 2 * limits.headerCount) return done(new ParleyError('headers_too_large'))
+    if (headers.host === undefined && httpVersionMinor > 0) {
+      return done(new ParleyError('invalid_request', { message: 'The request names no host.' }))
+    }
+    if (request.routeOptions.config.open || request.is404) return done()
+    identify(request, authenticator, done)
+  })
+  if (log.isLevelEnabled('debug')) {
+    server.addHook('onResponse', (request, reply, done) => {
+      const { method, id: requestId } = request
+      const { elapsedTime: durationMs, statusCode: status } = reply
+      log.debug({ requestId, method, route: request.routeOptions.url, status, durationMs }, 'request answered')
+      done()
+    })
+  }
+
+  server.setValidatorCompiler(compileValidator)
+  // What leaves is typed; schemas of responses are for the documentation alone, and must not drop fields silently.
+  server.setSerializerCompiler(() => JSON.stringify)
+  acceptJsonOnly(server)
+  server.setErrorHandler((error, request, reply) => sendFault(asFault(error), request, reply, log))
+  server.setNotFoundHandler((request, reply) => {
+    const allowed = methodsAt(server, request)
+    if (allowed.length === 0) return sendFault(new ParleyError('not_found'), request, reply, log)
+    return sendFault(new ParleyError('method_not_allowed'), request, reply.header('allow', allowed.join(', ')), log)
+  })
+  return server
+}
+
+function identify(request: FastifyRequest, { authenticate }: Authenticator, done: (error?: Error) => void): void {
+  const { socket, headers } = request.raw
+  try {
+    const facts = { headers, remoteAddress: socket.remoteAddress, encrypted: 'encrypted' in socket }
+    const principal = authenticate(facts)
+    if (!(principal instanceof Promise)) {
+      request.principal = principal
+      return done()
+    }
+    principal.then((known) => {
+      request.principal = known
+      done()
+    }, done)
+  } catch (error) {
+    done(error as Error)
+  }
+}
+
+const METHODS = ['DELETE', 'GET', 'HEAD', 'PATCH', 'POST', 'PUT'] as const
+
+function methodsAt(server: FastifyInstance, request: FastifyRequest): string[] {
+  const [path = '/'] = request.raw.url?.split('?') ?? []
+  return METHODS.filter((method) => server.findRoute({ method, url: path }) !== null)
+}
