@@ -1,0 +1,75 @@
+import { createHash } from 'node:crypto'
+import type { ConfigDocument, ConfigVersion } from './document.ts'
+import type { Fault, LocatedFault } from './fault.ts'
+import { checkReferences } from './references.ts'
+import { checkShape } from './shape.ts'
+import { readSource } from './source.ts'
+
+const MAX_FAULTS = 100
+const SECTIONS = ['models', 'routes', 'specialists', 'actions'] as const
+
+/**
+ * A module's check of its part of a document. The document has the right shape, but while other faults are open, entries
+ * may be missing that others refer to.
+ */
+export type Check = (document: ConfigDocument) => readonly Fault[]
+
+export type Loaded = { version: ConfigVersion } | { faults: LocatedFault[] }
+
+export function hashOf(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex')
+}
+
+/** Reads and validates the bytes of a version; either it is sound, or every fault is named at once, in order. */
+export function loadVersion(
+  name: string,
+  bytes: Uint8Array,
+  format: 'yaml' | 'json',
+  checks: readonly Check[],
+): Loaded {
+  const source = readSource(bytes, format)
+  if (source.value === undefined) return { faults: inOrder(source.faults) }
+
+  const shapeFaults = checkShape(source.value)
+  const document = soundPart(source.value, shapeFaults)
+  const faults = [...shapeFaults, ...checkReferences(source.value), ...checks.flatMap((check) => check(document))]
+  if (source.faults.length + faults.length > 0) {
+    const refused = new Set(source.faults.map(({ path }) => path))
+    const located = faults.map(source.locate).filter(({ path }) => !refused.has(path))
+    return { faults: inOrder([...source.faults, ...located]) }
+  }
+  return { version: { name, hash: hashOf(bytes), document: freeze(document) } }
+}
+
+/**
+ * The document without the entries that have faults. Its sections have no prototype, so that a lookup by a caller's name
+ * (`constructor`) finds what the document names and nothing else.
+ */
+function soundPart(value: unknown, faults: readonly Fault[]): ConfigDocument {
+  const faulty = new Set(faults.map(({ path }) => path.slice(0, 2).join('.')))
+  const document: Record<string, unknown> = { description: '', ...(isObject(value) ? value : {}) }
+  for (const section of SECTIONS) {
+    const entries = isObject(document[section]) ? Object.entries(document[section]) : []
+    const sound = entries.filter(([name]) => !faulty.has(`${section}.${name}`))
+    document[section] = Object.assign(Object.create(null), Object.fromEntries(sound))
+  }
+  return document as ConfigDocument
+}
+
+function inOrder(faults: readonly LocatedFault[]): LocatedFault[] {
+  const sorted = faults.toSorted((a, b) => a.line - b.line || a.column - b.column)
+  const more = sorted.length - MAX_FAULTS
+  if (more <= 0) return sorted
+  const rest = { path: '', line: 1, column: 1, message: `has ${more} more faults` }
+  return [...sorted.slice(0, MAX_FAULTS), rest]
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function freeze<T>(value: T): T {
+  if (typeof value !== 'object' || value === null) return value
+  for (const child of Object.values(value)) freeze(child)
+  return Object.freeze(value)
+}

@@ -1,0 +1,83 @@
+import { type Alias, type Document, isAlias, isMap, isScalar, isSeq, type Node } from 'yaml'
+import type { Fault } from './fault.ts'
+
+const MAX_DEPTH = 64
+/** How far aliases may blow a document up beyond its own size. */
+const MAX_ALIASED_NODES = 100_000
+
+export interface Plain {
+  /** Undefined when aliases blow it up beyond bounds. */
+  value: unknown
+  /** With the offset in the text, since a path alone may be ambiguous here (the same key twice). */
+  faults: { fault: Fault; offset: number }[]
+  /** What each alias stands for. */
+  targets: ReadonlyMap<Alias, Node>
+}
+
+/**
+ * The plain JSON value of a parsed YAML document. Aliases are copied out, within bounds, so that whoever walks the value
+ * later meets a tree; what JSON cannot say is a fault.
+ */
+export function toPlain(document: Document, size: number): Plain {
+  const faults: Plain['faults'] = []
+  const targets = new Map<Alias, Node>()
+  const anchors = new Map<string, Node>()
+  const open = new Set<Node>()
+  let nodesLeft = size + MAX_ALIASED_NODES
+
+  function convert(node: unknown, path: Fault['path']): unknown {
+    nodesLeft -= 1
+    if (isAlias(node)) return aliased(node, path)
+    if (isScalar(node)) {
+      if (node.anchor) anchors.set(node.anchor, node)
+      if (typeof node.value === 'number' && !Number.isFinite(node.value)) refuse(node, path, 'must be a finite number')
+      return node.value
+    }
+    if (!isMap(node) && !isSeq(node)) return null
+    if (path.length > MAX_DEPTH) return refuse(node, path.slice(0, 3), `is nested deeper than ${MAX_DEPTH} levels`)
+    if (node.anchor) anchors.set(node.anchor, node)
+    open.add(node)
+    const value = isMap(node)
+      ? mapOf(node.items, path)
+      : node.items.map((item, index) => convert(item, [...path, index]))
+    open.delete(node)
+    return value
+  }
+
+  function mapOf(pairs: readonly { key: unknown; value: unknown }[], path: Fault['path']): Record<string, unknown> {
+    const seen = new Set<string>()
+    const value: Record<string, unknown> = {}
+    for (const pair of pairs) {
+      const name = isScalar(pair.key) ? String(pair.key.value) : ''
+      const at = [...path, name]
+      if (name === '__proto__') refuse(pair.key, at, 'is not a name that can be used here')
+      else if (seen.has(name)) refuse(pair.key, at, 'is there twice')
+      else value[name] = convert(pair.value, at)
+      seen.add(name)
+    }
+    return value
+  }
+
+  function aliased(alias: Alias, path: Fault['path']): unknown {
+    const target = anchors.get(alias.source)
+    if (!target) return refuse(alias, path, `there is no anchor &${alias.source} before this alias`)
+    if (open.has(target)) return refuse(alias, path, `the alias *${alias.source} stands inside its own anchor`)
+    targets.set(alias, target)
+    return nodesLeft < 0 ? undefined : convert(target, path)
+  }
+
+  function refuse(node: unknown, path: Fault['path'], message: string): null {
+    faults.push({ fault: { path, message }, offset: offsetOf(node) })
+    return null
+  }
+
+  const value = convert(document.contents, [])
+  if (nodesLeft >= 0) return { value, faults, targets }
+  const fault = { path: [], message: 'grows too large by its aliases' }
+  return { value: undefined, faults: [{ fault, offset: 0 }], targets }
+}
+
+export function offsetOf(node: unknown): number {
+  const range = isScalar(node) || isMap(node) || isSeq(node) || isAlias(node) ? node.range : undefined
+  return range?.[0] ?? 0
+}
