@@ -183,7 +183,7 @@ function goWrong(seen: SeenRequest, response: ServerResponse, put: (text: string
     case 'reset': {
       const frame = Buffer.from('data: {"id":"chatcmpl-mock","choices":[{"index":0,"delta":{"content":"🙂')
       seen.finished = true
-      response.write(frame.subarray(0, -2))
+      write(response, frame.subarray(0, -2), false)
       // What was written has to reach the caller before the connection goes.
       void setTimeout(10).then(() => {
         if (seen.plan.fault === 'reset') response.socket?.resetAndDestroy()
@@ -195,12 +195,18 @@ function goWrong(seen: SeenRequest, response: ServerResponse, put: (text: string
   }
 }
 
-/** Each write is an HTTP chunk of its own, and so is what the caller's parser hands on. */
+/**
+ * What the caller's HTTP parser hands on are the chunks of the transfer encoding. They are framed here, because
+ * node:http makes one of all that is written in a tick.
+ */
 function write(response: ServerResponse, bytes: Buffer, eachAlone: boolean): void {
-  if (!eachAlone) return void response.write(bytes)
-  response.cork()
-  for (let at = 0; at < bytes.length; at++) response.write(bytes.subarray(at, at + 1))
-  response.uncork()
+  const size = eachAlone ? 1 : bytes.length
+  const chunks: Buffer[] = []
+  for (let at = 0; at < bytes.length; at += size) {
+    const part = bytes.subarray(at, at + size)
+    chunks.push(Buffer.from(`${part.length.toString(16)}\r\n`), part, Buffer.from('\r\n'))
+  }
+  response.socket?.write(Buffer.concat(chunks))
 }
 
 function sendJson(response: ServerResponse, status: number, body: object | string): void {

@@ -2,6 +2,7 @@ import type { Clock } from '#platform/clock.ts'
 import type { TokenSource } from '#platform/credential.ts'
 import type { ModelsEnv } from '../../env.ts'
 import type { ModelSpec } from '../schema.ts'
+import { openaiCompatible } from './openai-compatible.ts'
 import type { Provider } from './provider.ts'
 
 export interface ProvidersOptions {
@@ -14,4 +15,13 @@ export interface ProvidersOptions {
 export interface Providers {
   providerFor(spec: ModelSpec): Provider
   close(): Promise<void>
+}
+
+/** Every kind of provider that a config version can name. */
+export function createProviders({ env, tokens, clock }: ProvidersOptions): Providers {
+  const remote = openaiCompatible(env, tokens, clock)
+  return {
+    providerFor: () => remote,
+    close: () => remote.close(),
+  }
 }
