@@ -31,7 +31,7 @@ export function asFault(thrown: unknown): ParleyError {
 /** Answers with the one shape of errors; faults of our own side are logged with their cause. */
 export function sendFault(fault: ParleyError, request: FastifyRequest, reply: FastifyReply, log: Log): FastifyReply {
   if (fault.code === 'internal') {
-    log.error({ requestId: request.id, route: request.routeOptions.url, err: fault.cause ?? fault }, 'request failed')
+    log.error({ requestId: request.id, route: request.routeOptions.url, err: fault.cause ?? fault }, 'Request failed')
   }
   if (fault.retryAfterMs !== undefined) reply.header('retry-after', retryAfterSeconds(fault.retryAfterMs))
   return reply.code(fault.status).send(fault.toBody(request.id))

@@ -2,9 +2,9 @@ import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { FastifyReply } from 'fastify'
 import { ParleyError } from '#errors.ts'
+import type { EventStream, EventStreamOptions } from './event-stream.ts'
 import type { EventStreams, StreamMember } from './event-streams.ts'
 import { onceClosed } from './request-context.ts'
-import type { EventStream, EventStreamOptions } from './sse.ts'
 
 const HEARTBEAT = ': keep-alive\n\n'
 /** Characters or bytes gathered within one tick, above which the writer is asked to wait. */

@@ -65,6 +65,9 @@ export function createServer({ log, clock, authenticator, limits }: ServerOption
     if (headers.host === undefined && httpVersionMinor > 0) {
       return done(new ParleyError('invalid_request', { message: 'The request names no host.' }))
     }
+    if (!hasSoundQuery(request.raw.url)) {
+      return done(new ParleyError('invalid_request', { message: 'The query is not percent-encoded UTF-8.' }))
+    }
     if (request.routeOptions.config.open || request.is404) return done()
     identify(request, authenticator, done)
   })
@@ -72,7 +75,7 @@ export function createServer({ log, clock, authenticator, limits }: ServerOption
     server.addHook('onResponse', (request, reply, done) => {
       const { method, id: requestId } = request
       const { elapsedTime: durationMs, statusCode: status } = reply
-      log.debug({ requestId, method, route: request.routeOptions.url, status, durationMs }, 'request answered')
+      log.debug({ requestId, method, route: request.routeOptions.url, status, durationMs }, 'Request answered')
       done()
     })
   }
@@ -90,11 +93,11 @@ export function createServer({ log, clock, authenticator, limits }: ServerOption
   return server
 }
 
-function identify(request: FastifyRequest, { authenticate }: Authenticator, done: (error?: Error) => void): void {
+function identify(request: FastifyRequest, authenticator: Authenticator, done: (error?: Error) => void): void {
   const { socket, headers } = request.raw
   try {
     const facts = { headers, remoteAddress: socket.remoteAddress, encrypted: 'encrypted' in socket }
-    const principal = authenticate(facts)
+    const principal = authenticator.authenticate(facts)
     if (!(principal instanceof Promise)) {
       request.principal = principal
       return done()
@@ -105,6 +108,18 @@ function identify(request: FastifyRequest, { authenticate }: Authenticator, done
     }, done)
   } catch (error) {
     done(error as Error)
+  }
+}
+
+/** The router would pass on what it cannot decode as it stands. */
+function hasSoundQuery(url = ''): boolean {
+  const at = url.indexOf('?')
+  if (at === -1 || !url.includes('%', at)) return true
+  try {
+    decodeURIComponent(url.slice(at))
+    return true
+  } catch {
+    return false
   }
 }
 
