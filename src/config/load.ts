@@ -9,8 +9,8 @@ const MAX_FAULTS = 100
 const SECTIONS = ['models', 'routes', 'specialists', 'actions'] as const
 
 /**
- * A module's check of its part of a document. The document has the right shape, but while other faults are open, entries
- * may be missing that others refer to.
+ * A module's check of its part of a document, which has the right shape and no names that lead nowhere: entries with such
+ * faults are left out.
  */
 export type Check = (document: ConfigDocument) => readonly Fault[]
 
@@ -41,11 +41,18 @@ export function loadVersion(
   return { version: { name, hash: hashOf(bytes), document: freeze(document) } }
 }
 
-/**
- * The document without the entries that have faults. Its sections have no prototype, so that a lookup by a caller's name
- * (`constructor`) finds what the document names and nothing else.
- */
+/** The document without the entries that have faults, nor those that refer to them. */
 function soundPart(value: unknown, faults: readonly Fault[]): ConfigDocument {
+  const part = without(value, faults)
+  const dangling = checkReferences(part)
+  return dangling.length === 0 ? part : soundPart(part, dangling)
+}
+
+/**
+ * Sections have no prototype, so that a lookup by a caller's name (`constructor`) finds what the document names and
+ * nothing else.
+ */
+function without(value: unknown, faults: readonly Fault[]): ConfigDocument {
   const faulty = new Set(faults.map(({ path }) => path.slice(0, 2).join('.')))
   const document: Record<string, unknown> = { description: '', ...(isObject(value) ? value : {}) }
   for (const section of SECTIONS) {

@@ -1,0 +1,9 @@
+import type { Executor } from '../executor.ts'
+import { arithmetic } from './arithmetic.ts'
+import { currentTime } from './current-time.ts'
+
+/** By the name that a config version gives as `builtin`. */
+export const builtinExecutors: ReadonlyMap<string, Executor> = new Map([
+  ['arithmetic', arithmetic],
+  ['current-time', currentTime],
+])
