@@ -60,8 +60,8 @@ async function runTests(paths: string[]): Promise<boolean> {
   const output = tests.compose(spec)
   output.pipe(process.stdout)
   await finished(output)
+  for (const path of running) faults.push(`${shown(path)}: its process did not end properly`)
   for (const fault of faults) say(`✖ ${fault}`)
-  for (const path of running) say(`✖ ${shown(path)}: its process did not end properly`)
   return success && faults.length === 0
 }
 

@@ -3,6 +3,7 @@
  * file whose process does not end by itself once its tests have.
  */
 import assert from 'node:assert'
+import strict from 'node:assert/strict'
 import { syncBuiltinESMExports } from 'node:module'
 import { relative } from 'node:path'
 import { after, afterEach, beforeEach, type SuiteContext, type TestContext } from 'node:test'
@@ -11,19 +12,11 @@ const lingerMs = 5000
 let assertions = 0
 const assertionsBefore = new WeakMap<object, number>()
 
-countCalls(assert)
-countCalls(assert.strict)
-// What was imported by name follows; a bare `assert(…)` cannot be counted.
-syncBuiltinESMExports()
+countAssertions()
 
 beforeEach((context: TestContext | SuiteContext) => {
   assertionsBefore.set(context, assertions)
-  if (!('skip' in context)) return
-  const skip = context.skip.bind(context)
-  context.skip = (reason) => {
-    assertions += 1
-    skip(reason)
-  }
+  if ('assert' in context) countOwnAssertions(context)
 })
 
 afterEach((context: TestContext | SuiteContext) => {
@@ -38,19 +31,44 @@ after(() => {
     const file = relative(process.cwd(), process.argv[1] ?? '')
     const held = process.getActiveResourcesInfo().filter((kind) => kind !== 'PipeWrap')
     process.stderr.write(`${file} leaked a handle: its process was still alive ${lingerMs} ms after its last test`)
-    process.stderr.write(` (${held.join(', ') || 'a pipe or a child process'}).\n`)
+    process.stderr.write(` (${held.join(', ') || 'a pipe'}).\n`)
     process.exit(1)
   }, lingerMs).unref()
 })
 
-function countCalls(target: object): void {
-  for (const [name, value] of Object.entries(target)) {
-    const isMethod = typeof value === 'function' && /^[a-z]/.test(name) && name !== 'strict'
-    if (!isMethod) continue
-    const counted = (...given: unknown[]) => {
-      assertions += 1
-      return value(...given)
+function countAssertions(): void {
+  let byName = true
+  for (const target of [assert, strict]) {
+    for (const [name, method] of Object.entries(target)) {
+      if (typeof method !== 'function' || !/^[a-z]/.test(name) || name === 'strict') continue
+      const counted = (...given: unknown[]) => {
+        assertions += 1
+        return method(...given)
+      }
+      // `assert.ok` quotes the expression that failed from its caller, so no frame may stand between the two.
+      const get = () => {
+        if (byName) return counted
+        assertions += 1
+        return method
+      }
+      Object.defineProperty(target, name, { get })
     }
-    Object.assign(target, { [name]: counted })
+  }
+  // Imports by name are bound once, to the wrapper.
+  syncBuiltinESMExports()
+  byName = false
+}
+
+function countOwnAssertions(context: TestContext): void {
+  const { assert: own } = context
+  const skip = context.skip.bind(context)
+  const get = () => {
+    assertions += 1
+    return own
+  }
+  Object.defineProperty(context, 'assert', { get })
+  context.skip = (reason) => {
+    assertions += 1
+    skip(reason)
   }
 }
