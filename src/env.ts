@@ -1,11 +1,14 @@
-/** What the process runs on, shaped from the environment. Secrets are kept apart from what may be shown. */
+import path from 'node:path'
+import { ParleyError } from './errors.ts'
+
+/** What the process runs on, shaped from the environment once, at boot. */
 export interface Env {
   host: string
   port: number
   role: 'all' | 'api' | 'worker'
   dataDir: string
   configDir: string
-  logLevel: string
+  logLevel: LogLevel
   kv: KvEnv
   models: ModelsEnv
   masterKeys: MasterKeysEnv
@@ -28,8 +31,120 @@ export type MasterKeysEnv =
   | { source: 'file'; path: string }
 
 export interface LimitsEnv {
+  /** Turns and relayed requests of this replica at once. */
   turnsAtOnce: number
   turnLeaseMs: number
+  /** What running turns get when the process is told to stop. */
   drainMs: number
-  conversationIdleDays: number
+  conversationIdleMs: number
+}
+
+type Variables = Readonly<Record<string, string | undefined>>
+type LogLevel = (typeof LOG_LEVELS)[number]
+
+const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
+const OPENAI_URL = 'https://api.openai.com/v1'
+
+/**
+ * Reads the environment. Throws environment_invalid, naming each variable that is wrong, missing or contradictory: a process
+ * that half knows what it runs on does not start.
+ */
+export function readEnv(variables: Variables = process.env): Env {
+  const faults: string[] = []
+  const read = reader(variables, faults)
+  const host = read.text('HOST') ?? '127.0.0.1'
+  const dataDir = path.resolve(read.text('PARLEY_DATA_DIR') ?? 'data')
+  const env: Env = {
+    host,
+    port: read.integer('PORT', 8080, 0, 65_535),
+    role: read.oneOf('PARLEY_ROLE', ['all', 'api', 'worker'], 'all'),
+    dataDir,
+    configDir: path.resolve(read.text('PARLEY_CONFIG_DIR') ?? 'config-versions'),
+    logLevel: read.oneOf('PARLEY_LOG_LEVEL', LOG_LEVELS, 'info'),
+    kv: readKv(read, dataDir),
+    models: readModels(read),
+    masterKeys: readMasterKeys(read, dataDir, faults),
+    limits: {
+      turnsAtOnce: read.integer('PARLEY_TURNS_AT_ONCE', 20_000, 1, 1_000_000),
+      turnLeaseMs: read.integer('PARLEY_TURN_LEASE_MS', 10_000, 500, 600_000),
+      drainMs: read.integer('PARLEY_DRAIN_MS', 20_000, 0, 600_000),
+      conversationIdleMs: read.integer('PARLEY_CONVERSATION_IDLE_DAYS', 90, 1, 3650) * 86_400_000,
+    },
+  }
+  if (env.role !== 'all' && env.kv.engine === 'sqlite') faults.push('PARLEY_ROLE other than all needs REDIS_URL')
+  if (env.kv.engine === 'redis' && env.masterKeys.source === 'file') {
+    faults.push('REDIS_URL needs PARLEY_MASTER_KEYS: replicas must share the keys that data is sealed with')
+  }
+  if (faults.length > 0) throw new ParleyError('environment_invalid', { message: faults.join('; ') })
+  return env
+}
+
+type Reader = ReturnType<typeof reader>
+
+function reader(variables: Variables, faults: string[]) {
+  const text = (name: string): string | undefined => variables[name]?.trim() || undefined
+  return {
+    text,
+    integer(name: string, fallback: number, min: number, max: number): number {
+      const given = text(name)
+      if (given === undefined) return fallback
+      const value = /^\d+$/.test(given) ? Number(given) : Number.NaN
+      if (!(value >= min && value <= max)) faults.push(`${name} has to be an integer from ${min} to ${max}`)
+      return value
+    },
+    oneOf<const Value extends string>(name: string, values: readonly Value[], fallback: Value): Value {
+      const given = text(name)
+      const value = given === undefined ? fallback : values.find((one) => one === given)
+      if (value === undefined) faults.push(`${name} has to be one of ${values.join(', ')}`)
+      return value ?? fallback
+    },
+    url(name: string, protocols: readonly string[]): string | undefined {
+      const given = text(name)
+      if (given === undefined) return undefined
+      const protocol = URL.parse(given)?.protocol
+      if (!protocol || !protocols.includes(protocol))
+        faults.push(`${name} has to be a URL of ${protocols.join(' or ')}//`)
+      return given
+    },
+    list: (name: string): string[] =>
+      text(name)
+        ?.split(',')
+        .map((item) => item.trim())
+        .filter(Boolean) ?? [],
+  }
+}
+
+function readKv(read: Reader, dataDir: string): KvEnv {
+  const url = read.url('REDIS_URL', ['redis:', 'rediss:'])
+  const cluster = read.oneOf('PARLEY_REDIS_CLUSTER', ['true', 'false'], 'false') === 'true'
+  const auth = read.oneOf('PARLEY_REDIS_AUTH', ['url', 'entra'], 'url')
+  return url === undefined
+    ? { engine: 'sqlite', path: path.join(dataDir, 'state.db') }
+    : { engine: 'redis', url, cluster, auth }
+}
+
+function readModels(read: Reader): ModelsEnv {
+  const apiKey = read.text('OPENAI_API_KEY')
+  const baseUrl = read.url('OPENAI_BASE_URL', ['http:', 'https:'])
+  const endpoint = read.url('AZURE_OPENAI_ENDPOINT', ['http:', 'https:'])
+  return {
+    openai: apiKey === undefined && baseUrl === undefined ? undefined : { apiKey, baseUrl: baseUrl ?? OPENAI_URL },
+    azureOpenai: endpoint === undefined ? undefined : { endpoint, apiKey: read.text('AZURE_OPENAI_API_KEY') },
+    egressHosts: read.list('PARLEY_EGRESS_HOSTS'),
+  }
+}
+
+/** `id:base64,id:base64`, the current one first, each of 32 bytes. */
+function readMasterKeys(read: Reader, dataDir: string, faults: string[]): MasterKeysEnv {
+  const given = read.list('PARLEY_MASTER_KEYS')
+  if (given.length === 0) return { source: 'file', path: path.join(dataDir, 'master.key') }
+  const keys = given.map((item) => {
+    const [id = '', encoded = ''] = item.split(':')
+    return { id, key: Buffer.from(encoded, 'base64') }
+  })
+  const ids = new Set(keys.map(({ id }) => id))
+  if (ids.size < keys.length || keys.some(({ id, key }) => !/^[\w.-]{1,64}$/.test(id) || key.length !== 32)) {
+    faults.push('PARLEY_MASTER_KEYS has to be id:key pairs by comma, ids different, keys 32 bytes in base64')
+  }
+  return { source: 'environment', keys }
 }

@@ -59,9 +59,16 @@ export interface Run {
 }
 
 const SETTLED: ReadonlySet<RunStatus> = new Set([
-  'succeeded', 'failed', 'rejected', 'cancelled', 'expired', 'dead-lettered', 'discarded', 'unknown',
+  'succeeded',
+  'failed',
+  'rejected',
+  'cancelled',
+  'expired',
+  'dead-lettered',
+  'discarded',
+  'unknown',
 ])
 
-export function isSettled(run: Run): boolean {
+export function isSettled(run: Pick<Run, 'status'>): boolean {
   return SETTLED.has(run.status)
 }

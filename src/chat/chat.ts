@@ -1,5 +1,5 @@
 import type { Principal } from '#identity/principal.ts'
-import type { ChatMessage } from '#models/answer.ts'
+import type { Answer, AnswerSink, ChatMessage } from '#models/answer.ts'
 import type { Receipt, TurnEvent } from './turn-events.ts'
 
 /** The public face of `chat/`: turns that survive. Made by `createChat` (see `create.ts`). */
@@ -21,15 +21,41 @@ export interface Chat {
   cancel(principal: Principal, turn: string): Promise<void>
   /** Rejects with turn_not_found, turn_running. */
   feedback(principal: Principal, turn: string, feedback: Feedback): Promise<void>
-  /** Turns that this replica produces at the moment. */
+  /** What `model` of the OpenAI-compatible surface names: a specialist or a route. Rejects with model_not_found. */
+  addressee(model: string): Addressee
+  /** All that `model` may name. */
+  addressees(): Addressee[]
+  /**
+   * Passes a request through to a route (or to a specialist without actions, whose instructions go first): no log, no
+   * resume, cancelled by `signal`. The sink gets the provider's own bytes.
+   */
+  relay(principal: Principal, request: RelayRequest, sink: AnswerSink): Promise<Answer>
+  /** Turns and relays that this replica produces at the moment. */
   readonly live: number
   /** No new turns; running ones get `graceMs`, then are handed over to another replica or end with a typed event. */
   drain(graceMs: number): Promise<void>
 }
 
+export interface Addressee {
+  name: string
+  kind: 'specialist' | 'route'
+  /** Its requests open a turn, since it may call actions of ours. */
+  opensTurn: boolean
+  config: string
+}
+
+export interface RelayRequest {
+  to: Addressee
+  messages: readonly ChatMessage[]
+  parameters: Readonly<Record<string, unknown>>
+  signal: AbortSignal
+}
+
 export interface TurnRequest {
   /** The conversation it belongs to, or the specialist of a turn that stands alone (no conversation is kept). */
-  in: { conversation: string } | { specialist: string; history: readonly ChatMessage[]; parameters: Readonly<Record<string, unknown>> }
+  in:
+    | { conversation: string }
+    | { specialist: string; history: readonly ChatMessage[]; parameters: Readonly<Record<string, unknown>> }
   /** The user's message; for a turn that stands alone, the last message of its history speaks. */
   message?: string
   idempotencyKey?: string
@@ -50,6 +76,8 @@ export interface TurnView {
   conversation: string | null
   specialist: string
   config: string
+  /** The user's message; empty for a turn that stands alone. */
+  message: string
   status: 'running' | 'completed' | 'failed' | 'cancelled'
   /** The visible text so far. */
   text: string

@@ -1,6 +1,6 @@
 import type { RunStatus } from '#actions/port.ts'
 import type { ErrorBody } from '#errors.ts'
-import type { Segment } from '#models/answer.ts'
+import type { Answer, Segment, WireToolCall } from '#models/answer.ts'
 
 /**
  * What a turn log holds, in order; SSE `event:` and `data:`, and the same over WebSocket. A log ends with exactly one of
@@ -8,7 +8,8 @@ import type { Segment } from '#models/answer.ts'
  */
 export interface TurnEvents {
   'turn.started': { turn: string; conversation: string | null; specialist: string; config: string; arm: Arm }
-  token: { text: string }
+  /** `model` on the first one of a segment: who speaks. */
+  token: { text: string; model?: string }
   /** Another model speaks from here on; with `reset`, forget the text of this step that was shown. */
   segment: { model: string; reason: string; reset?: true }
   /** The model asks for an action. */
@@ -19,9 +20,10 @@ export interface TurnEvents {
   notice: { code: string; message: string }
   /** Instead of events that are gone: the visible text up to position `at`. Never in the log. */
   snapshot: { text: string; at: number }
-  /** A segment ended. */
-  usage: Segment & { step: number }
-  'turn.completed': { finish: 'stop' | 'length' | 'content_filter' | 'tool_calls'; receipt: Receipt }
+  /** A segment ended; `finish` when it completed the answer of its step. */
+  usage: Segment & { step: number; finish?: Answer['finish'] }
+  /** `toolCalls`: of the caller's own tools, for the caller to answer (only on `/v1`). */
+  'turn.completed': { finish: Answer['finish']; toolCalls?: WireToolCall[]; receipt: Receipt }
   'turn.failed': ErrorBody & { receipt: Receipt }
   'turn.cancelled': { receipt: Receipt }
 }

@@ -1,4 +1,4 @@
-import type { Principal } from '#identity/principal.ts'
+import type { Owner, Principal } from '#identity/principal.ts'
 import type { Key } from '#platform/kv/kv.ts'
 import type { Seal } from './vault.ts'
 
@@ -16,9 +16,9 @@ export interface Conversations {
   /** In order, above position `after` (-1 for all). */
   messages(principal: Principal, id: string, after: number, limit: number): Promise<MessagePage>
   /** The seal of a principal's data, for what other modules keep at rest (turn logs). */
-  seal(principal: Principal): Promise<Seal>
+  seal(principal: Owner): Promise<Seal>
   /** Destroys the principal's data key: nothing sealed with it can ever be read again. */
-  destroyKey(principal: Principal): Promise<void>
+  destroyKey(principal: Owner): Promise<void>
 }
 
 export interface NewConversation {

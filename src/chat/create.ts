@@ -1,0 +1,111 @@
+import type { ConfigVersion } from '#config/document.ts'
+import { ParleyError } from '#errors.ts'
+import type { Admission } from '#governance/admission.ts'
+import type { Principal } from '#identity/principal.ts'
+import type { Chat, Feedback, TurnRequest } from './chat.ts'
+import { type Setting, startTurn } from './open-turn.ts'
+import { Producers } from './producers.ts'
+import { readTurn } from './read-turn.ts'
+import { addresseeOf, addresseesOf, relay } from './relay.ts'
+import { cancelTurn, noteFeedback } from './store/commands.ts'
+import { placeOf, replicaKey, turnKeys } from './store/turn-keys.ts'
+import { Sweeper } from './sweeper.ts'
+import type { ChatRoom } from './turn-context.ts'
+import type { Arm } from './turn-events.ts'
+import { viewTurn } from './view.ts'
+
+export interface ChatOptions extends Omit<ChatRoom, 'onCommitted'> {
+  admission: Admission
+  /** Draws the version and the arm of what starts now. */
+  assign(principal: Principal): { config: ConfigVersion; arm: Arm }
+  onCommitted: ChatRoom['onCommitted']
+}
+
+/** Builds the chat and starts what it does by itself: the upkeep of leases and the sweeper. `drain` ends both. */
+export function createChat(options: ChatOptions): Chat {
+  const { admission, assign, ...room } = options
+  const { kv, conversations, configs, models } = room
+  const producers = new Producers(room)
+  const sweeper = new Sweeper(room, producers)
+  const relays = new Set<AbortController>()
+  let draining = false
+
+  function refuseWhileDraining(): void {
+    if (draining) throw new ParleyError('shutting_down', { retryAfterMs: 1000 })
+  }
+
+  async function settingOf(principal: Principal, where: TurnRequest['in']): Promise<Setting> {
+    if ('conversation' in where) {
+      const { id, specialist, config, arm } = await conversations.get(principal, where.conversation)
+      return { conversation: id, specialist, config: configs.get(config) ?? configs.current(), arm }
+    }
+    return { conversation: null, specialist: where.specialist, ...assign(principal) }
+  }
+
+  return {
+    async start(principal, request) {
+      refuseWhileDraining()
+      const admitted = admission.admit(principal)
+      try {
+        const setting = await settingOf(principal, request.in)
+        if (!Object.hasOwn(setting.config.document.specialists, setting.specialist)) {
+          throw new ParleyError('specialist_not_found')
+        }
+        return await startTurn(room, producers, principal, request, setting, () => admitted.release())
+      } catch (error) {
+        admitted.release()
+        throw error
+      }
+    },
+
+    read: (principal, turn, after, signal) => readTurn(room, producers, principal, turn, after, signal),
+
+    get: (principal, turn) => viewTurn(room, principal, turn),
+
+    async cancel(principal, turn) {
+      const result = await kv.run(cancelTurn, [turnKeys(principal, turn).turn], [])
+      if (result.kind === 'gone') throw new ParleyError('turn_not_found')
+      if (result.kind === 'done') throw new ParleyError('turn_finished')
+      if (!producers.cancel(turn)) await kv.signal(replicaKey(result.owner), turn)
+    },
+
+    async feedback(principal, turn, feedback: Feedback) {
+      const at = turnKeys(principal, turn).turn
+      const seal = await conversations.seal(principal)
+      const result = await kv.run(noteFeedback, [at], [seal.seal(JSON.stringify(feedback), placeOf(at, 'feedback'))])
+      if (result === 'gone') throw new ParleyError('turn_not_found')
+      if (result === 'running') throw new ParleyError('turn_running')
+    },
+
+    addressee: (model) => addresseeOf(configs.current(), model),
+    addressees: () => addresseesOf(configs.current()),
+
+    async relay(principal, request, sink) {
+      refuseWhileDraining()
+      const admitted = admission.admit(principal)
+      const abort = new AbortController()
+      const onAbort = () => abort.abort(request.signal.reason)
+      request.signal.addEventListener('abort', onAbort, { once: true })
+      relays.add(abort)
+      try {
+        const { config } = assign(principal)
+        return await relay(models, config, { ...request, signal: abort.signal }, sink)
+      } finally {
+        request.signal.removeEventListener('abort', onAbort)
+        relays.delete(abort)
+        admitted.release()
+      }
+    },
+
+    get live() {
+      return producers.size + relays.size
+    },
+
+    async drain(graceMs) {
+      draining = true
+      await sweeper.stop()
+      await producers.drain(graceMs)
+      for (const abort of relays) abort.abort(new ParleyError('shutting_down'))
+    },
+  }
+}

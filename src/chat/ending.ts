@@ -1,0 +1,126 @@
+import type { Message } from '#conversations/conversations.ts'
+import { conversationKeys } from '#conversations/keys.ts'
+import { encodeMessages } from '#conversations/message-codec.ts'
+import type { ErrorBody, ParleyError } from '#errors.ts'
+import { newId } from '#ids.ts'
+import type { Answer } from '#models/answer.ts'
+import { loadHistory } from './history.ts'
+import { callId, stepRecords } from './prompt.ts'
+import { receiptOf } from './receipt.ts'
+import { callerTools } from './step.ts'
+import { placeOf } from './store/turn-keys.ts'
+import type { TurnContext } from './turn-context.ts'
+import type { Receipt, TurnEvent } from './turn-events.ts'
+import type { TurnOutcome } from './turn-input.ts'
+import type { Ending } from './turn-log.ts'
+
+export type End =
+  | { status: 'completed'; finish: Answer['finish'] }
+  | { status: 'cancelled' }
+  | { status: 'failed'; error: ParleyError }
+
+/**
+ * Commits the turn: its terminal event, its receipt and the messages of its conversation, in one step. False when it is
+ * somebody else's by now.
+ */
+export async function commitEnd(turn: TurnContext, end: End, signal: AbortSignal): Promise<boolean> {
+  const { room, input, config, progress, log } = turn
+  const receipt = receiptOf(input, config, progress, turn.omittedMessages, room.clock.now())
+  const outcome = outcomeOf(turn, end, receipt)
+  const { type, data, position } = outcome.terminal
+  const sealed = turn.seal.seal(JSON.stringify(outcome), placeOf(turn.keys.turn, 'end'))
+  let tries = 0
+  const committed = await log.commit(
+    { type, data, position },
+    async () => {
+      tries += 1
+      if (tries > 1) turn.messagesAt = (await loadHistory(room, input.principal, input.conversation)).next
+      return { outcome: sealed, conversation: conversationPart(turn, end) }
+    },
+    signal,
+  )
+  if (committed) room.onCommitted(input.principal, receipt, end.status)
+  return committed
+}
+
+function outcomeOf(turn: TurnContext, end: End, receipt: Receipt): TurnOutcome {
+  const { progress } = turn
+  const error = end.status === 'failed' ? end.error : undefined
+  const toolCalls = end.status === 'completed' && end.finish === 'tool_calls' ? callerCalls(turn) : []
+  return {
+    status: end.status,
+    text: progress.text,
+    receipt,
+    error: error ? { code: error.code, message: error.message } : null,
+    toolCalls,
+    terminal: { ...terminalOf(end, receipt, toolCalls), position: progress.next },
+  }
+}
+
+/** The terminal event's type and data. */
+export function terminalOf(
+  end: End,
+  receipt: Receipt,
+  toolCalls: TurnOutcome['toolCalls'],
+): Pick<TurnEvent, 'type' | 'data'> {
+  if (end.status === 'cancelled') return { type: 'turn.cancelled', data: JSON.stringify({ receipt }) }
+  if (end.status === 'failed') {
+    const body: ErrorBody & { receipt: Receipt } = { ...end.error.toBody(undefined), receipt }
+    return { type: 'turn.failed', data: JSON.stringify(body) }
+  }
+  const wire = toolCalls.map(({ id, name, arguments: args }) => ({
+    id,
+    type: 'function',
+    function: { name, arguments: args },
+  }))
+  const data = { finish: end.finish, ...(wire.length > 0 && { toolCalls: wire }), receipt }
+  return { type: 'turn.completed', data: JSON.stringify(data) }
+}
+
+/** The caller's own calls of the current step, under ids that are unique for the caller. */
+export function callerCalls(turn: TurnContext): TurnOutcome['toolCalls'] {
+  const callers = new Set(callerTools(turn).map((tool) => tool.function.name))
+  const { step, calls } = turn.progress.current
+  return calls
+    .filter((call) => callers.has(call.action))
+    .map(({ index, action, arguments: args }) => ({
+      id: callId(turn.input.turn, step, index),
+      name: action,
+      arguments: args,
+    }))
+}
+
+function conversationPart(turn: TurnContext, end: End): Ending['conversation'] {
+  const { input, seal, room, messagesAt } = turn
+  if (input.conversation === null) return { keys: [], args: [] }
+  const keys = conversationKeys(input.principal, input.conversation)
+  const messages = messagesOf(turn, end)
+  return {
+    keys: [keys.record, keys.messages, keys.index],
+    args: [
+      input.turn,
+      input.conversation,
+      messagesAt,
+      encodeMessages(seal, keys, messagesAt, messages),
+      messages.length,
+      sealTitle(seal, keys, titleFrom(input.message)),
+      room.conversationIdleMs,
+    ],
+  }
+}
+
+function messagesOf({ input, progress, room }: TurnContext, end: End): Message[] {
+  const of = (part: Pick<Message, 'role' | 'content'> & Partial<Message>, at: number): Message => ({
+    id: newId('msg'),
+    turn: input.turn,
+    at,
+    ...part,
+  })
+  const now = room.clock.now()
+  const complete = end.status === 'completed'
+  return [
+    of({ role: 'user', content: input.message }, input.startedAt),
+    ...progress.steps.flatMap((step) => stepRecords(input.turn, step)).map((part) => of(part, now)),
+    of({ role: 'assistant', content: progress.current.text, ...(!complete && { complete }) }, now),
+  ]
+}

@@ -1,0 +1,25 @@
+import type { Message } from '#conversations/conversations.ts'
+import { conversationKeys } from '#conversations/keys.ts'
+import { decodeMessages } from '#conversations/message-codec.ts'
+import type { Principal } from '#identity/principal.ts'
+import type { ChatRoom } from './turn-context.ts'
+
+const PAGE = 500
+
+/** All messages of a conversation, and the position of its next entry; nothing for a turn that stands alone. */
+export async function loadHistory(
+  { kv, conversations }: Pick<ChatRoom, 'kv' | 'conversations'>,
+  principal: Principal,
+  conversation: string | null,
+): Promise<{ messages: Message[]; next: number }> {
+  if (conversation === null) return { messages: [], next: -1 }
+  const keys = conversationKeys(principal, conversation)
+  const messages: Message[] = []
+  let top = -1
+  for (;;) {
+    const [entries, seal] = await Promise.all([kv.read(keys.messages, top, PAGE), conversations.seal(principal)])
+    for (const entry of entries) messages.push(...decodeMessages(seal, keys, entry))
+    top = entries.at(-1)?.position ?? top
+    if (entries.length < PAGE) return { messages, next: top + 1 }
+  }
+}

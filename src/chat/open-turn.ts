@@ -1,0 +1,119 @@
+import { createHash } from 'node:crypto'
+import type { ConfigVersion } from '#config/document.ts'
+import { conversationKeys } from '#conversations/keys.ts'
+import { ParleyError } from '#errors.ts'
+import type { Principal } from '#identity/principal.ts'
+import { newId } from '#ids.ts'
+import type { StartedTurn, TurnRequest } from './chat.ts'
+import { loadHistory } from './history.ts'
+import { turnLifetimes, turnLimits } from './limits.ts'
+import type { Producers } from './producers.ts'
+import { Progress } from './progress.ts'
+import { historyOf } from './prompt.ts'
+import { noteDeadline } from './store/deadlines.ts'
+import { type OpenResult, openTurn } from './store/open.ts'
+import { deadlineMember, idempotencyKey, placeOf, turnKeys } from './store/turn-keys.ts'
+import type { ChatRoom } from './turn-context.ts'
+import type { Arm } from './turn-events.ts'
+import type { TurnInput } from './turn-input.ts'
+
+/** Where a turn belongs: what never changes over a conversation's life. */
+export interface Setting {
+  conversation: string | null
+  specialist: string
+  config: ConfigVersion
+  arm: Arm
+}
+
+/** Opens a turn in one step (its record, its claim, the conversation's live mark, its Idempotency-Key) and produces it. */
+export async function startTurn(
+  room: ChatRoom,
+  producers: Producers,
+  principal: Principal,
+  request: TurnRequest,
+  setting: Setting,
+  onEnd: () => void,
+): Promise<StartedTurn> {
+  const input = inputOf(principal, request, setting, room.clock.now())
+  if (Buffer.byteLength(input.message) > turnLimits.messageBytes) throw new ParleyError('message_too_large')
+  const seal = await room.conversations.seal(principal)
+  const leasedAtMs = room.clock.monotonic()
+  const opening = open(
+    room,
+    input,
+    request,
+    seal.seal(JSON.stringify(input), placeOf(turnKeys(principal, input.turn).turn, 'input')),
+  )
+  // In the same tick, behind the opening: once the turn is open, nobody else adds to the history.
+  const history = loadHistory(room, principal, setting.conversation)
+  const [result, { messages, next }] = await Promise.all([opening, history])
+  const started = { conversation: setting.conversation, config: setting.config.name }
+  if (result.kind === 'replayed') {
+    onEnd()
+    return { id: result.turn, ...started, created: false }
+  }
+  refuse(result)
+  producers.produce({
+    input,
+    config: setting.config,
+    seal,
+    history: historyOf(messages),
+    messagesAt: next,
+    progress: new Progress(),
+    fence: 1,
+    leasedAtMs,
+    takenOver: false,
+    onEnd,
+  })
+  return { id: input.turn, ...started, created: true }
+}
+
+function inputOf(principal: Principal, request: TurnRequest, setting: Setting, startedAt: number): TurnInput {
+  const alone = 'specialist' in request.in ? { history: request.in.history, parameters: request.in.parameters } : null
+  return {
+    turn: newId('turn'),
+    principal,
+    conversation: setting.conversation,
+    specialist: setting.specialist,
+    config: setting.config.name,
+    arm: setting.arm,
+    message: request.message ?? '',
+    alone,
+    readOnly: request.readOnly ?? false,
+    startedAt,
+  }
+}
+
+/** The deadline is noted before the turn exists: a crash in between leaves an entry too many, never a turn too few. */
+async function open(room: ChatRoom, input: TurnInput, request: TurnRequest, sealed: Buffer): Promise<OpenResult> {
+  const { principal, turn, conversation } = input
+  const { shard, member } = deadlineMember(principal, turn)
+  const keys = [turnKeys(principal, turn).turn, idempotencyKey(principal, request.idempotencyKey ?? '')]
+  if (conversation !== null) keys.push(conversationKeys(principal, conversation).record)
+  const [, result] = await Promise.all([
+    room.kv.run(noteDeadline, [shard], [member, room.leaseMs]),
+    room.kv.run(openTurn, keys, [
+      turn,
+      room.replica,
+      room.leaseMs,
+      sealed,
+      turnLifetimes.turnMs,
+      request.idempotencyKey === undefined ? '' : hashOf(request),
+      turnLifetimes.idempotencyMs,
+      room.conversationIdleMs,
+    ]),
+  ])
+  return result
+}
+
+function hashOf({ in: where, message, readOnly }: TurnRequest): string {
+  return createHash('sha256')
+    .update(JSON.stringify([where, message, readOnly]))
+    .digest('base64url')
+}
+
+function refuse(result: OpenResult): void {
+  if (result.kind === 'mismatch') throw new ParleyError('idempotency_mismatch')
+  if (result.kind === 'gone') throw new ParleyError('conversation_not_found')
+  if (result.kind === 'busy') throw new ParleyError('turn_in_progress')
+}

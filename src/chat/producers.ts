@@ -1,0 +1,218 @@
+import type { ConfigVersion } from '#config/document.ts'
+import type { Principal } from '#identity/principal.ts'
+import type { ChatMessage } from '#models/answer.ts'
+import { commitEnd, type End, terminalOf } from './ending.ts'
+import type { LiveTurn } from './live-turn.ts'
+import { Deadline, produce } from './produce.ts'
+import type { Progress } from './progress.ts'
+import { receiptOf } from './receipt.ts'
+import { dropDeadline } from './store/deadlines.ts'
+import { releaseTurn } from './store/lease.ts'
+import { deadlineMember, replicaKey, turnKeys } from './store/turn-keys.ts'
+import { type ChatRoom, type TurnContext, TurnStop } from './turn-context.ts'
+import type { TurnInput } from './turn-input.ts'
+import { type Loss, TurnLog } from './turn-log.ts'
+
+/** A turn that this replica holds the fence of. */
+export interface HeldTurn {
+  input: TurnInput
+  config: ConfigVersion
+  seal: TurnContext['seal']
+  /** What was said in earlier turns. */
+  history: readonly ChatMessage[]
+  messagesAt: number
+  progress: Progress
+  fence: number
+  /** When the lease was asked for, monotonic ms. */
+  leasedAtMs: number
+  /** Another producer began it and is gone. */
+  takenOver: boolean
+  /** This replica is done with it, one way or another. */
+  onEnd?: () => void
+}
+
+interface Production {
+  input: TurnInput
+  log: TurnLog
+  abort: AbortController
+  done: Promise<void>
+}
+
+/** How often leases are looked after, as a part of the lease. */
+const TICKS_PER_LEASE = 20
+/** For a last append when the grace time is over. */
+const LAST_WORDS_MS = 2000
+
+/**
+ * The turns that this replica produces. One timer keeps the time for all of them; commands for them arrive on one key.
+ *
+ * accepting ──drain──▸ draining (running turns go on for a grace time, then are handed over) ──▸ stopped
+ */
+export class Producers {
+  readonly #room: ChatRoom
+  readonly #live = new Map<string, Production>()
+  readonly #stopped = new AbortController()
+  #stopTicking: () => void = () => {}
+  #stopListening: Promise<() => void>
+
+  constructor(room: ChatRoom) {
+    this.#room = room
+    this.#tick()
+    this.#stopListening = this.#listen()
+  }
+
+  get size(): number {
+    return this.#live.size
+  }
+
+  /** What readers on this replica follow, if the turn is produced here for this principal. */
+  liveTurn(principal: Principal, turn: string): LiveTurn | undefined {
+    const production = this.#live.get(turn)
+    const owner = production?.input.principal
+    return owner?.tenant === principal.tenant && owner.id === principal.id ? production?.log.live : undefined
+  }
+
+  cancel(turn: string): boolean {
+    const production = this.#live.get(turn)
+    production?.abort.abort(new TurnStop('cancelled'))
+    return production !== undefined
+  }
+
+  /** Produces the turn in the background. */
+  produce(held: HeldTurn): void {
+    const room = this.#room
+    const { input } = held
+    const abort = new AbortController()
+    const keys = turnKeys(input.principal, input.turn)
+    const log = new TurnLog({
+      kv: room.kv,
+      clock: room.clock,
+      keys,
+      seal: held.seal,
+      fence: held.fence,
+      leaseMs: room.leaseMs,
+      leasedAtMs: held.leasedAtMs,
+      next: held.progress.next,
+      onCancel: () => abort.abort(new TurnStop('cancelled')),
+      onLoss: (loss, cause) => this.#onLoss(input, loss, cause, abort),
+    })
+    const turn: TurnContext = {
+      ...held,
+      room,
+      candidates: [],
+      prompt: [],
+      keys,
+      log,
+      signal: abort.signal,
+      omittedMessages: 0,
+      emit: (type, data) => {
+        const position = held.progress.next
+        held.progress.apply(type, data)
+        log.add({ position, type, data: JSON.stringify(data) })
+      },
+    }
+    const done = this.#run(turn, held, abort).finally(() => {
+      this.#live.delete(input.turn)
+      held.onEnd?.()
+    })
+    this.#live.set(input.turn, { input, log, abort, done })
+  }
+
+  /**
+   * Running turns get `graceMs`. What still runs then is let go of, for another replica to go on with; where there can be no
+   * other, it ends with a typed failure.
+   */
+  async drain(graceMs: number): Promise<void> {
+    await this.#finished(graceMs)
+    const stop = new TurnStop(this.#room.kv.engine === 'sqlite' ? 'shut-down' : 'hand-over')
+    for (const { abort } of this.#live.values()) abort.abort(stop)
+    await this.#finished(LAST_WORDS_MS)
+    this.#stopped.abort(stop)
+    await this.#finished(LAST_WORDS_MS)
+    this.#stopTicking()
+    ;(await this.#stopListening)()
+  }
+
+  /** Until no turn is produced here any more, at most `atMostMs`. */
+  async #finished(atMostMs: number): Promise<void> {
+    const over = Promise.withResolvers<void>()
+    const stopWaiting = this.#room.clock.after(atMostMs, over.resolve)
+    await Promise.race([over.promise, Promise.all([...this.#live.values()].map((production) => production.done))])
+    stopWaiting()
+  }
+
+  async #run(turn: TurnContext, held: HeldTurn, abort: AbortController): Promise<void> {
+    const { room, input, log } = turn
+    const deadline = new Deadline(room.clock, () => abort.abort(new TurnStop('deadline')))
+    try {
+      if (turn.progress.next === 0) turn.emit('turn.started', startedData(turn))
+      const end = await produce(turn, held.history, held.takenOver, deadline)
+      deadline.suspend()
+      await this.#end(turn, end)
+    } catch (error) {
+      deadline.suspend()
+      if (error instanceof TurnStop && error.kind === 'hand-over') await this.#handOver(turn, held.fence)
+      else if (!(error instanceof TurnStop)) {
+        room.log.error(
+          { turn: input.turn, err: error },
+          'a turn could not be ended; its lease runs out and it is taken over',
+        )
+      }
+      log.live.close()
+    }
+  }
+
+  async #end(turn: TurnContext, end: End): Promise<void> {
+    const { room, input, progress, log } = turn
+    if (end.status === 'cancelled') await room.actions.withdraw(input.turn)
+    if (turn.signal.reason instanceof TurnStop && turn.signal.reason.kind === 'out-of-reach') {
+      const receipt = receiptOf(input, turn.config, progress, turn.omittedMessages, room.clock.now())
+      log.showLast({ position: undefined, ...terminalOf(end, receipt, []) })
+    }
+    const committed = await commitEnd(turn, end, this.#stopped.signal)
+    if (!committed) return
+    const { shard, member } = deadlineMember(input.principal, input.turn)
+    room.kv.run(dropDeadline, [shard], [member]).catch(() => {
+      // The sweeper finds the turn done and drops the entry itself.
+    })
+  }
+
+  async #handOver(turn: TurnContext, fence: number): Promise<void> {
+    try {
+      await turn.log.handOver()
+      await this.#room.kv.run(releaseTurn, [turn.keys.turn], [fence])
+    } catch (error) {
+      this.#room.log.warn(
+        { turn: turn.input.turn, err: error },
+        'a turn could not be handed over at once; its lease runs out',
+      )
+    }
+  }
+
+  #onLoss(input: TurnInput, loss: Loss, cause: unknown, abort: AbortController): void {
+    const fields = { turn: input.turn, loss, ...(cause !== undefined && { err: cause }) }
+    this.#room.log.warn(fields, 'this replica lost a turn that it produced')
+    abort.abort(new TurnStop(loss))
+  }
+
+  #tick(): void {
+    for (const { log } of this.#live.values()) log.tick()
+    this.#stopTicking = this.#room.clock.after(this.#room.leaseMs / TICKS_PER_LEASE, () => this.#tick())
+  }
+
+  /** Commands are hints: each is noted in the turn's record too, where its next append or renewal finds it. */
+  async #listen(): Promise<() => void> {
+    const { kv, replica, log } = this.#room
+    try {
+      return await kv.listen(replicaKey(replica), (turn) => this.cancel(turn))
+    } catch (error) {
+      log.warn({ err: error }, 'commands from other replicas will arrive late, with the next renewal of a lease')
+      return () => {}
+    }
+  }
+}
+
+function startedData({ input, config }: TurnContext) {
+  const { turn, conversation, specialist, arm } = input
+  return { turn, conversation, specialist, config: config.name, arm }
+}

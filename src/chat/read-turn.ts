@@ -1,0 +1,106 @@
+import { ParleyError } from '#errors.ts'
+import type { Principal } from '#identity/principal.ts'
+import type { Producers } from './producers.ts'
+import { readLog } from './read-log.ts'
+import { loadTurn, type TurnRecord } from './store/commands.ts'
+import { placeOf, turnKeys } from './store/turn-keys.ts'
+import { takeOver } from './take-over.ts'
+import type { ChatRoom } from './turn-context.ts'
+import { isTerminal, type TurnEvent } from './turn-events.ts'
+import type { TurnOutcome } from './turn-input.ts'
+import { Wakeups } from './wakeups.ts'
+
+type Batch = readonly TurnEvent[]
+
+/** Between two looks at a log that another replica writes, if no signal comes. */
+const POLL_MS = 500
+/** How long a reader waits for a store out of reach before it is told to come again. */
+const PATIENCE_MS = 30_000
+
+/**
+ * The events after `after` until the terminal one. Read from memory while this replica produces the turn and the reader
+ * keeps up, else from the log; a reader that finds the producer gone takes the turn over, so none waits in vain.
+ */
+export async function* readTurn(
+  room: ChatRoom,
+  producers: Producers,
+  principal: Principal,
+  turn: string,
+  after: number,
+  signal: AbortSignal,
+): AsyncGenerator<Batch> {
+  const keys = turnKeys(principal, turn)
+  const live = producers.liveTurn(principal, turn)
+  const last = live ? live.end - 1 : (await loaded(room, principal, turn)).top
+  if (!Number.isSafeInteger(after) || after < -1 || after > last) throw new ParleyError('bad_position')
+
+  const seal = await room.conversations.seal(principal)
+  const wakeups = new Wakeups(room, keys.log, signal)
+  let next = after + 1
+  let unreachableSinceMs: number | undefined
+  try {
+    while (!signal.aborted) {
+      const here = producers.liveTurn(principal, turn)
+      const batch = here?.from(next)
+      if (here && batch && (batch.length > 0 || !here.ended)) {
+        if (batch.length === 0) await wakeups.change(here)
+        else {
+          yield batch
+          next += batch.length
+          if (endsWithTerminal(batch)) return
+        }
+        continue
+      }
+      try {
+        const before = next
+        for await (const page of readLog(room.kv, keys, seal, next - 1)) {
+          yield page
+          next = (page.at(-1)?.position ?? next) + 1
+          if (endsWithTerminal(page)) return
+        }
+        unreachableSinceMs = undefined
+        if (next > before || here?.ended === false) continue
+        const record = await loaded(room, principal, turn)
+        if (record.state === 'done') {
+          if (next > record.top) return
+          if ((await room.kv.read(keys.log, next - 1, 1)).length > 0) continue
+          return yield* snapshotOf(seal.unseal(record.end ?? Buffer.alloc(0), placeOf(keys.turn, 'end')), next)
+        }
+        if (record.leaseLeftMs < 0) await takeOver(room, producers, principal, turn)
+        else await wakeups.signalled(POLL_MS)
+      } catch (error) {
+        if (!(error instanceof ParleyError) || error.code !== 'state_unavailable') throw error
+        const now = room.clock.monotonic()
+        if (unreachableSinceMs === undefined) yield [noticeOf(error)]
+        unreachableSinceMs ??= now
+        if (now - unreachableSinceMs > PATIENCE_MS) throw error
+        await wakeups.signalled(POLL_MS)
+      }
+    }
+  } finally {
+    wakeups.close()
+  }
+}
+
+async function loaded(room: ChatRoom, principal: Principal, turn: string): Promise<TurnRecord> {
+  const record = await room.kv.run(loadTurn, [turnKeys(principal, turn).turn], [])
+  if (!record) throw new ParleyError('turn_not_found')
+  return record
+}
+
+function endsWithTerminal(batch: Batch): boolean {
+  const last = batch.at(-1)
+  return last !== undefined && isTerminal(last.type)
+}
+
+function noticeOf({ code, message }: ParleyError): TurnEvent {
+  return { position: undefined, type: 'notice', data: JSON.stringify({ code, message }) }
+}
+
+/** The log is gone: its whole text at once, and how it ended. */
+function* snapshotOf(outcome: Buffer, next: number): Generator<Batch> {
+  const { text, terminal }: TurnOutcome = JSON.parse(outcome.toString())
+  const at = terminal.position - 1
+  if (next <= at) yield [{ position: at, type: 'snapshot', data: JSON.stringify({ text, at }) }]
+  yield [terminal]
+}

@@ -1,0 +1,109 @@
+import { ParleyError } from '#errors.ts'
+import type { Answer, Candidate, ChatMessage, Segment } from '#models/answer.ts'
+import { type Fitted, fitToWindow } from './compaction.ts'
+import { turnLimits } from './limits.ts'
+import { stepMessages } from './prompt.ts'
+import type { TurnContext } from './turn-context.ts'
+
+/** One call of a model by its route: its text streams into the log; its calls of actions, if any, end up there in one append. */
+export async function runStep(turn: TurnContext): Promise<void> {
+  const { room, config, input, progress, signal } = turn
+  const { step, text: visible } = progress.current
+  const tools = offeredTools(turn)
+  const fitted = await fitCandidates(turn, tools)
+  const completed: Segment[] = []
+  let speaker: string | undefined
+
+  const answer = await room.models.answer(
+    {
+      candidates: turn.candidates.filter((candidate) => fitted.has(candidate)),
+      timers: config.document.routes[config.document.specialists[input.specialist]?.route ?? ''] ?? {},
+      parameters: parametersOf(turn, tools),
+      messages: (candidate) => fitted.get(candidate)?.messages ?? [],
+      ...(visible !== '' && { visible }),
+      mode: 'text',
+      signal,
+    },
+    {
+      speaker: (candidate) => {
+        speaker = candidate.name
+      },
+      text: (text) => {
+        if (text === '') return
+        turn.emit('token', speaker === undefined ? { text } : { text, model: speaker })
+        speaker = undefined
+      },
+      seam: ({ model, reason, reset }) => {
+        turn.emit('segment', reset ? { model, reason, reset } : { model, reason })
+        speaker = undefined
+      },
+      ended: (segment) => {
+        if (segment.outcome === 'completed') completed.push(segment)
+        else turn.emit('usage', { ...segment, step })
+      },
+      flow: (flow) => turn.log.control(flow),
+    },
+  )
+  record(turn, answer, completed)
+}
+
+/** The end of the answer and its calls enter the log together: a successor sees all of it or none. */
+function record(turn: TurnContext, answer: Answer, completed: readonly Segment[]): void {
+  const { step } = turn.progress.current
+  const finish = answer.finish === 'tool_calls' && answer.toolCalls.length === 0 ? 'stop' : answer.finish
+  for (const segment of completed) turn.emit('usage', { ...segment, step, finish })
+  if (finish !== 'tool_calls') return
+  for (const [index, call] of answer.toolCalls.entries()) {
+    turn.emit('call', { step, index, action: call.name, arguments: call.arguments })
+  }
+}
+
+function offeredTools(turn: TurnContext): readonly unknown[] {
+  const { room, config, input, progress } = turn
+  if (progress.current.step >= turnLimits.steps - 1 || progress.calls >= turnLimits.calls) {
+    turn.emit('notice', {
+      code: 'limit_reached',
+      message: 'This turn may call no more actions; it ends with this answer.',
+    })
+    return []
+  }
+  return [...room.actions.tools(config, input.specialist), ...callerTools(turn)]
+}
+
+/** The tools that came with a request on `/v1`: their calls go back to the caller. */
+export function callerTools(turn: Pick<TurnContext, 'input'>): readonly { function: { name: string } }[] {
+  const tools = turn.input.alone?.parameters.tools
+  return Array.isArray(tools) ? tools : []
+}
+
+/** The caller's own parameters; a forced tool choice holds for the first step only, or the turn would never end. */
+function parametersOf({ input, progress }: TurnContext, tools: readonly unknown[]): Record<string, unknown> {
+  const { tools: _, tool_choice: choice, ...parameters } = input.alone?.parameters ?? {}
+  if (tools.length === 0) return parameters
+  const forced = choice !== undefined && (choice === 'none' || progress.current.step === 0)
+  return { ...parameters, tools, ...(forced && { tool_choice: choice }) }
+}
+
+async function fitCandidates(turn: TurnContext, tools: readonly unknown[]): Promise<Map<Candidate, Fitted>> {
+  const { room, progress, prompt, input, candidates } = turn
+  const messages: readonly ChatMessage[] = [
+    ...prompt,
+    ...progress.steps.flatMap((step) => stepMessages(input.turn, step)),
+  ]
+  const toolTokens = tools.length === 0 ? 0 : room.counter.bound([{ role: 'system', content: JSON.stringify(tools) }])
+  const fitted = new Map<Candidate, Fitted>()
+  for (const candidate of candidates) {
+    const fit = await fitToWindow(messages, candidate, toolTokens, room.counter)
+    if (fit) fitted.set(candidate, fit)
+  }
+  if (fitted.size === 0) throw new ParleyError('context_overflow')
+  const omitted = Math.max(...[...fitted.values()].map((fit) => fit.omitted))
+  if (omitted > 0 && turn.omittedMessages === 0) {
+    turn.emit('notice', {
+      code: 'history_compacted',
+      message: 'The oldest messages were left out to fit the window of the model.',
+    })
+  }
+  turn.omittedMessages = Math.max(turn.omittedMessages, omitted)
+  return fitted
+}

@@ -1,0 +1,82 @@
+import { ParleyError } from '#errors.ts'
+import type { Key } from '#platform/kv/kv.ts'
+import type { Producers } from './producers.ts'
+import { dropDeadline, dueDeadlines, noteDeadline } from './store/deadlines.ts'
+import { deadlineShards, readDeadlineMember } from './store/turn-keys.ts'
+import { takeOver } from './take-over.ts'
+import type { ChatRoom } from './turn-context.ts'
+
+const BATCH = 50
+
+/**
+ * Looks after turns whose deadline has come, on every replica: one whose lease was renewed is looked at again when that ends,
+ * one that has ended is forgotten, one whose producer is gone is taken over. Two sweepers meet in the claim: one wins.
+ */
+export class Sweeper {
+  readonly #room: ChatRoom
+  readonly #producers: Producers
+  readonly #random: () => number
+  #cancelNext: () => void = () => {}
+  #sweeping: Promise<void> = Promise.resolve()
+  #stopped = false
+
+  constructor(room: ChatRoom, producers: Producers, random: () => number = Math.random) {
+    this.#room = room
+    this.#producers = producers
+    this.#random = random
+    this.#schedule()
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true
+    this.#cancelNext()
+    await this.#sweeping
+  }
+
+  /** A quarter of a lease, with jitter, so that replicas do not sweep in step. */
+  #schedule(): void {
+    const delayMs = (this.#room.leaseMs / 4) * (0.75 + this.#random() / 2)
+    this.#cancelNext = this.#room.clock.after(delayMs, () => {
+      this.#sweeping = this.#sweep().then(() => {
+        if (!this.#stopped) this.#schedule()
+      })
+    })
+  }
+
+  async #sweep(): Promise<void> {
+    const { kv, log } = this.#room
+    if (!kv.reachable) return
+    try {
+      await Promise.all(
+        deadlineShards.map(async (shard) => {
+          const due = await kv.run(dueDeadlines, [shard], [BATCH])
+          await Promise.all(due.map((member) => this.#look(shard, member)))
+        }),
+      )
+    } catch (error) {
+      log.warn({ err: error }, 'a sweep over the deadlines of turns failed; the next one tries again')
+    }
+  }
+
+  async #look(shard: Key, member: string): Promise<void> {
+    const { kv, log, leaseMs } = this.#room
+    const entry = readDeadlineMember(member)
+    if (!entry) return kv.run(dropDeadline, [shard], [member])
+    try {
+      const { turn, ...principal } = entry
+      const found = await takeOver(this.#room, this.#producers, principal, turn)
+      if (found.kind === 'done') await kv.run(dropDeadline, [shard], [member])
+      else await kv.run(noteDeadline, [shard], [member, found.kind === 'held' ? Math.ceil(found.forMs) : leaseMs])
+    } catch (error) {
+      if (error instanceof ParleyError && error.code === 'sealed_unreadable') {
+        log.warn({ turn: entry.turn }, 'a turn whose key is gone is given up')
+        return kv.run(dropDeadline, [shard], [member])
+      }
+      log.error(
+        { turn: entry.turn, err: error },
+        'a turn could not be taken over; it is tried again when its lease ends',
+      )
+      await kv.run(noteDeadline, [shard], [member, leaseMs])
+    }
+  }
+}

@@ -1,0 +1,47 @@
+import type { Owner } from '#identity/principal.ts'
+import { loadHistory } from './history.ts'
+import type { Producers } from './producers.ts'
+import { Progress } from './progress.ts'
+import { historyOf } from './prompt.ts'
+import { readLog } from './read-log.ts'
+import { claimTurn } from './store/lease.ts'
+import { placeOf, turnKeys } from './store/turn-keys.ts'
+import type { ChatRoom } from './turn-context.ts'
+import type { TurnInput } from './turn-input.ts'
+
+export type TakeOver = { kind: 'taken' } | { kind: 'held'; forMs: number } | { kind: 'done' }
+
+/**
+ * Takes a turn whose producer is gone, and goes on from its log: text stands, answered calls are not made again, a call that
+ * was asked for is dispatched under the same key. The dead producer is one more failed segment.
+ */
+export async function takeOver(
+  room: ChatRoom,
+  producers: Producers,
+  principal: Owner,
+  turn: string,
+): Promise<TakeOver> {
+  const keys = turnKeys(principal, turn)
+  const leasedAtMs = room.clock.monotonic()
+  const claim = await room.kv.run(claimTurn, [keys.turn], [room.replica, room.leaseMs])
+  if (claim.kind !== 'claimed') return claim
+  const seal = await room.conversations.seal(principal)
+  const input: TurnInput = JSON.parse(seal.unseal(claim.input, placeOf(keys.turn, 'input')).toString())
+  const progress = new Progress()
+  for await (const batch of readLog(room.kv, keys, seal, -1)) for (const event of batch) progress.replay(event)
+  const { messages, next } = await loadHistory(room, input.principal, input.conversation)
+  room.log.info({ turn, fence: claim.fence, position: progress.next }, 'a turn is taken over from its log')
+  producers.produce({
+    input,
+    config: room.configs.get(input.config) ?? room.configs.current(),
+    seal,
+    history: historyOf(messages),
+    messagesAt: next,
+    progress,
+    fence: claim.fence,
+    leasedAtMs,
+    takenOver: true,
+  })
+  if (claim.cancelled) producers.cancel(turn)
+  return { kind: 'taken' }
+}

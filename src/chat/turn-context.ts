@@ -1,0 +1,64 @@
+import type { ActionPort } from '#actions/port.ts'
+import type { ConfigVersion } from '#config/document.ts'
+import type { Conversations } from '#conversations/conversations.ts'
+import type { Seal } from '#conversations/vault.ts'
+import type { Log } from '#log.ts'
+import type { Candidate, ChatMessage } from '#models/answer.ts'
+import type { Models } from '#models/models.ts'
+import type { Clock } from '#platform/clock.ts'
+import type { Kv } from '#platform/kv/kv.ts'
+import type { TokenCounter } from './compaction.ts'
+import type { Progress } from './progress.ts'
+import type { TurnKeys } from './store/turn-keys.ts'
+import type { Receipt, TurnEvents, TurnEventType } from './turn-events.ts'
+import type { TurnInput } from './turn-input.ts'
+import type { TurnLog } from './turn-log.ts'
+
+/** What all turns of a replica share. */
+export interface ChatRoom {
+  kv: Kv
+  clock: Clock
+  log: Log
+  models: Models
+  actions: ActionPort
+  conversations: Conversations
+  configs: { get(name: string): ConfigVersion | undefined; current(): ConfigVersion }
+  counter: TokenCounter
+  replica: string
+  leaseMs: number
+  /** Idle conversations and what belongs to them are kept this long, ms. */
+  conversationIdleMs: number
+  /** A turn was committed by this replica, exactly once for each turn. */
+  onCommitted(principal: TurnInput['principal'], receipt: Receipt, status: 'completed' | 'failed' | 'cancelled'): void
+}
+
+/** One turn while this replica produces it. */
+export interface TurnContext {
+  room: ChatRoom
+  input: TurnInput
+  config: ConfigVersion
+  candidates: readonly Candidate[]
+  keys: TurnKeys
+  seal: Seal
+  /** What was said before, and the user's message. */
+  prompt: readonly ChatMessage[]
+  /** Where the conversation's next entry goes; -1 without a conversation. */
+  messagesAt: number
+  progress: Progress
+  log: TurnLog
+  signal: AbortSignal
+  /** Messages left out of the longest prompt so far. */
+  omittedMessages: number
+  emit<Type extends TurnEventType>(type: Type, data: TurnEvents[Type]): void
+}
+
+/** Why a production stops before its turn has ended: the reason of its signal. */
+export class TurnStop extends Error {
+  override readonly name = 'TurnStop'
+  readonly kind: 'cancelled' | 'deadline' | 'fenced' | 'out-of-reach' | 'broken' | 'hand-over' | 'shut-down'
+
+  constructor(kind: TurnStop['kind']) {
+    super(`the production of the turn stops: ${kind}`)
+    this.kind = kind
+  }
+}

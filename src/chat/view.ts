@@ -1,0 +1,37 @@
+import { ParleyError } from '#errors.ts'
+import type { Principal } from '#identity/principal.ts'
+import type { Feedback, TurnView } from './chat.ts'
+import { Progress } from './progress.ts'
+import { readLog } from './read-log.ts'
+import { loadTurn } from './store/commands.ts'
+import { placeOf, turnKeys } from './store/turn-keys.ts'
+import type { ChatRoom } from './turn-context.ts'
+import type { TurnInput, TurnOutcome } from './turn-input.ts'
+
+/** A turn as it stands: from its outcome when it has ended, else folded from its log. */
+export async function viewTurn(room: ChatRoom, principal: Principal, turn: string): Promise<TurnView> {
+  const keys = turnKeys(principal, turn)
+  const [record, seal] = await Promise.all([room.kv.run(loadTurn, [keys.turn], []), room.conversations.seal(principal)])
+  if (!record) throw new ParleyError('turn_not_found')
+  const read = <Value>(sealed: Buffer, field: string): Value =>
+    JSON.parse(seal.unseal(sealed, placeOf(keys.turn, field)).toString())
+  const { conversation, specialist, config, message } = read<TurnInput>(record.input, 'input')
+  const known = { id: turn, conversation, specialist, config, message }
+  const feedback = record.feedback ? read<Feedback>(record.feedback, 'feedback') : null
+  if (record.end) {
+    const { status, text, receipt, error, toolCalls } = read<TurnOutcome>(record.end, 'end')
+    return { ...known, status, text, position: record.top, receipt, error, toolCalls, feedback }
+  }
+  const progress = new Progress()
+  for await (const batch of readLog(room.kv, keys, seal, -1)) for (const event of batch) progress.replay(event)
+  return {
+    ...known,
+    status: 'running',
+    text: progress.text,
+    position: progress.next - 1,
+    receipt: null,
+    error: null,
+    toolCalls: [],
+    feedback,
+  }
+}

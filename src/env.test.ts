@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { readEnv } from './env.ts'
+import { ParleyError } from './errors.ts'
+
+const KEY = Buffer.alloc(32, 7).toString('base64')
+const faultOf = (variables: Record<string, string>): string => {
+  try {
+    readEnv(variables)
+  } catch (error) {
+    if (error instanceof ParleyError && error.code === 'environment_invalid') return error.message
+    throw error
+  }
+  return ''
+}
+
+test('an empty environment runs on the embedded twins, on loopback', () => {
+  const env = readEnv({})
+  assert.equal(env.host, '127.0.0.1')
+  assert.equal(env.port, 8080)
+  assert.equal(env.kv.engine, 'sqlite')
+  assert.equal(env.masterKeys.source, 'file')
+  assert.deepEqual(env.models, { openai: undefined, azureOpenai: undefined, egressHosts: [] })
+})
+
+test('each need is chosen by its own variables', () => {
+  const env = readEnv({
+    REDIS_URL: 'rediss://cache.example:10000',
+    PARLEY_REDIS_CLUSTER: 'true',
+    PARLEY_REDIS_AUTH: 'entra',
+    PARLEY_MASTER_KEYS: `new:${KEY},old:${Buffer.alloc(32, 8).toString('base64')}`,
+    OPENAI_BASE_URL: 'http://127.0.0.1:9000/v1',
+    AZURE_OPENAI_ENDPOINT: 'https://x.openai.azure.com',
+    PARLEY_EGRESS_HOSTS: 'a.example, b.example',
+  })
+  assert.deepEqual(env.kv, { engine: 'redis', url: 'rediss://cache.example:10000', cluster: true, auth: 'entra' })
+  assert.deepEqual(env.masterKeys.source === 'environment' && env.masterKeys.keys.map(({ id }) => id), ['new', 'old'])
+  assert.deepEqual(env.models.openai, { apiKey: undefined, baseUrl: 'http://127.0.0.1:9000/v1' })
+  assert.deepEqual(env.models.egressHosts, ['a.example', 'b.example'])
+})
+
+test('a half-set or contradictory environment is refused, every variable named at once', () => {
+  assert.match(faultOf({ REDIS_URL: 'redis://localhost' }), /REDIS_URL needs PARLEY_MASTER_KEYS/)
+  assert.match(faultOf({ PARLEY_ROLE: 'worker' }), /PARLEY_ROLE other than all needs REDIS_URL/)
+  const several = faultOf({ PORT: '99999', PARLEY_ROLE: 'boss', REDIS_URL: 'http://x', PARLEY_MASTER_KEYS: 'a:short' })
+  for (const name of ['PORT', 'PARLEY_ROLE', 'REDIS_URL', 'PARLEY_MASTER_KEYS']) assert.match(several, new RegExp(name))
+})
+
+test('numbers are taken at their limits and refused one past them', () => {
+  assert.equal(readEnv({ PORT: '65535' }).port, 65_535)
+  assert.match(faultOf({ PORT: '65536' }), /PORT/)
+  assert.equal(readEnv({ PARLEY_TURN_LEASE_MS: '500' }).limits.turnLeaseMs, 500)
+  assert.match(faultOf({ PARLEY_TURN_LEASE_MS: '499' }), /PARLEY_TURN_LEASE_MS/)
+  for (const wrong of ['-1', '1.5', '1e3', 'many']) assert.match(faultOf({ PORT: wrong }), /PORT/)
+})
+
+test('keys of the wrong length or with the same id twice are refused', () => {
+  assert.match(faultOf({ PARLEY_MASTER_KEYS: `a:${Buffer.alloc(31).toString('base64')}` }), /32 bytes/)
+  assert.match(faultOf({ PARLEY_MASTER_KEYS: `a:${KEY},a:${KEY}` }), /ids different/)
+})
