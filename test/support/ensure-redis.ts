@@ -38,7 +38,7 @@ export async function ensureRedis(machine: Machine = thisMachine()): Promise<Red
   const docker = await onPath(env, 'docker')
   if (docker && (await succeeds(docker, ['info'], env))) return { kind: 'docker', image }
   throw new Error(
-    `The tests need Redis ${oldestMajor} or newer: install redis-server, start Docker, or set REDIS_URL to an empty one.`,
+    `The tests need Redis ${oldestMajor} or newer: install redis-server, start Docker, or set REDIS_URL to that of an empty one.`,
   )
 }
 
@@ -62,6 +62,7 @@ async function installServer(apt: string, { env, policyFile }: Machine): Promise
     () => true,
     () => false,
   )
+  process.stderr.write('Installing redis-server for the tests (its service stays off).\n')
   try {
     await run(apt, [...wait, 'update'], options)
     await run(apt, [...wait, 'install', '-y', '--no-install-recommends', 'redis-server'], options)
