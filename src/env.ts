@@ -5,7 +5,6 @@ import { ParleyError } from './errors.ts'
 export interface Env {
   host: string
   port: number
-  role: 'all' | 'api' | 'worker'
   dataDir: string
   configDir: string
   logLevel: LogLevel
@@ -57,7 +56,6 @@ export function readEnv(variables: Variables = process.env): Env {
   const env: Env = {
     host,
     port: read.integer('PORT', 8080, 0, 65_535),
-    role: read.oneOf('PARLEY_ROLE', ['all', 'api', 'worker'], 'all'),
     dataDir,
     configDir: path.resolve(read.text('PARLEY_CONFIG_DIR') ?? 'config-versions'),
     logLevel: read.oneOf('PARLEY_LOG_LEVEL', LOG_LEVELS, 'info'),
@@ -71,7 +69,6 @@ export function readEnv(variables: Variables = process.env): Env {
       conversationIdleMs: read.integer('PARLEY_CONVERSATION_IDLE_DAYS', 90, 1, 3650) * 86_400_000,
     },
   }
-  if (env.role !== 'all' && env.kv.engine === 'sqlite') faults.push('PARLEY_ROLE other than all needs REDIS_URL')
   if (env.kv.engine === 'redis' && env.masterKeys.source === 'file') {
     faults.push('REDIS_URL needs PARLEY_MASTER_KEYS: replicas must share the keys that data is sealed with')
   }
