@@ -1,0 +1,101 @@
+import { findArithmetic } from './arithmetic.ts'
+
+type Schema = Readonly<Record<string, unknown>>
+
+const MAX_DEPTH = 8
+const ABOUT_ZONES = /zone|^tz$/i
+const NUMBER = /-?\d+(?:\.\d+)?/g
+
+/** The arguments of a function in words: what its JSON Schema requires, and what else the words clearly hold. */
+export function fillArguments(parameters: unknown, words: string): Record<string, unknown> {
+  return fillObject(asSchema(parameters), words, 0)
+}
+
+/** A value that fits a JSON Schema, with the words where it wants a text. */
+export function fillSchema(schema: unknown, words: string): unknown {
+  return fill(asSchema(schema), '', words, 0)
+}
+
+function fillObject(schema: Schema, words: string, depth: number): Record<string, unknown> {
+  const required = new Set(Array.isArray(schema.required) ? schema.required : [])
+  const filled: Record<string, unknown> = {}
+  for (const [name, given] of Object.entries(asSchema(schema.properties))) {
+    const property = asSchema(given)
+    const found = find(property, name, words)
+    if (found !== undefined) filled[name] = found
+    else if (required.has(name)) filled[name] = fill(property, name, words, depth + 1)
+  }
+  return filled
+}
+
+/** A value that fits the schema, taken from the words where they have one. */
+function fill(schema: Schema, name: string, words: string, depth: number): unknown {
+  const found = find(schema, name, words)
+  if (found !== undefined) return found
+  if ('const' in schema) return schema.const
+  if ('default' in schema) return schema.default
+  if (Array.isArray(schema.enum)) return schema.enum[0]
+  switch (typeOf(schema)) {
+    case 'object':
+      return depth < MAX_DEPTH ? fillObject(schema, words, depth) : {}
+    case 'array':
+      return depth < MAX_DEPTH && Number(schema.minItems ?? 0) > 0
+        ? [fill(asSchema(schema.items), name, words, depth + 1)]
+        : []
+    case 'number':
+    case 'integer':
+      return anyNumber(words, schema) ?? schema.minimum ?? 0
+    case 'boolean':
+      return !/\bno(?:t|ne)?\b/i.test(words)
+    case 'null':
+      return null
+    default:
+      if (ABOUT_ZONES.test(name)) return 'UTC'
+      return words.trim().slice(0, typeof schema.maxLength === 'number' ? schema.maxLength : undefined)
+  }
+}
+
+/** A value that the words clearly hold for this property. */
+function find(schema: Schema, name: string, words: string): unknown {
+  if (Array.isArray(schema.enum)) return schema.enum.find((value) => mentions(words, String(value)))
+  const type = typeOf(schema)
+  const said = sayingOf(name, words)
+  if (type === 'number' || type === 'integer') return said === undefined ? undefined : anyNumber(said, schema)
+  if (type !== 'string') return undefined
+  if (ABOUT_ZONES.test(name)) return findZone(words) ?? said
+  if (said) return said
+  if (/expr|formula|calculation|arithmetic/i.test(name)) return findArithmetic(words)
+  return /["“]([^"”]+)["”]/.exec(words)?.[1]
+}
+
+/** What follows the property's name: `title: …`, `title is …`. */
+function sayingOf(name: string, words: string): string | undefined {
+  const saying = new RegExp(`\\b${RegExp.escape(name)}\\b["']?\\s*(?:is|=|:)\\s*["“]?([^"”,;\\n]+)`, 'i')
+  return name === '' ? undefined : saying.exec(words)?.[1]?.trim()
+}
+
+function anyNumber(words: string, schema: Schema): number | undefined {
+  const numbers = words.match(NUMBER)?.map(Number) ?? []
+  return numbers.find((number) => typeOf(schema) === 'number' || Number.isInteger(number))
+}
+
+/** A zone by its name, or by the city it is named after. */
+function findZone(words: string): string | undefined {
+  const zones = Intl.supportedValuesOf('timeZone')
+  const byName = zones.find((zone) => words.includes(zone))
+  const byCity = () => zones.find((zone) => mentions(words, zone.slice(zone.lastIndexOf('/') + 1).replaceAll('_', ' ')))
+  return byName ?? byCity() ?? (/\b(?:UTC|GMT)\b/i.test(words) ? 'UTC' : undefined)
+}
+
+function mentions(words: string, value: string): boolean {
+  return value !== '' && new RegExp(`(?<![\\p{L}\\p{N}])${RegExp.escape(value)}(?![\\p{L}\\p{N}])`, 'iu').test(words)
+}
+
+function typeOf(schema: Schema): unknown {
+  if (schema.type !== undefined) return Array.isArray(schema.type) ? schema.type[0] : schema.type
+  return schema.properties ? 'object' : 'string'
+}
+
+function asSchema(value: unknown): Schema {
+  return typeof value === 'object' && value !== null ? (value as Schema) : {}
+}
