@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { Principal } from '#identity/principal.ts'
+import { ParleyError } from '#errors.ts'
+import type { Principal, Role } from '#identity/principal.ts'
 import { newId } from '#ids.ts'
 
 declare module 'fastify' {
@@ -34,6 +35,15 @@ export function traceparentOf(message: IncomingMessage): string | null {
 export function principalOf(request: FastifyRequest): Principal {
   if (request.principal === null) throw new Error('An open route asked who is calling.')
   return request.principal
+}
+
+/** Any one of the roles will do. */
+export function requireRole(request: FastifyRequest, roles: readonly Role[]): Principal {
+  const principal = principalOf(request)
+  if (!roles.some((role) => principal.roles.includes(role))) {
+    throw new ParleyError('forbidden', { message: `This takes one of the roles ${roles.join(', ')}.` })
+  }
+  return principal
 }
 
 /**

@@ -1,4 +1,4 @@
-import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
+import fastify, { type FastifyInstance, type FastifyRequest, type RouteOptions } from 'fastify'
 import { ParleyError } from '#errors.ts'
 import type { Authenticator } from '#identity/authenticator.ts'
 import type { Log } from '#log.ts'
@@ -15,6 +15,8 @@ declare module 'fastify' {
   interface FastifyInstance {
     /** All event streams of this server; see `openEventStream`. */
     eventStreams: EventStreams
+    /** All routes, for who describes them. */
+    routeList: RouteOptions[]
   }
 }
 
@@ -52,6 +54,11 @@ export function createServer({ log, clock, authenticator, limits }: ServerOption
   // An expectation other than 100-continue may be ignored; Node would answer it in a shape of its own.
   server.server.on('checkExpectation', (request, response) => server.routing(request, response))
   server.decorate('eventStreams', new EventStreams(clock, limits))
+  const routeList: RouteOptions[] = []
+  server.decorate('routeList', routeList)
+  server.addHook('onRoute', (route) => {
+    routeList.push(route)
+  })
   server.addHook('preClose', async () => server.eventStreams.close())
 
   server.decorateRequest('principal', null)

@@ -9,7 +9,7 @@ import type { EventStream } from './event-stream.ts'
 import { asFault } from './faults.ts'
 import { openEventStream } from './sse.ts'
 
-/** A reader of a turn: whose it is, and after which position it goes on. */
+/** Which turn is read, as whom, and after which position (-1 for all of it). */
 export interface TurnReading {
   principal: Principal
   turn: string

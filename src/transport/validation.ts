@@ -4,7 +4,7 @@ import { ParleyError } from '#errors.ts'
 
 // A body is taken as it is; paths and queries are text, so numbers are read from them.
 const exact = new Ajv()
-const textual = new Ajv({ coerceTypes: true, useDefaults: true })
+const textual = new Ajv({ coerceTypes: true })
 
 type Verdict = { value: unknown } | { error: ParleyError }
 

@@ -1,0 +1,42 @@
+import type { FastifyInstance } from 'fastify'
+import { describeRoutes } from './document.ts'
+
+/** `/openapi.json` and `/docs` for all routes that have a schema. Loaded when first asked for; all of it is served from here. */
+export function registerDocs(server: FastifyInstance): void {
+  let opening: Promise<FastifyInstance> | undefined
+  server.addHook('onClose', async () => {
+    await (await opening)?.close()
+  })
+  for (const url of ['/openapi.json', '/docs', '/docs/*']) {
+    server.get(url, { config: { open: true }, schema: { hide: true } }, async (request, reply) => {
+      opening ??= openDocs(server)
+      const docs = await opening
+      reply.hijack()
+      reply.raw.setHeader('x-request-id', request.id)
+      docs.routing(request.raw, reply.raw)
+    })
+  }
+}
+
+const contentSecurityPolicy = [
+  "default-src 'self'",
+  "img-src 'self' data:",
+  "style-src 'self' 'unsafe-inline'",
+  "object-src 'none'",
+  "base-uri 'none'",
+  "frame-ancestors 'none'",
+].join('; ')
+
+async function openDocs(server: FastifyInstance): Promise<FastifyInstance> {
+  const docs = await describeRoutes(server.routeList)
+  const { default: swaggerUi } = await import('@fastify/swagger-ui')
+  await docs.register(swaggerUi, {
+    routePrefix: '/docs',
+    staticCSP: contentSecurityPolicy,
+    // No badge from another server.
+    uiConfig: { validatorUrl: null },
+  })
+  docs.get('/openapi.json', { schema: { hide: true } }, async () => docs.swagger())
+  await docs.ready()
+  return docs
+}

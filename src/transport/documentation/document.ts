@@ -1,0 +1,40 @@
+import fastify, { type FastifyInstance, type RouteOptions } from 'fastify'
+import { nameSchemas } from './name-schemas.ts'
+
+/** Of the HTTP API. What would break a client moves its first number that is not zero; a test holds it to that. */
+const apiVersion = '0.1.0'
+
+const introduction = `Streaming chat that survives. A turn is a log first and a stream second: read it as it happens, \
+resume it anywhere by its last event id, or wait for the whole answer.
+
+Errors have one shape on every surface; their codes are a closed list. Every response carries \`x-request-id\`.`
+
+/**
+ * A server of its own that knows the routes by their schemas only and has the OpenAPI document, so that the real one need
+ * not load what describes it.
+ */
+export async function describeRoutes(routes: readonly RouteOptions[]): Promise<FastifyInstance> {
+  const { default: swagger } = await import('@fastify/swagger')
+  const paper = fastify({ exposeHeadRoutes: false })
+  await paper.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: { title: 'Parley', version: apiVersion, description: introduction, license: { name: 'MIT' } },
+    },
+    transformObject: (document) => nameSchemas('openapiObject' in document ? document.openapiObject : {}),
+  })
+  for (const { method, url, schema } of routes) {
+    if (!schema || schema.hide || method === 'HEAD') continue
+    paper.route({ method, url, schema, handler: () => Promise.reject(new Error('Only described here.')) })
+  }
+  return paper
+}
+
+/** The OpenAPI 3.1 document of these routes. */
+export async function openApiOf(routes: readonly RouteOptions[]): Promise<object> {
+  const paper = await describeRoutes(routes)
+  await paper.ready()
+  const document = paper.swagger()
+  await paper.close()
+  return document
+}

@@ -1,0 +1,20 @@
+import type { FastifyInstance } from 'fastify'
+import type { NativeDeps } from './native-deps.ts'
+import { capabilitiesRoute } from './routes/capabilities.ts'
+import { conversationRoutes } from './routes/conversations.ts'
+import { healthRoutes } from './routes/health.ts'
+import { modelRoutes } from './routes/models.ts'
+import { specialistRoutes } from './routes/specialists.ts'
+import { turnRoutes } from './routes/turns.ts'
+import type { Routes } from './routing.ts'
+
+/** Parley's own HTTP API: conversations, turns, and who there is to talk to. */
+export function registerNativeApi(server: FastifyInstance, deps: NativeDeps): void {
+  const routes = server.withTypeProvider() as unknown as Routes
+  healthRoutes(routes, deps.ready)
+  capabilitiesRoute(routes, deps.version, deps.limits)
+  specialistRoutes(routes, deps)
+  conversationRoutes(routes, deps)
+  turnRoutes(routes, deps)
+  modelRoutes(routes, deps.models)
+}

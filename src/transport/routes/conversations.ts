@@ -1,0 +1,138 @@
+import { Type } from 'typebox'
+import { ParleyError } from '#errors.ts'
+import { etagOf, versionToMatch } from '../etag.ts'
+import { checkCharacters } from '../message-text.ts'
+import type { NativeDeps } from '../native-deps.ts'
+import { principalOf } from '../request-context.ts'
+import type { Routes } from '../routing.ts'
+import { Conversation, ConversationChange, ConversationPage, IdPath, MessagePage, NewConversation } from '../schema.ts'
+import { empty, errors } from '../schema-replies.ts'
+
+type Deps = Pick<NativeDeps, 'assign' | 'configs' | 'conversations'>
+
+const tags = ['conversations']
+
+/** Conversations of the caller; those of anybody else are not found. */
+export function conversationRoutes(routes: Routes, { assign, configs, conversations }: Deps): void {
+  routes.post('/api/v1/conversations', {
+    schema: {
+      operationId: 'createConversation',
+      summary: 'Begin a conversation with a specialist',
+      tags,
+      body: NewConversation,
+      response: { 201: Conversation, ...errors(400, 401, 404, 413, 415, 503) },
+    },
+    handler: async (request, reply) => {
+      const principal = principalOf(request)
+      const { specialist, title } = request.body
+      const pin = assign(principal)
+      const { specialists } = configs.get(pin.config)?.document ?? configs.current().document
+      if (!Object.hasOwn(specialists, specialist))
+        throw new ParleyError('specialist_not_found', { param: 'specialist' })
+      const given = title !== undefined && { title: checkTitle(title) }
+      const conversation = await conversations.create(principal, { specialist, ...given, ...pin })
+      reply.header('location', `/api/v1/conversations/${conversation.id}`).header('etag', etagOf(conversation))
+      return reply.code(201).send(conversation)
+    },
+  })
+
+  routes.get('/api/v1/conversations', {
+    schema: {
+      operationId: 'listConversations',
+      summary: 'The caller’s conversations, newest activity first',
+      tags,
+      querystring: Type.Object(
+        {
+          limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 100, description: '20 when not given.' })),
+          cursor: Type.Optional(Type.String({ minLength: 1, maxLength: 500 })),
+        },
+        { additionalProperties: false },
+      ),
+      response: { 200: ConversationPage, ...errors(400, 401, 503) },
+    },
+    handler: (request) => {
+      const { limit = 20, cursor } = request.query
+      return conversations.list(principalOf(request), { limit, ...(cursor !== undefined && { cursor }) })
+    },
+  })
+
+  routes.get('/api/v1/conversations/:id', {
+    schema: {
+      operationId: 'getConversation',
+      summary: 'One conversation',
+      tags,
+      params: IdPath,
+      response: { 200: Conversation, ...errors(401, 404, 503) },
+    },
+    handler: async (request, reply) => {
+      const conversation = await conversations.get(principalOf(request), request.params.id)
+      return reply.header('etag', etagOf(conversation)).send(conversation)
+    },
+  })
+
+  routes.patch('/api/v1/conversations/:id', {
+    schema: {
+      operationId: 'renameConversation',
+      summary: 'Rename a conversation',
+      tags,
+      params: IdPath,
+      headers: Type.Object({ 'if-match': Type.Optional(Type.String({ description: 'The ETag that was read.' })) }),
+      body: ConversationChange,
+      response: { 200: Conversation, ...errors(400, 401, 404, 412, 413, 415, 503) },
+    },
+    handler: async (request, reply) => {
+      const { id } = request.params
+      const title = checkTitle(request.body.title)
+      const conversation = await conversations.rename(principalOf(request), id, title, versionToMatch(request))
+      return reply.header('etag', etagOf(conversation)).send(conversation)
+    },
+  })
+
+  routes.delete('/api/v1/conversations/:id', {
+    schema: {
+      operationId: 'deleteConversation',
+      summary: 'Delete a conversation with its messages',
+      tags,
+      params: IdPath,
+      response: { 204: empty('It is gone.'), ...errors(401, 404, 503) },
+    },
+    handler: async (request, reply) => {
+      await conversations.delete(principalOf(request), request.params.id)
+      return reply.code(204).send(null)
+    },
+  })
+
+  routes.get('/api/v1/conversations/:id/messages', {
+    schema: {
+      operationId: 'listMessages',
+      summary: 'What was said, in order',
+      tags,
+      params: IdPath,
+      querystring: Type.Object(
+        {
+          after: Type.Optional(
+            Type.Integer({
+              minimum: -1,
+              maximum: Number.MAX_SAFE_INTEGER,
+              description: 'From the start when not given.',
+            }),
+          ),
+          limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, description: '100 when not given.' })),
+        },
+        { additionalProperties: false },
+      ),
+      response: { 200: MessagePage, ...errors(400, 401, 404, 503) },
+    },
+    handler: (request) => {
+      const { after = -1, limit = 100 } = request.query
+      return conversations.messages(principalOf(request), request.params.id, after, limit)
+    },
+  })
+}
+
+function checkTitle(title: string): string {
+  if (title.trim() === '' || /[\n\r\t]/.test(title)) {
+    throw new ParleyError('invalid_request', { message: '`title` has to be one line of text.', param: 'title' })
+  }
+  return checkCharacters(title, 'title')
+}

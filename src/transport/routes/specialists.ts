@@ -1,0 +1,87 @@
+import { Type } from 'typebox'
+import type { SpecialistSpec } from '#config/document.ts'
+import { ParleyError } from '#errors.ts'
+import { lastEventIdOf } from '../event-id.ts'
+import { checkMessage } from '../message-text.ts'
+import type { NativeDeps } from '../native-deps.ts'
+import { principalOf } from '../request-context.ts'
+import type { Routes } from '../routing.ts'
+import { IdPath, type Specialist, SpecialistPage } from '../schema.ts'
+import { empty, errors, turnReply } from '../schema-replies.ts'
+import { answerTurn, resumeTurn, turnForm } from '../turn-answers.ts'
+import { openTurnStream } from '../turn-stream.ts'
+
+type Deps = Pick<NativeDeps, 'chat' | 'configs' | 'limits' | 'log'>
+
+export function specialistRoutes(routes: Routes, { chat, configs, limits, log }: Deps): void {
+  routes.get('/api/v1/specialists', {
+    schema: {
+      operationId: 'listSpecialists',
+      summary: 'Who there is to talk to',
+      tags: ['specialists'],
+      response: { 200: SpecialistPage, ...errors(401) },
+    },
+    handler: async () => {
+      const { specialists } = configs.current().document
+      return { items: Object.entries(specialists).map(([id, spec]) => present(id, spec)) }
+    },
+  })
+
+  routes.get('/api/v1/specialists/:id/stream', {
+    schema: {
+      operationId: 'askSpecialist',
+      summary: 'Ask once, with nothing kept: a turn that EventSource can open',
+      description:
+        'Refused when a page of another site asks. No write action runs in it. With Last-Event-ID the turn of that event is resumed, and no other is started.',
+      tags: ['specialists'],
+      params: IdPath,
+      querystring: Type.Object({ message: Type.String() }, { additionalProperties: false }),
+      headers: Type.Object({ 'last-event-id': Type.Optional(Type.String()) }),
+      response: {
+        200: turnReply,
+        204: empty('The turn has ended, and all of its events were received.'),
+        ...errors(400, 401, 403, 404, 406, 413, 429, 503),
+      },
+    },
+    handler: async (request, reply) => {
+      refuseOtherSites(request.headers['sec-fetch-site'])
+      const principal = principalOf(request)
+      const form = turnForm(request.headers.accept, ['text/event-stream', 'application/json'])
+      const { id } = request.params
+      if (!Object.hasOwn(configs.current().document.specialists, id)) throw new ParleyError('specialist_not_found')
+      const content = checkMessage(request.query.message, limits.messageBytes)
+
+      const last = lastEventIdOf(request)
+      if (last) {
+        const view = await chat.get(principal, last.turn)
+        if (view.specialist !== id) throw new ParleyError('bad_position', { param: 'last-event-id' })
+        return resumeTurn({ chat, principal, turn: last.turn, after: last.position, form, reply, log }, view)
+      }
+      // A HEAD request asks what a GET would be answered with; it starts nothing.
+      if (request.method === 'HEAD') return void openTurnStream(reply)
+
+      const { id: turn, config } = await chat.start(principal, {
+        in: { specialist: id, history: [{ role: 'user', content }], parameters: {} },
+        readOnly: true,
+      })
+      return answerTurn({ chat, principal, turn, config, after: -1, form, reply, log })
+    },
+  })
+}
+
+/**
+ * Browsers tell where a request comes from: a page of another site could otherwise spend its visitor's quota with an image's
+ * address.
+ */
+function refuseOtherSites(site: string | string[] | undefined): void {
+  if (site !== undefined && site !== 'same-origin' && site !== 'none') throw new ParleyError('cross_site')
+}
+
+function present(id: string, { title, description, capabilities }: SpecialistSpec): Specialist {
+  return {
+    id,
+    title,
+    description: description ?? null,
+    capabilities: { primary: capabilities?.primary ?? [], scores: capabilities?.scores ?? {} },
+  }
+}

@@ -1,0 +1,146 @@
+import type { FastifyRequest } from 'fastify'
+import { Type } from 'typebox'
+import { ParleyError } from '#errors.ts'
+import { positionAfter } from '../event-id.ts'
+import { checkCharacters, checkMessage } from '../message-text.ts'
+import type { NativeDeps } from '../native-deps.ts'
+import { principalOf } from '../request-context.ts'
+import type { Routes } from '../routing.ts'
+import { Feedback, IdPath, NewTurn, Turn, TurnReference } from '../schema.ts'
+import { empty, errors, turnReply } from '../schema-replies.ts'
+import { answerTurn, resumeTurn, turnForm } from '../turn-answers.ts'
+
+type Deps = Pick<NativeDeps, 'chat' | 'limits' | 'log'>
+
+const tags = ['turns']
+
+export function turnRoutes(routes: Routes, { chat, limits, log }: Deps): void {
+  routes.post('/api/v1/conversations/:id/turns', {
+    schema: {
+      operationId: 'startTurn',
+      summary: 'Say something, and get the answer',
+      description:
+        'With accept: text/event-stream its events are streamed, else the answer comes whole. The turn goes on when the caller leaves; its stream can be resumed anywhere.',
+      tags,
+      params: IdPath,
+      headers: Type.Object({
+        prefer: Type.Optional(Type.String({ description: 'respond-async answers 202 at once.' })),
+        'idempotency-key': Type.Optional(
+          Type.String({ description: 'The same key and body again give the same turn, from its start.' }),
+        ),
+      }),
+      body: NewTurn,
+      response: {
+        200: turnReply,
+        202: Turn,
+        ...errors(400, 401, 404, 406, 409, 413, 415, 422, 429, 500, 502, 503, 504),
+      },
+    },
+    handler: async (request, reply) => {
+      const principal = principalOf(request)
+      const form = turnForm(request.headers.accept, ['application/json', 'text/event-stream'])
+      const idempotencyKey = idempotencyKeyOf(request)
+      const message = checkMessage(request.body.message, limits.messageBytes)
+      const { id: turn, config } = await chat.start(principal, {
+        in: { conversation: request.params.id },
+        message,
+        ...(idempotencyKey !== undefined && { idempotencyKey }),
+      })
+      reply.header('location', `/api/v1/turns/${turn}`)
+      if (form === 'application/json' && prefersNotToWait(request)) {
+        reply.headers({ 'x-parley-turn': turn, 'x-parley-config': config, 'preference-applied': 'respond-async' })
+        return reply.code(202).send(await chat.get(principal, turn))
+      }
+      return answerTurn({ chat, principal, turn, config, after: -1, form, reply, log })
+    },
+  })
+
+  routes.get('/api/v1/turns/:id', {
+    schema: {
+      operationId: 'getTurn',
+      summary: 'A turn as it stands',
+      tags,
+      params: IdPath,
+      response: { 200: Turn, ...errors(401, 404, 503) },
+    },
+    handler: (request) => chat.get(principalOf(request), request.params.id),
+  })
+
+  routes.get('/api/v1/turns/:id/stream', {
+    schema: {
+      operationId: 'resumeTurn',
+      summary: 'The events of a turn after a position, and those to come',
+      tags,
+      params: IdPath,
+      querystring: Type.Object(
+        {
+          after: Type.Optional(
+            Type.String({
+              description: 'The id of the last event received, or its position. Last-Event-ID goes first.',
+            }),
+          ),
+        },
+        { additionalProperties: false },
+      ),
+      headers: Type.Object({ 'last-event-id': Type.Optional(Type.String()) }),
+      response: {
+        200: turnReply,
+        204: empty('The turn has ended, and all of its events were received.'),
+        ...errors(400, 401, 404, 406, 503),
+      },
+    },
+    handler: async (request, reply) => {
+      const principal = principalOf(request)
+      const { id: turn } = request.params
+      const form = turnForm(request.headers.accept, ['text/event-stream', 'application/json'])
+      const after = positionAfter(request, turn, request.query.after)
+      return resumeTurn({ chat, principal, turn, after, form, reply, log }, await chat.get(principal, turn))
+    },
+  })
+
+  routes.post('/api/v1/turns/:id/cancel', {
+    schema: {
+      operationId: 'cancelTurn',
+      summary: 'Stop a turn, on whichever replica it runs',
+      tags,
+      params: IdPath,
+      response: { 202: TurnReference, ...errors(401, 404, 409, 503) },
+    },
+    handler: async (request, reply) => {
+      const { id } = request.params
+      await chat.cancel(principalOf(request), id)
+      return reply.code(202).send({ id })
+    },
+  })
+
+  routes.post('/api/v1/turns/:id/feedback', {
+    schema: {
+      operationId: 'giveFeedback',
+      summary: 'Thumbs up or down for a turn that has ended',
+      tags,
+      params: IdPath,
+      body: Feedback,
+      response: { 204: empty('It is noted.'), ...errors(400, 401, 404, 409, 413, 415, 503) },
+    },
+    handler: async (request, reply) => {
+      const { comment } = request.body
+      if (comment !== undefined) checkCharacters(comment, 'comment')
+      await chat.feedback(principalOf(request), request.params.id, request.body)
+      return reply.code(204).send(null)
+    },
+  })
+}
+
+const PRINTABLE = /^[\x20-\x7e]{1,255}$/
+
+function idempotencyKeyOf({ headers }: FastifyRequest): string | undefined {
+  const given = headers['idempotency-key']
+  if (given === undefined) return undefined
+  if (typeof given === 'string' && PRINTABLE.test(given)) return given
+  const param = 'idempotency-key'
+  throw new ParleyError('invalid_request', { message: '`idempotency-key` takes 1 to 255 printable characters.', param })
+}
+
+function prefersNotToWait({ headers }: FastifyRequest): boolean {
+  return /(?:^|,)\s*respond-async\s*(?:[,;]|$)/i.test(String(headers.prefer ?? ''))
+}

@@ -1,0 +1,41 @@
+import { STATUS_CODES } from 'node:http'
+import { Type } from 'typebox'
+import { ErrorReply, Turn } from './schema.ts'
+
+/** How replies are described in the schemas of routes. */
+
+const problem = (status: number) => ({
+  description: STATUS_CODES[status],
+  content: { 'application/json': { schema: ErrorReply } },
+})
+
+/** The one shape of errors, under each of these statuses. */
+export function errors<const Status extends number>(...statuses: readonly Status[]) {
+  const entries = statuses.map((status) => [status, problem(status)])
+  return Object.fromEntries(entries) as Record<Status, ReturnType<typeof problem>>
+}
+
+export function empty(description: string) {
+  return Type.Null({ description })
+}
+
+const turnHeaders = {
+  'x-parley-turn': { type: 'string', description: 'The id of the turn.' },
+  'x-parley-config': { type: 'string', description: 'The config version that serves it.' },
+}
+
+/** A turn as a stream of its events, or whole. */
+export const turnReply = {
+  description:
+    'The events of the turn as they happen; or, where no event stream is accepted, the turn once it has ended.',
+  headers: turnHeaders,
+  content: {
+    'text/event-stream': {
+      schema: Type.String({
+        description:
+          '`id` is turn and position; `event` is one of turn.started, token, segment, call, run, notice, snapshot, usage, turn.completed, turn.failed, turn.cancelled; `data` is JSON.',
+      }),
+    },
+    'application/json': { schema: Turn },
+  },
+}
