@@ -2,7 +2,9 @@ import type { ConfigVersion } from '#config/document.ts'
 import { ParleyError } from '#errors.ts'
 import type { Admission } from '#governance/admission.ts'
 import type { Principal } from '#identity/principal.ts'
+import { countMessages, maxTokens } from '#models/tokenizer.ts'
 import type { Chat, Feedback, TurnRequest } from './chat.ts'
+import type { TokenCounter } from './compaction.ts'
 import { type Setting, startTurn } from './open-turn.ts'
 import { Producers } from './producers.ts'
 import { readTurn } from './read-turn.ts'
@@ -14,16 +16,21 @@ import type { ChatRoom } from './turn-context.ts'
 import type { Arm } from './turn-events.ts'
 import { viewTurn } from './view.ts'
 
-export interface ChatOptions extends Omit<ChatRoom, 'onCommitted'> {
+export interface ChatOptions extends Omit<ChatRoom, 'counter'> {
   admission: Admission
   /** Draws the version and the arm of what starts now. */
   assign(principal: Principal): { config: ConfigVersion; arm: Arm }
-  onCommitted: ChatRoom['onCommitted']
+}
+
+const counter: TokenCounter = {
+  bound: (messages) => maxTokens(JSON.stringify(messages)),
+  count: countMessages,
 }
 
 /** Builds the chat and starts what it does by itself: the upkeep of leases and the sweeper. `drain` ends both. */
 export function createChat(options: ChatOptions): Chat {
-  const { admission, assign, ...room } = options
+  const { admission, assign, ...shared } = options
+  const room: ChatRoom = { ...shared, counter }
   const { kv, conversations, configs, models } = room
   const producers = new Producers(room)
   const sweeper = new Sweeper(room, producers)

@@ -3,6 +3,7 @@ import { conversationKeys } from '#conversations/keys.ts'
 import { encodeMessages } from '#conversations/message-codec.ts'
 import type { ErrorBody, ParleyError } from '#errors.ts'
 import { newId } from '#ids.ts'
+import type { Log } from '#log.ts'
 import type { Answer } from '#models/answer.ts'
 import { loadHistory } from './history.ts'
 import { callId, stepRecords } from './prompt.ts'
@@ -39,7 +40,7 @@ export async function commitEnd(turn: TurnContext, end: End, signal: AbortSignal
     },
     signal,
   )
-  if (committed) room.onCommitted(input.principal, receipt, end.status)
+  if (committed) logEnd(room.log, receipt, end)
   return committed
 }
 
@@ -123,4 +124,11 @@ function messagesOf({ input, progress, room }: TurnContext, end: End): Message[]
     ...progress.steps.flatMap((step) => stepRecords(input.turn, step)).map((part) => of(part, now)),
     of({ role: 'assistant', content: progress.current.text, ...(!complete && { complete }) }, now),
   ]
+}
+
+function logEnd(log: Log, receipt: Receipt, end: End): void {
+  const { turn, specialist, config, steps, inputTokens, outputTokens, costUsd } = receipt
+  const code = end.status === 'failed' ? { code: end.error.code } : {}
+  const figures = { config: config.version, arm: config.arm, steps, inputTokens, outputTokens, costUsd }
+  log.info({ turn, specialist, status: end.status, ...code, ...figures }, 'a turn has ended')
 }

@@ -10,7 +10,7 @@ import type { Kv } from '#platform/kv/kv.ts'
 import type { TokenCounter } from './compaction.ts'
 import type { Progress } from './progress.ts'
 import type { TurnKeys } from './store/turn-keys.ts'
-import type { Receipt, TurnEvents, TurnEventType } from './turn-events.ts'
+import type { TurnEvents, TurnEventType } from './turn-events.ts'
 import type { TurnInput } from './turn-input.ts'
 import type { TurnLog } from './turn-log.ts'
 
@@ -28,8 +28,6 @@ export interface ChatRoom {
   leaseMs: number
   /** Idle conversations and what belongs to them are kept this long, ms. */
   conversationIdleMs: number
-  /** A turn was committed by this replica, exactly once for each turn. */
-  onCommitted(principal: TurnInput['principal'], receipt: Receipt, status: 'completed' | 'failed' | 'cancelled'): void
 }
 
 /** One turn while this replica produces it. */

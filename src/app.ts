@@ -1,0 +1,141 @@
+import type { FastifyInstance } from 'fastify'
+import { checkActions } from '#actions/check.ts'
+import { createInProcessActions } from '#actions/in-process.ts'
+import type { Chat } from '#chat/chat.ts'
+import { createChat } from '#chat/create.ts'
+import { openConfigVersions } from '#config/versions.ts'
+import { createConversations } from '#conversations/create.ts'
+import { ParleyError } from '#errors.ts'
+import { createAdmission } from '#governance/admission.ts'
+import { createLocalAuthenticator, isLoopbackHost } from '#identity/local.ts'
+import { newId } from '#ids.ts'
+import type { Log } from '#log.ts'
+import { checkModels } from '#models/check.ts'
+import { createModels } from '#models/create.ts'
+import { createProviders } from '#models/providers/providers.ts'
+import { type Clock, systemClock } from '#platform/clock.ts'
+import { createTokenSource } from '#platform/credential.ts'
+import { openDataFolder } from '#platform/data-folder.ts'
+import { openKv } from '#platform/kv/open.ts'
+import { defaultLimits, type TransportLimits } from '#transport/limits.ts'
+import { registerNativeApi } from '#transport/native-api.ts'
+import { registerOpenAiApi } from '#transport/openai/openai-api.ts'
+import { createServer } from '#transport/server.ts'
+import manifest from '../package.json' with { type: 'json' }
+import type { Env } from './env.ts'
+
+/** The whole process, built and not yet listening. */
+export interface App {
+  server: FastifyInstance
+  chat: Chat
+  /** What serves each need, to be shown at start. */
+  uses: readonly { need: string; engine: string }[]
+  /** Resolves with the address once requests are served. */
+  listen(): Promise<string>
+  /** Not ready at once, no new turns, the grace time for running ones, then everything closed in reverse order. */
+  stop(): Promise<void>
+}
+
+/** What tests hand in instead of the real thing. */
+export interface Overrides {
+  clock?: Clock
+  limits?: Partial<TransportLimits>
+}
+
+/** The composition root: reads top to bottom in dependency order. */
+export async function createApp(env: Env, log: Log, overrides: Overrides = {}): Promise<App> {
+  if (!isLoopbackHost(env.host)) {
+    throw new ParleyError('environment_invalid', {
+      message: 'HOST: without Entra ID only loopback is served (127.0.0.1, ::1, localhost)',
+    })
+  }
+  const clock = overrides.clock ?? systemClock
+  const limits = { ...defaultLimits, ...overrides.limits }
+  await using opened = new AsyncDisposableStack()
+
+  // platform
+  if (env.kv.engine === 'sqlite' || env.masterKeys.source === 'file') opened.use(await openDataFolder(env.dataDir))
+  const tokens = createTokenSource()
+  const kv = await openKv({ env: env.kv, clock, log, tokens })
+  opened.defer(() => kv.close())
+
+  // conversations
+  const { conversationIdleMs } = env.limits
+  const conversations = await createConversations({
+    kv,
+    masterKeys: env.masterKeys,
+    clock,
+    log,
+    idleMs: conversationIdleMs,
+  })
+
+  // models
+  const providers = createProviders({ env: env.models, tokens, clock })
+  opened.defer(() => providers.close())
+  const models = createModels({ providers, clock, log })
+  opened.defer(() => models.close())
+
+  // config
+  const configs = await openConfigVersions({
+    dir: env.configDir,
+    clock,
+    log,
+    checks: [(document) => checkModels(document, env.models), checkActions],
+  })
+  opened.defer(() => configs.close())
+  const assign = () => ({ config: configs.current(), arm: 'stable' as const })
+
+  // actions, chat
+  const actions = createInProcessActions({ clock, log })
+  const chat = createChat({
+    kv,
+    clock,
+    log,
+    models,
+    actions,
+    conversations,
+    configs,
+    replica: newId('rep'),
+    leaseMs: env.limits.turnLeaseMs,
+    conversationIdleMs,
+    admission: createAdmission({ atOnce: env.limits.turnsAtOnce }),
+    assign,
+  })
+
+  // transport
+  let stopping = false
+  const ready = () => (stopping ? 'shutting down' : kv.fault)
+  const server = createServer({ log, clock, authenticator: createLocalAuthenticator(), limits })
+  registerNativeApi(server, {
+    log,
+    chat,
+    conversations,
+    configs,
+    models,
+    limits,
+    version: manifest.version,
+    assign: () => ({ config: assign().config.name, arm: assign().arm }),
+    ready,
+  })
+  registerOpenAiApi(server, { chat, log, limits })
+
+  const lifetime = opened.move()
+  return {
+    server,
+    chat,
+    uses: [
+      { need: 'state', engine: kv.engine === 'redis' ? 'Redis' : `SQLite in ${env.dataDir}` },
+      { need: 'config', engine: `${configs.current().name} of ${env.configDir}` },
+      { need: 'models', engine: describeModels(env) },
+      { need: 'identity', engine: 'whoever sits at this machine' },
+    ],
+    listen: () => server.listen({ host: env.host, port: env.port, backlog: 4096 }),
+    async stop() {
+      if (stopping) return
+      stopping = true
+      await chat.drain(env.limits.drainMs)
+      await server.close()
+      await lifetime.disposeAsync()
+    },
+  }
+}

@@ -1,0 +1,36 @@
+import { createApp } from './app.ts'
+import { readEnv } from './env.ts'
+import { ParleyError } from './errors.ts'
+import { createLog } from './log.ts'
+
+async function main(): Promise<void> {
+  const env = readEnv()
+  const log = createLog(env.logLevel)
+  const app = await createApp(env, log)
+  const address = await app.listen()
+
+  const uses = app.uses.map(({ need, engine }) => `  ${need.padEnd(9)} ${engine}`).join('\n')
+  process.stdout.write(
+    `Parley is ready.\n${uses}\n\n` +
+      `  chat      ${address}/\n  OpenAI    ${address}/v1\n  API       ${address}/docs\n\n`,
+  )
+
+  const stop = (signal: string) => {
+    log.info({ signal, turns: app.chat.live }, 'the process was told to stop')
+    app.stop().catch((error) => {
+      log.error({ err: error }, 'the process could not stop cleanly')
+      process.exitCode = 1
+    })
+  }
+  process.once('SIGTERM', stop)
+  process.once('SIGINT', stop)
+}
+
+try {
+  await main()
+} catch (error) {
+  const known =
+    error instanceof ParleyError || (error instanceof Error && 'code' in error && error.code === 'EADDRINUSE')
+  process.stderr.write(`Parley cannot start: ${known ? error.message : error instanceof Error ? error.stack : error}\n`)
+  process.exitCode = 1
+}

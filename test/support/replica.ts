@@ -1,0 +1,59 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+
+/** A Parley of its own process, as it is run in earnest: can be killed. */
+export interface Replica extends AsyncDisposable {
+  url: string
+  process: ChildProcess
+  /** SIGKILL, and gone. */
+  kill(): Promise<void>
+  /** SIGTERM; the exit code. */
+  terminate(): Promise<number | null>
+}
+
+const READY_MS = 20_000
+
+/** Starts `src/main.ts` on a free port with these variables and nothing else of the environment that Parley reads. */
+export async function startReplica(variables: Record<string, string>): Promise<Replica> {
+  const child = spawn(process.execPath, ['src/main.ts'], {
+    env: { PATH: process.env.PATH ?? '', PORT: '0', PARLEY_LOG_LEVEL: 'warn', ...variables },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const exited = once(child, 'exit')
+  const end = async (signal: NodeJS.Signals) => {
+    if (child.exitCode === null && child.signalCode === null) child.kill(signal)
+    await exited
+  }
+  try {
+    const url = await readyAt(child)
+    return {
+      url,
+      process: child,
+      kill: () => end('SIGKILL'),
+      terminate: async () => {
+        await end('SIGTERM')
+        return child.exitCode
+      },
+      [Symbol.asyncDispose]: () => end('SIGKILL'),
+    }
+  } catch (error) {
+    await end('SIGKILL')
+    throw error
+  }
+}
+
+/** Reads the address from what the process prints once it serves; goes on reading, so that its pipe never fills. */
+function readyAt(child: ChildProcess): Promise<string> {
+  const { promise, resolve, reject } = Promise.withResolvers<string>()
+  if (!child.stdout) throw new Error('the replica has no output')
+  const timer = setTimeout(() => reject(new Error('the replica is not ready in time')), READY_MS)
+  const lines = createInterface(child.stdout)
+  lines.on('line', (line) => {
+    const address = /OpenAI\s+(http:\/\/\S+)\/v1/.exec(line)?.[1]
+    if (address) resolve(address)
+    else if (process.env.PARLEY_TEST_LOG) process.stderr.write(`${line}\n`)
+  })
+  child.once('exit', (code) => reject(new Error(`the replica ended with code ${code}`)))
+  return promise.finally(() => clearTimeout(timer))
+}
