@@ -37,7 +37,7 @@ export function compareVersions(a: string, b: string): number {
   return natural.compare(a, b) || (a < b ? -1 : Number(a > b))
 }
 
-/** Undefined when it is not there. */
+/** Undefined when it is not there, or out of reach. */
 export async function findConfigFile(dir: string, file: string): Promise<ConfigFile | undefined> {
   const stats = await stat(join(dir, file), { bigint: true }).catch(() => undefined)
   return stats && describe(file, stats)
@@ -45,8 +45,11 @@ export async function findConfigFile(dir: string, file: string): Promise<ConfigF
 
 /** The same, at once, for who cannot wait. */
 export function findConfigFileNow(dir: string, file: string): ConfigFile | undefined {
-  const stats = statSync(join(dir, file), { bigint: true, throwIfNoEntry: false })
-  return stats && describe(file, stats)
+  try {
+    return describe(file, statSync(join(dir, file), { bigint: true }))
+  } catch {
+    return undefined
+  }
 }
 
 function describe(file: string, stats: BigIntStats): ConfigFile {

@@ -34,8 +34,7 @@ export function loadVersion(
   const document = soundPart(source.value, shapeFaults)
   const faults = [...shapeFaults, ...checkReferences(source.value), ...checks.flatMap((check) => check(document))]
   if (source.faults.length + faults.length > 0) {
-    const refused = new Set(source.faults.map(({ path }) => path))
-    const located = faults.map(source.locate).filter(({ path }) => !refused.has(path))
+    const located = faults.map(source.locate).filter(({ path }) => !source.lost.has(path))
     return { faults: inOrder([...source.faults, ...located]) }
   }
   return { version: { name, hash: hashOf(bytes), document: freeze(document) } }

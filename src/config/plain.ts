@@ -10,6 +10,8 @@ export interface Plain {
   value: unknown
   /** With the offset in the text, since a path alone may be ambiguous here (the same key twice). */
   faults: { fault: Fault; offset: number }[]
+  /** Paths, joined by dots, whose values are not what was meant: more said about them would be an echo. */
+  lost: ReadonlySet<string>
   /** What each alias stands for. */
   targets: ReadonlyMap<Alias, Node>
 }
@@ -20,6 +22,7 @@ export interface Plain {
  */
 export function toPlain(document: Document, size: number): Plain {
   const faults: Plain['faults'] = []
+  const lost = new Set<string>()
   const targets = new Map<Alias, Node>()
   const anchors = new Map<string, Node>()
   const open = new Set<Node>()
@@ -51,7 +54,7 @@ export function toPlain(document: Document, size: number): Plain {
       const name = isScalar(pair.key) ? String(pair.key.value) : ''
       const at = [...path, name]
       if (name === '__proto__') refuse(pair.key, at, 'is not a name that can be used here')
-      else if (seen.has(name)) refuse(pair.key, at, 'is there twice')
+      else if (seen.has(name)) note(pair.key, at, 'is there twice')
       else value[name] = convert(pair.value, at)
       seen.add(name)
     }
@@ -67,14 +70,19 @@ export function toPlain(document: Document, size: number): Plain {
   }
 
   function refuse(node: unknown, path: Fault['path'], message: string): null {
-    faults.push({ fault: { path, message }, offset: offsetOf(node) })
+    note(node, path, message)
+    lost.add(path.join('.'))
     return null
   }
 
+  function note(node: unknown, path: Fault['path'], message: string): void {
+    faults.push({ fault: { path, message }, offset: offsetOf(node) })
+  }
+
   const value = convert(document.contents, [])
-  if (nodesLeft >= 0) return { value, faults, targets }
+  if (nodesLeft >= 0) return { value, faults, lost, targets }
   const fault = { path: [], message: 'grows too large by its aliases' }
-  return { value: undefined, faults: [{ fault, offset: 0 }], targets }
+  return { value: undefined, faults: [{ fault, offset: 0 }], lost, targets }
 }
 
 export function offsetOf(node: unknown): number {

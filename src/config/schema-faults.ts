@@ -36,6 +36,8 @@ function faultOf(error: ErrorObject): Fault {
       return { path, message: oneOf(params.allowedValues) }
     case 'const':
       return { path, message: oneOf([params.allowedValue]) }
+    case 'format':
+      return { path, message: `is not a valid ${params.format}` }
     case 'minLength':
     case 'minItems':
     case 'minProperties':

@@ -23,6 +23,8 @@ export interface Source {
   /** Undefined when the bytes could not be read as a document at all. */
   value: unknown
   faults: LocatedFault[]
+  /** Paths, joined by dots, about which all is said by these faults. */
+  lost: ReadonlySet<string>
   locate(fault: Fault): LocatedFault
 }
 
@@ -63,6 +65,7 @@ export function readSource(bytes: Uint8Array, format: 'yaml' | 'json'): Source {
   return {
     value: plain.value,
     faults: plain.faults.map(({ fault, offset }) => place(fault, offset)),
+    lost: plain.lost,
     locate: (fault) => place(fault, findOffset(document.contents, fault.path, plain.targets)),
   }
 }
@@ -112,7 +115,8 @@ function syntaxErrors({ errors, warnings }: Pick<Document, 'errors' | 'warnings'
 }
 
 function unreadable(faults: LocatedFault[]): Source {
-  return { value: undefined, faults, locate: ({ path, message }) => ({ ...whole(message), path: path.join('.') }) }
+  const locate = ({ path, message }: Fault) => ({ ...whole(message), path: path.join('.') })
+  return { value: undefined, faults, lost: new Set(), locate }
 }
 
 function whole(message: string): LocatedFault {

@@ -38,7 +38,7 @@ export async function openConfigVersions({ dir, clock, log, checks }: ConfigVers
   const folder = new ConfigFolder(dir, checks, log)
   const listeners = new Set<(current: ConfigVersion) => void>()
   let current = await firstVersion(dir, folder)
-  let isReadable = true
+  let isFine = true
   let looking: Promise<void> = Promise.resolve()
   let stopPolling = () => {}
   let isClosed = false
@@ -46,11 +46,11 @@ export async function openConfigVersions({ dir, clock, log, checks }: ConfigVers
   async function look(settledOnly: boolean): Promise<void> {
     try {
       const newer = await folder.newest(current, settledOnly)
-      isReadable = true
+      isFine = true
       if (newer && !isClosed) serve(newer)
     } catch (error) {
-      if (isReadable) log.error({ err: error }, 'Config folder cannot be read')
-      isReadable = false
+      if (isFine) log.error({ err: error }, 'Looking for config versions failed')
+      isFine = false
     }
   }
 
