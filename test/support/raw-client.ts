@@ -9,7 +9,7 @@ export class RawClient {
 
   constructor(port: number) {
     this.socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true })
-    this.socket.on('data', (bytes) => {
+    this.socket.on('data', (bytes: Buffer) => {
       this.#received.push(bytes)
       this.#wake()
     })
