@@ -1,0 +1,28 @@
+import type { KvEnv } from '#env.ts'
+import type { Log } from '#log.ts'
+import type { Clock } from '../clock.ts'
+import type { TokenSource } from '../credential.ts'
+import { createKv } from './create-kv.ts'
+import type { Kv } from './kv.ts'
+import { RedisEngine } from './redis.ts'
+import { SqliteEngine } from './sqlite.ts'
+
+export interface OpenKvOptions {
+  env: KvEnv
+  clock: Clock
+  log: Log
+  /** For `auth: 'entra'`. */
+  tokens: TokenSource
+}
+
+/** How long opening waits for Redis, which may as well come later. */
+const patienceMs = 2000
+
+/** The engine that the environment names: never another one because a connection fails. */
+export async function openKv({ env, clock, log, tokens }: OpenKvOptions): Promise<Kv> {
+  if (env.engine === 'sqlite') return createKv(new SqliteEngine({ path: env.path, clock, log }))
+  const { url, cluster, auth } = env
+  const redis = new RedisEngine({ url, cluster, credential: auth === 'entra' ? tokens : undefined, clock, log })
+  await redis.connect(patienceMs)
+  return createKv(redis)
+}

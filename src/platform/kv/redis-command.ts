@@ -1,0 +1,96 @@
+import type { Call } from './engine.ts'
+import { type Script, scriptOf } from './redis-script.ts'
+
+/**
+ * What ioredis asks of a command, less what its own `Command` costs: 2.5 instead of 5.5 µs of CPU per call in batches of
+ * 200 (its automatic pipelining: 8.6). It does not write itself: the node writes all commands of a tick at once.
+ */
+export class RedisCommand {
+  readonly name = 'evalsha'
+  /** ioredis hangs these on its errors; content has no place there. */
+  readonly args: readonly string[] = []
+  readonly isTraced = true
+  readonly inTransaction = false
+  readonly pipelineIndex = undefined
+  readonly promise = undefined
+  readonly resolve: (reply: unknown) => void
+  readonly reject: (error: Error) => void
+
+  constructor(resolve: (reply: unknown) => void, reject: (error: Error) => void) {
+    this.resolve = resolve
+    this.reject = reject
+  }
+
+  setReplyContext(): void {}
+
+  toWritable(): string {
+    return ''
+  }
+}
+
+/** A call with what it takes to send it, again if need be. */
+export class RedisCall {
+  readonly call: Call
+  readonly script: Script
+  /** Redirected once to a node that only takes it when asked to. */
+  asking = false
+  attempts = 0
+
+  constructor(call: Call) {
+    this.call = call
+    this.script = scriptOf(call.operation)
+  }
+}
+
+const frameBytes = 16
+
+/** An upper bound of what `writeCall` writes. */
+export function boundOf({ call }: RedisCall): number {
+  let bound = 3 * frameBytes + 64
+  for (const key of call.keys) bound += frameBytes + key.length
+  for (const arg of call.args) {
+    bound += frameBytes
+    // 24: the longest number. A character has at most three bytes.
+    bound += typeof arg === 'number' ? 24 : typeof arg === 'string' ? arg.length * 3 : arg.byteLength
+  }
+  return bound
+}
+
+/** EVALSHA in RESP, the text between the bodies joined so that it is written in few pieces. */
+export function writeCall(out: Buffer, start: number, { call, script }: RedisCall): number {
+  const { keys, args } = call
+  let at = start
+  let text = `*${keys.length + args.length + 3}\r\n$7\r\nEVALSHA\r\n$40\r\n${script.sha}\r\n${bulk(String(keys.length))}`
+  for (const key of keys) text += bulk(key)
+  for (const arg of args) {
+    if (typeof arg === 'number') {
+      text += bulk(String(arg))
+    } else if (typeof arg === 'string') {
+      const length = Buffer.byteLength(arg)
+      text += `$${length}\r\n`
+      if (length === arg.length) {
+        text += `${arg}\r\n`
+      } else {
+        at += out.write(text, at, 'latin1')
+        at += out.write(arg, at)
+        text = '\r\n'
+      }
+    } else {
+      text += `$${arg.byteLength}\r\n`
+      at += out.write(text, at, 'latin1')
+      out.set(arg, at)
+      at += arg.byteLength
+      text = '\r\n'
+    }
+  }
+  return at + out.write(text, at, 'latin1')
+}
+
+/** A command of ASCII words. */
+export function encodeWords(words: readonly string[]): string {
+  return `*${words.length}\r\n${words.map(bulk).join('')}`
+}
+
+function bulk(ascii: string): string {
+  return `$${ascii.length}\r\n${ascii}\r\n`
+}

@@ -1,0 +1,92 @@
+import { Redis, type RedisOptions } from 'ioredis'
+import type { Log } from '#log.ts'
+import type { Clock } from '../clock.ts'
+import { splitAddress } from './redis-slots.ts'
+
+export interface LinkOptions {
+  /** `host:port`. */
+  address: string
+  connection: RedisOptions
+  clock: Clock
+  log: Log
+  /** Connected and authenticated. Whoever is content calls `settled`. */
+  onReady: () => void
+  onDown: () => void
+}
+
+/** For connecting, TLS, HELLO and what is asked before use, together. */
+const connectTimeoutMs = 3000
+const reviveMs = 1000
+
+/** A connection that comes back by itself, whatever happens to it. */
+export class RedisLink {
+  readonly address: string
+  readonly redis: Redis
+  readonly #options: LinkOptions
+  #stopWatch: (() => void) | undefined
+  #stopRevival: (() => void) | undefined
+  #closed = false
+
+  constructor(options: LinkOptions) {
+    const { address, connection, log } = options
+    this.#options = options
+    this.address = address
+    this.redis = new Redis({ ...connection, ...splitAddress(address) })
+    this.redis.on('connecting', () => this.#watch())
+    this.redis.on('ready', () => {
+      if (!this.#closed && this.redis.status === 'ready') options.onReady()
+    })
+    this.redis.on('close', () => this.#down())
+    this.redis.on('end', () => this.#revive())
+    this.redis.on('error', (error) => log.debug({ err: error, address }, 'the connection to Redis failed'))
+  }
+
+  connect(): void {
+    // A failure shows in the events.
+    this.redis.connect().catch(() => {})
+  }
+
+  settled(): void {
+    this.#stopWatch?.()
+  }
+
+  /** A silent server would keep the connection open for ever: only destroying the socket ends it now. */
+  giveUp(reason: string): void {
+    if (this.#closed) return
+    this.#options.log.warn({ address: this.address, reason }, 'the connection to Redis is given up')
+    this.#down()
+    this.redis.stream?.destroy()
+  }
+
+  /** New credentials, for this connection and those after it. */
+  async authenticate(username: string, password: string): Promise<void> {
+    Object.assign(this.redis.options, { username, password })
+    if (this.redis.status === 'ready') await this.redis.auth(username, password)
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#stopWatch?.()
+    this.#stopRevival?.()
+    this.redis.disconnect()
+    this.redis.stream?.destroy()
+  }
+
+  #down(): void {
+    if (!this.#closed) this.#options.onDown()
+  }
+
+  #watch(): void {
+    this.#stopWatch?.()
+    if (this.#closed) return
+    this.#stopWatch = this.#options.clock.after(connectTimeoutMs, () => this.giveUp('Redis took too long to connect'))
+  }
+
+  /** ioredis ends for good when a connection could not even be tried. */
+  #revive(): void {
+    this.#stopWatch?.()
+    if (this.#closed) return
+    this.#down()
+    this.#stopRevival = this.#options.clock.after(reviveMs, () => this.connect())
+  }
+}

@@ -1,0 +1,248 @@
+import type { Command, Redis, RedisOptions } from 'ioredis'
+import type { Log } from '#log.ts'
+import type { Clock } from '../clock.ts'
+import { unavailable } from './engine.ts'
+import type { Reply } from './kv.ts'
+import { boundOf, encodeWords, type RedisCall, RedisCommand, writeCall } from './redis-command.ts'
+import { replyFault } from './redis-fault.ts'
+import { RedisLink } from './redis-link.ts'
+
+export interface NodeOptions {
+  /** `host:port`, as the cluster names it. */
+  address: string
+  connection: RedisOptions
+  clock: Clock
+  log: Log
+  commandTimeoutMs: number
+  /** INFO of a server that has just been connected; empty when it may not be asked. */
+  onInfo: (info: string) => void
+  onChange: () => void
+  /** Calls that were not executed, and those issued meanwhile: to be sent again in this order. */
+  onAgain: (refused: readonly Refused[], waiting: readonly RedisCall[]) => void
+}
+
+export interface Refused {
+  call: RedisCall
+  error: Error
+}
+
+interface Batch {
+  sentAt: number
+  left: number
+}
+
+/** Between attempts at a slot that is on its way to another node. */
+const tryAgainMs = 20
+/** ioredis writes nothing: see `#flush`. */
+const sink = { write: () => true } as unknown as Parameters<Redis['sendCommand']>[1]
+
+/**
+ * The calls of one server, over one connection.
+ *
+ *     starting ── connected and checked ──→ up ── closed, or silent for too long ──→ down ── connected and checked ──→ up
+ *        └──────────────── failed ─────────────────────────────────────────────────→ down
+ *
+ * While starting, calls wait; while down, they fail at once; what was on its way when it goes down fails, its outcome
+ * unknown. Calls of a tick leave in one write, in order. A reply that says "not executed" (no such script, moved) puts its
+ * call aside, and from then on nothing is sent until all that is on its way is answered: then everything goes again in the
+ * order in which it came, so that no append overtakes another.
+ */
+export class RedisNode {
+  readonly link: RedisLink
+  readonly #options: NodeOptions
+  #state: 'starting' | 'up' | 'down' | 'closed' = 'starting'
+  #queue: RedisCall[] = []
+  #scheduled = false
+  #batches: Batch[] = []
+  #refused: Refused[] = []
+  /** Scripts that this connection has sent. */
+  #loaded = new Set<string>()
+  #stopWatch: (() => void) | undefined
+  #onDrained: (() => void) | undefined
+
+  constructor(options: NodeOptions) {
+    this.#options = options
+    this.link = new RedisLink({ ...options, onReady: () => void this.#greet(), onDown: () => this.#goDown() })
+    this.link.connect()
+  }
+
+  get address(): string {
+    return this.link.address
+  }
+
+  get up(): boolean {
+    return this.#state === 'up'
+  }
+
+  submit(call: RedisCall): void {
+    if (this.#state === 'down' || this.#state === 'closed') return call.call.fail(unavailable('disconnected'))
+    this.#queue.push(call)
+    this.#schedule()
+  }
+
+  /** Calls on their way are answered first, if the server answers in time. */
+  async close(): Promise<void> {
+    if (this.#state === 'up') {
+      this.#flush()
+      if (this.#batches.length > 0) await this.#drained()
+    }
+    this.#state = 'closed'
+    this.#failWaiting()
+    this.link.close()
+  }
+
+  #drained(): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = this.#options.clock.after(this.#options.commandTimeoutMs, resolve)
+      this.#onDrained = () => {
+        cancel()
+        resolve()
+      }
+    })
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || this.#state !== 'up' || this.#refused.length > 0) return
+    this.#scheduled = true
+    // After the poll phase: what all sockets of this loop iteration brought about goes together.
+    setImmediate(() => {
+      this.#scheduled = false
+      this.#flush()
+    })
+  }
+
+  #flush(): void {
+    if (this.#state !== 'up' || this.#refused.length > 0 || this.#queue.length === 0) return
+    const { stream } = this.link.redis
+    if (!stream.writable) return this.#failWaiting()
+    const calls = this.#queue
+    this.#queue = []
+    const batch: Batch = { sentAt: this.#options.clock.monotonic(), left: 0 }
+    this.#batches.push(batch)
+    let bound = 0
+    for (const call of calls) bound += boundOf(call)
+    const out = Buffer.allocUnsafe(bound)
+    let start = 0
+    let at = 0
+    stream.cork()
+    for (const call of calls) {
+      for (const words of this.#prefaceOf(call)) {
+        stream.write(out.subarray(start, at))
+        start = at
+        stream.write(encodeWords(words))
+        this.#expect(batch, undefined)
+      }
+      at = writeCall(out, at, call)
+      this.#expect(batch, call)
+    }
+    stream.write(out.subarray(start, at))
+    stream.uncork()
+    this.#watch()
+  }
+
+  /** What has to go before a call: its script at first, and the permission to run it on a node that imports its slot. */
+  #prefaceOf(call: RedisCall): string[][] {
+    const preface: string[][] = []
+    const { sha, text } = call.script
+    if (!this.#loaded.has(sha)) {
+      this.#loaded.add(sha)
+      preface.push(['SCRIPT', 'LOAD', text])
+    }
+    if (call.asking) {
+      call.asking = false
+      preface.push(['ASKING'])
+    }
+    return preface
+  }
+
+  #expect(batch: Batch, call: RedisCall | undefined): void {
+    batch.left += 1
+    const command = new RedisCommand(
+      (reply) => {
+        call?.call.succeed(reply as Reply)
+        this.#answered(batch)
+      },
+      (error) => {
+        if (call) this.#fail(call, error)
+        this.#answered(batch)
+      },
+    )
+    this.link.redis.sendCommand(command as unknown as Command, sink)
+  }
+
+  #fail(call: RedisCall, error: Error): void {
+    const fault = replyFault(error)
+    if (error.message.startsWith('READONLY')) this.link.giveUp('Redis is a replica now')
+    if (fault === 'again' && this.#state === 'up') this.#refused.push({ call, error })
+    else call.call.fail(fault === 'again' ? unavailable(error) : fault)
+  }
+
+  #answered(batch: Batch): void {
+    batch.left -= 1
+    if (batch.left > 0) return
+    while (this.#batches[0]?.left === 0) this.#batches.shift()
+    if (this.#batches.length > 0) return
+    if (this.#refused.length > 0) this.#again()
+    this.#onDrained?.()
+  }
+
+  #again(): void {
+    const inVain = this.#refused.some(({ error }) => error.message.startsWith('TRYAGAIN'))
+    if (inVain) this.#options.clock.after(tryAgainMs, () => this.#release())
+    else this.#release()
+  }
+
+  #release(): void {
+    const refused = this.#refused
+    const waiting = this.#queue
+    this.#refused = []
+    this.#queue = []
+    // Whoever has lost one script has lost them all.
+    this.#loaded.clear()
+    this.#options.onAgain(refused, waiting)
+  }
+
+  /** One timer looks after all batches: it fires when the oldest is due, and mostly finds that it is long answered. */
+  #watch(): void {
+    const oldest = this.#batches[0]
+    if (this.#stopWatch || !oldest) return
+    const { clock, commandTimeoutMs } = this.#options
+    const leftMs = oldest.sentAt + commandTimeoutMs - clock.monotonic()
+    this.#stopWatch = clock.after(Math.max(1, leftMs), () => {
+      this.#stopWatch = undefined
+      if (this.#batches[0] === oldest) this.link.giveUp('Redis does not answer')
+      else this.#watch()
+    })
+  }
+
+  async #greet(): Promise<void> {
+    const { redis } = this.link
+    const info = await redis.info().catch((error: Error) => error)
+    if (this.#state === 'closed' || redis.status !== 'ready') return
+    if (typeof info === 'string' && /^loading:1/m.test(info)) return redis.disconnect(true)
+    this.link.settled()
+    this.#loaded.clear()
+    this.#state = 'up'
+    this.#options.onInfo(typeof info === 'string' ? info : '')
+    this.#options.onChange()
+    this.#schedule()
+  }
+
+  #goDown(): void {
+    if (this.#state === 'closed' || this.#state === 'down') return
+    this.#state = 'down'
+    this.#failWaiting()
+    this.#options.onChange()
+  }
+
+  /** Those on their way are failed by ioredis, when the socket closes. */
+  #failWaiting(): void {
+    this.#stopWatch?.()
+    this.#stopWatch = undefined
+    const calls = [...this.#refused.map(({ call }) => call), ...this.#queue]
+    this.#refused = []
+    this.#queue = []
+    this.#batches = []
+    for (const { call } of calls) call.fail(unavailable('disconnected'))
+  }
+}

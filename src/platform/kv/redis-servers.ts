@@ -1,0 +1,210 @@
+import { Redis, type RedisOptions } from 'ioredis'
+import type { Log } from '#log.ts'
+import type { Clock } from '../clock.ts'
+import { unavailable } from './engine.ts'
+import type { Key } from './kv.ts'
+import type { RedisCall } from './redis-command.ts'
+import { faultOf, keepsNoLog } from './redis-info.ts'
+import { RedisNode, type Refused } from './redis-node.ts'
+import { readRedirect, readSlotRanges, type SlotRange, slotCount, slotOf, splitAddress } from './redis-slots.ts'
+
+export interface ServersOptions {
+  host: string
+  port: number
+  connection: RedisOptions
+  cluster: boolean
+  clock: Clock
+  log: Log
+  commandTimeoutMs: number
+  /** A server came, went, or took over a slot. */
+  onChange: () => void
+}
+
+const maxAttempts = 50
+/** Between questions for the map of slots while an owner is away, half of it at random. */
+const refreshMs = 500
+
+/**
+ * Which server keeps which key: the only one, or in a cluster the owner of the key's slot. The map of slots is asked for
+ * at the start and for as long as an owner is away; in between, servers say themselves what has moved.
+ */
+export class RedisServers {
+  readonly #options: ServersOptions
+  readonly #nodes = new Map<string, RedisNode>()
+  readonly #faults = new Map<string, string>()
+  /** In a cluster by slot, otherwise the one. */
+  #owners: (RedisNode | undefined)[] = []
+  /** Every slot has an owner. */
+  #complete = false
+  #refreshing = false
+  #cancelRefresh: (() => void) | undefined
+  #credentials: { username: string; password: string } | undefined
+  #closed = false
+
+  constructor(options: ServersOptions) {
+    this.#options = options
+  }
+
+  connect(): void {
+    const { cluster, host, port } = this.#options
+    if (cluster) return this.refresh()
+    this.#owners = [this.#nodeAt(`${host}:${port}`)]
+    this.#complete = true
+  }
+
+  get reachable(): boolean {
+    if (!this.#complete) return false
+    for (const node of this.#nodes.values()) if (!node.up) return false
+    return true
+  }
+
+  get fault(): string | undefined {
+    for (const fault of this.#faults.values()) return fault
+    return undefined
+  }
+
+  ownerOf(key: Key): RedisNode | undefined {
+    return this.#owners[this.#options.cluster ? slotOf(key) : 0]
+  }
+
+  submit(call: RedisCall): void {
+    const [key] = call.call.keys
+    const owner = key && this.ownerOf(key)
+    if (owner) owner.submit(call)
+    else call.call.fail(unavailable('no server for this key is known'))
+  }
+
+  /** Asks the cluster anew for its map of slots. */
+  refresh(): void {
+    if (this.#options.cluster && !this.#refreshing && !this.#closed) void this.#askAndApply()
+  }
+
+  /** New credentials for all connections, those to come included. */
+  async authenticate(username: string, password: string): Promise<void> {
+    this.#credentials = { username, password }
+    await Promise.all(Array.from(this.#nodes.values(), ({ link }) => link.authenticate(username, password)))
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    this.#cancelRefresh?.()
+    await Promise.all(Array.from(this.#nodes.values(), (node) => node.close()))
+  }
+
+  #nodeAt(address: string): RedisNode {
+    const known = this.#nodes.get(address)
+    if (known) return known
+    const { connection, clock, log, commandTimeoutMs } = this.#options
+    const node = new RedisNode({
+      address,
+      connection: { ...connection, ...this.#credentials },
+      clock,
+      log,
+      commandTimeoutMs,
+      onInfo: (info) => this.#inspect(address, info),
+      onChange: () => this.#changed(),
+      onAgain: (refused, waiting) => this.#again(refused, waiting),
+    })
+    this.#nodes.set(address, node)
+    return node
+  }
+
+  #inspect(address: string, info: string): void {
+    const { log, cluster } = this.#options
+    const fault = faultOf(info, cluster)
+    if (fault) {
+      this.#faults.set(address, fault)
+      log.error({ address, fault }, 'Redis is not fit for use')
+    } else {
+      this.#faults.delete(address)
+    }
+    if (keepsNoLog(info)) log.warn({ address }, 'Redis keeps no append-only file: what it has not saved goes with it')
+  }
+
+  #changed(): void {
+    if (this.#closed) return
+    if (!this.reachable) this.refresh()
+    this.#options.onChange()
+  }
+
+  #again(refused: readonly Refused[], waiting: readonly RedisCall[]): void {
+    for (const { call, error } of refused) {
+      call.attempts += 1
+      if (call.attempts > maxAttempts) call.call.fail(unavailable(error))
+      else this.#redirect(call, error.message)
+    }
+    for (const call of waiting) this.submit(call)
+  }
+
+  #redirect(call: RedisCall, message: string): void {
+    const redirect = this.#options.cluster ? readRedirect(message) : undefined
+    if (!redirect) return this.submit(call)
+    const node = this.#nodeAt(redirect.address)
+    if (message.startsWith('MOVED')) this.#owners[redirect.slot] = node
+    else call.asking = true
+    node.submit(call)
+  }
+
+  async #askAndApply(): Promise<void> {
+    this.#refreshing = true
+    const ranges = await this.#askForSlots()
+    this.#refreshing = false
+    if (this.#closed) return
+    if (ranges) this.#apply(ranges)
+    if (this.reachable) return
+    this.#cancelRefresh?.()
+    const delayMs = refreshMs * (0.5 + Math.random() / 2)
+    this.#cancelRefresh = this.#options.clock.after(delayMs, () => this.refresh())
+  }
+
+  async #askForSlots(): Promise<SlotRange[] | undefined> {
+    for (const node of this.#nodes.values()) {
+      if (!node.up) continue
+      const ranges = await this.#askOne(node.link.redis, splitAddress(node.address).host)
+      if (ranges) return ranges
+    }
+    const { connection, host, port } = this.#options
+    const redis = new Redis({ ...connection, ...this.#credentials, host, port, retryStrategy: null })
+    redis.on('error', (error) => this.#options.log.debug({ err: error }, 'the cluster cannot be asked for its slots'))
+    const ranges = await this.#askOne(redis, host)
+    redis.disconnect()
+    redis.stream?.destroy()
+    return ranges
+  }
+
+  async #askOne(redis: Redis, host: string): Promise<SlotRange[] | undefined> {
+    const { clock, log, commandTimeoutMs } = this.#options
+    const late = Promise.withResolvers<never>()
+    const cancel = clock.after(commandTimeoutMs, () => late.reject(new Error('no answer')))
+    const ask = async () => {
+      if (redis.status === 'wait') await redis.connect()
+      return redis.cluster('SLOTS')
+    }
+    try {
+      return readSlotRanges(await Promise.race([ask(), late.promise]), host)
+    } catch (error) {
+      if (!this.#closed) log.debug({ err: error }, 'a server does not say which slots it has')
+      return undefined
+    } finally {
+      cancel()
+    }
+  }
+
+  #apply(ranges: readonly SlotRange[]): void {
+    const owners: (RedisNode | undefined)[] = new Array(slotCount).fill(undefined)
+    const named = new Set<string>()
+    for (const { first, last, address } of ranges) {
+      named.add(address)
+      owners.fill(this.#nodeAt(address), first, last + 1)
+    }
+    this.#owners = owners
+    this.#complete = owners.every((owner) => owner !== undefined)
+    for (const [address, node] of this.#nodes) {
+      if (named.has(address)) continue
+      this.#nodes.delete(address)
+      this.#faults.delete(address)
+      void node.close()
+    }
+    this.#options.onChange()
+  }
+}

@@ -1,0 +1,208 @@
+import type { RedisOptions } from 'ioredis'
+import type { Log } from '#log.ts'
+import type { Clock } from '../clock.ts'
+import { unavailable } from './engine.ts'
+import type { Key } from './kv.ts'
+import { RedisLink } from './redis-link.ts'
+
+export interface SignalsOptions {
+  connection: RedisOptions
+  clock: Clock
+  log: Log
+  timeoutMs: number
+  /** The server that keeps the key, and with it its channel. */
+  addressOf: (key: Key) => string | undefined
+  /** A channel is no longer where it was thought to be. */
+  onMoved: () => void
+}
+
+type Listener = (payload: string) => void
+
+interface Topic {
+  listeners: Set<Listener>
+  address: string
+  /** Absent while it has to be subscribed (again). */
+  subscribed: Promise<void> | undefined
+}
+
+interface Subscriber {
+  link: RedisLink
+  up: boolean
+  /** Resolves when it is up. */
+  ready: PromiseWithResolvers<void>
+}
+
+const retryMs = 500
+
+/** Sharded subscriptions, each once per replica, over a connection of their own to each server that has some. */
+export class RedisSignals {
+  readonly #options: SignalsOptions
+  readonly #topics = new Map<string, Topic>()
+  readonly #subscribers = new Map<string, Subscriber>()
+  #credentials: { username: string; password: string } | undefined
+  #cancelRetry: (() => void) | undefined
+  #closed = false
+
+  constructor(options: SignalsOptions) {
+    this.#options = options
+  }
+
+  async listen(key: Key, onSignal: Listener): Promise<() => void> {
+    const address = this.#options.addressOf(key)
+    if (this.#closed || !address) throw unavailable('no server for this key is known')
+    const topic = this.#topics.get(key) ?? { listeners: new Set(), address, subscribed: undefined }
+    this.#topics.set(key, topic)
+    const listener: Listener = (payload) => onSignal(payload)
+    topic.listeners.add(listener)
+    const leave = () => this.#leave(key, topic, listener)
+    try {
+      await this.#subscribe(key, topic)
+    } catch (error) {
+      leave()
+      throw unavailable(error)
+    }
+    return leave
+  }
+
+  /** The servers have changed: follows the channels to where they are now. */
+  follow(): void {
+    for (const [key, topic] of this.#topics) {
+      const address = this.#options.addressOf(key as Key)
+      if (!address || address === topic.address) continue
+      this.#unsubscribe(key, topic)
+      topic.address = address
+      topic.subscribed = undefined
+    }
+    for (const [address, { link }] of this.#subscribers) {
+      if (this.#isUsed(address)) continue
+      this.#subscribers.delete(address)
+      link.close()
+    }
+    this.#subscribeAll()
+  }
+
+  async authenticate(username: string, password: string): Promise<void> {
+    this.#credentials = { username, password }
+    await Promise.all(Array.from(this.#subscribers.values(), ({ link }) => link.authenticate(username, password)))
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#cancelRetry?.()
+    for (const { link } of this.#subscribers.values()) link.close()
+  }
+
+  #isUsed(address: string): boolean {
+    for (const topic of this.#topics.values()) if (topic.address === address) return true
+    return false
+  }
+
+  #subscribe(key: string, topic: Topic): Promise<void> {
+    if (!topic.subscribed) {
+      const subscribed = this.#subscribeNow(key, topic.address).catch((error: unknown) => {
+        if (topic.subscribed === subscribed) topic.subscribed = undefined
+        throw error
+      })
+      topic.subscribed = subscribed
+    }
+    return topic.subscribed
+  }
+
+  async #subscribeNow(key: string, address: string): Promise<void> {
+    const { clock, timeoutMs } = this.#options
+    const { link, ready } = this.#subscriberAt(address)
+    const late = Promise.withResolvers<never>()
+    const cancel = clock.after(timeoutMs, () => {
+      late.reject(new Error('Redis does not answer'))
+      if (link.redis.status === 'ready') link.giveUp('Redis does not answer')
+    })
+    const subscribe = async () => {
+      await ready.promise
+      await link.redis.ssubscribe(key)
+    }
+    try {
+      await Promise.race([subscribe(), late.promise])
+    } finally {
+      cancel()
+    }
+  }
+
+  /** Whatever is not subscribed; again after a while if that fails. */
+  #subscribeAll(): void {
+    if (this.#closed) return
+    this.#cancelRetry?.()
+    this.#cancelRetry = undefined
+    for (const [key, topic] of this.#topics) {
+      if (topic.subscribed) continue
+      this.#subscribe(key, topic).catch((error: Error) => {
+        if (error.message.startsWith('MOVED')) this.#options.onMoved()
+        this.#cancelRetry ??= this.#options.clock.after(retryMs, () => this.#subscribeAll())
+      })
+    }
+  }
+
+  #leave(key: string, topic: Topic, listener: Listener): void {
+    if (!topic.listeners.delete(listener) || topic.listeners.size > 0) return
+    if (this.#topics.get(key) !== topic) return
+    this.#topics.delete(key)
+    this.#unsubscribe(key, topic)
+  }
+
+  #unsubscribe(key: string, { address }: Topic): void {
+    // Without a connection there is no subscription either.
+    this.#subscribers
+      .get(address)
+      ?.link.redis.sunsubscribe(key)
+      .catch(() => {})
+  }
+
+  #subscriberAt(address: string): Subscriber {
+    const known = this.#subscribers.get(address)
+    if (known) return known
+    const { connection, clock, log } = this.#options
+    const subscriber: Subscriber = {
+      up: false,
+      ready: Promise.withResolvers(),
+      link: new RedisLink({
+        address,
+        connection: { ...connection, ...this.#credentials },
+        clock,
+        log,
+        onReady: () => {
+          subscriber.link.settled()
+          subscriber.up = true
+          subscriber.ready.resolve()
+          this.#subscribeAll()
+        },
+        onDown: () => {
+          if (!subscriber.up) return
+          subscriber.up = false
+          subscriber.ready = Promise.withResolvers()
+          this.#forget(address)
+        },
+      }),
+    }
+    subscriber.link.redis.on('smessage', (channel: string, payload: string) => this.#deliver(channel, payload))
+    subscriber.link.redis.on('moved', () => {
+      this.#forget(address)
+      this.#subscribeAll()
+    })
+    this.#subscribers.set(address, subscriber)
+    subscriber.link.connect()
+    return subscriber
+  }
+
+  #forget(address: string): void {
+    for (const topic of this.#topics.values()) if (topic.address === address) topic.subscribed = undefined
+  }
+
+  #deliver(channel: string, payload: string): void {
+    for (const listener of this.#topics.get(channel)?.listeners ?? []) {
+      try {
+        listener(payload)
+      } catch (error) {
+        this.#options.log.error({ err: error }, 'a listener of a signal failed')
+      }
+    }
+  }
+}

@@ -1,0 +1,97 @@
+import type { Log } from '#log.ts'
+import type { Clock } from '../clock.ts'
+import type { TokenSource } from '../credential.ts'
+import { type Call, type Engine, unavailable } from './engine.ts'
+import type { Key } from './kv.ts'
+import { RedisCall } from './redis-command.ts'
+import { connectionOf } from './redis-connection.ts'
+import { RedisLogin } from './redis-login.ts'
+import { RedisServers } from './redis-servers.ts'
+import { RedisSignals } from './redis-signals.ts'
+
+export interface RedisOptions {
+  /** `redis://` or `rediss://`, with user, password and database as far as there are any. */
+  url: string
+  cluster: boolean
+  /** Signs in with tokens instead of the URL's password. */
+  credential: TokenSource | undefined
+  clock: Clock
+  log: Log
+  /** A server that leaves a call unanswered for so long is out of reach. */
+  commandTimeoutMs?: number
+}
+
+/** Redis, a single server or a cluster: calls to the servers that keep their keys, signals over connections of their own. */
+export class RedisEngine implements Engine {
+  readonly engine = 'redis'
+  readonly #options: RedisOptions
+  readonly #servers: RedisServers
+  readonly #signals: RedisSignals
+  readonly #login: RedisLogin | undefined
+  readonly #onReachable = new Set<() => void>()
+  #closed = false
+
+  constructor(options: RedisOptions) {
+    const { url, cluster, credential, clock, log, commandTimeoutMs = 1000 } = options
+    const { host, port, options: connection } = connectionOf(url)
+    this.#options = options
+    this.#servers = new RedisServers({
+      ...{ host, port, connection, cluster, clock, log, commandTimeoutMs },
+      onChange: () => this.#changed(),
+    })
+    this.#signals = new RedisSignals({
+      ...{ connection, clock, log },
+      timeoutMs: commandTimeoutMs,
+      addressOf: (key) => this.#servers.ownerOf(key)?.address,
+      onMoved: () => this.#servers.refresh(),
+    })
+    this.#login =
+      credential &&
+      new RedisLogin({ credential, clock, log, onCredentials: (user, token) => this.#authenticate(user, token) })
+  }
+
+  get reachable(): boolean {
+    return !this.#closed && this.#servers.reachable
+  }
+
+  get fault(): string | undefined {
+    return this.#servers.fault
+  }
+
+  /** Begins to connect; resolves when connected, or after `patienceMs` without. */
+  async connect(patienceMs: number): Promise<void> {
+    const waited = Promise.withResolvers<void>()
+    this.#onReachable.add(waited.resolve)
+    const cancel = this.#options.clock.after(patienceMs, waited.resolve)
+    if (this.#login) void this.#login.start().then(() => this.#servers.connect())
+    else this.#servers.connect()
+    await waited.promise
+    cancel()
+    this.#onReachable.delete(waited.resolve)
+  }
+
+  submit(call: Call): void {
+    if (this.#closed) return call.fail(unavailable('closed'))
+    this.#servers.submit(new RedisCall(call))
+  }
+
+  listen(key: Key, onSignal: (payload: string) => void): Promise<() => void> {
+    return this.#signals.listen(key, onSignal)
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    this.#login?.close()
+    this.#signals.close()
+    await this.#servers.close()
+  }
+
+  #changed(): void {
+    this.#signals.follow()
+    if (this.#servers.reachable) for (const resolve of this.#onReachable) resolve()
+  }
+
+  async #authenticate(username: string, token: string): Promise<void> {
+    await Promise.all([this.#servers.authenticate(username, token), this.#signals.authenticate(username, token)])
+  }
+}
