@@ -77,7 +77,7 @@ export const readEntries: Operation<LogEntry[]> = {
 
 export const sendSignal: Operation<void> = {
   name: 'kv.signal',
-  lua: `log_signal(KEYS[1], ARGV[1]) return {}`,
+  lua: `signal(KEYS[1], ARGV[1]) return {}`,
   twin: (step, keys, [payload]) => {
     step.signal(only(keys), String(payload))
     return []

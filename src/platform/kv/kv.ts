@@ -83,7 +83,7 @@ export type Reply = readonly (number | Buffer | null)[]
  *     log_append(key, position, body)       true, or false when `position` is not above the top
  *     log_top(key)                          -1 for an empty or missing log
  *     log_read(key, after, limit)           { position, body, position, body, … }
- *     log_signal(key, payload)              SPUBLISH
+ *     signal(key, payload)                  SPUBLISH
  *
  * ARGV are strings: `tonumber` what is a number. A missing field is `false`, and so is a null of the reply. A returned
  * number becomes an integer (fractions are cut off); what HGET or WITHSCORES gave are strings, so buffers in the reply.
@@ -134,6 +134,6 @@ export interface Step {
   highest(key: Key, below: number | undefined, limit: number): { member: string; score: number }[]
   /** ZCARD. */
   count(key: Key): number
-  /** `log_signal`: delivered after the commit. */
+  /** `signal`: delivered after the commit. */
   signal(key: Key, payload: string): void
 }

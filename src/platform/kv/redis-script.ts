@@ -34,8 +34,8 @@ local function log_read(key, after, limit)
   end
   return flat
 end`,
-  log_signal: `
-local function log_signal(key, payload)
+  signal: `
+local function signal(key, payload)
   redis.call('SPUBLISH', key, payload)
 end`,
 }
