@@ -9,6 +9,7 @@ describe('finding a Redis for the tests', () => {
   let root: string
   let bin: string
   let policyFile: string
+  let said: string[]
 
   before(async () => {
     root = await mkdtemp(join(tmpdir(), 'parley-ensure-redis-'))
@@ -16,6 +17,7 @@ describe('finding a Redis for the tests', () => {
   beforeEach(async () => {
     bin = await mkdtemp(join(root, 'bin-'))
     policyFile = join(bin, 'policy-rc.d')
+    said = []
   })
   after(() => rm(root, { recursive: true }))
 
@@ -32,7 +34,12 @@ describe('finding a Redis for the tests', () => {
       `/bin/chmod +x ${bin}/redis-server`,
     )
   const find = ({ isRoot = false, url }: { isRoot?: boolean; url?: string } = {}) =>
-    ensureRedis({ env: { PATH: `/nowhere:${bin}`, REDIS_URL: url }, isRoot, policyFile })
+    ensureRedis({
+      env: { PATH: `/nowhere:${bin}`, REDIS_URL: url },
+      isRoot,
+      policyFile,
+      say: (line) => said.push(line),
+    })
   const binary = () => ({ kind: 'binary', path: join(bin, 'redis-server') })
 
   test('takes the URL of the environment before anything else', async () => {
@@ -51,6 +58,7 @@ describe('finding a Redis for the tests', () => {
     await installer()
     assert.deepEqual(await find({ isRoot: true }), binary())
     assert.equal(await readFile(join(bin, 'said'), 'utf8'), '101\n')
+    assert.deepEqual(said, ['Installing redis-server for the tests; its service stays off.'])
     assert.deepEqual((await readdir(bin)).sort(), ['apt-get', 'redis-server', 'said'])
   })
 

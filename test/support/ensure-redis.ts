@@ -13,6 +13,7 @@ interface Machine {
   isRoot: boolean
   /** What Debian asks whether an installed service may start. */
   policyFile: string
+  say(line: string): void
 }
 
 const image = 'redis:7'
@@ -43,7 +44,12 @@ export async function ensureRedis(machine: Machine = thisMachine()): Promise<Red
 }
 
 function thisMachine(): Machine {
-  return { env: process.env, isRoot: process.getuid?.() === 0, policyFile: '/usr/sbin/policy-rc.d' }
+  return {
+    env: process.env,
+    isRoot: process.getuid?.() === 0,
+    policyFile: '/usr/sbin/policy-rc.d',
+    say: (line) => process.stderr.write(`${line}\n`),
+  }
 }
 
 async function recentServer(env: Machine['env']): Promise<RedisSource | undefined> {
@@ -55,14 +61,14 @@ async function recentServer(env: Machine['env']): Promise<RedisSource | undefine
 }
 
 /** Installs the package while a policy keeps its service from starting: the suites start servers of their own. */
-async function installServer(apt: string, { env, policyFile }: Machine): Promise<void> {
+async function installServer(apt: string, { env, policyFile, say }: Machine): Promise<void> {
   const options = { env: { ...env, DEBIAN_FRONTEND: 'noninteractive' }, timeout: 180_000 }
   const wait = ['-o', 'DPkg::Lock::Timeout=120']
   const addedPolicy = await writeFile(policyFile, '#!/bin/sh\nexit 101\n', { mode: 0o755, flag: 'wx' }).then(
     () => true,
     () => false,
   )
-  process.stderr.write('Installing redis-server for the tests (its service stays off).\n')
+  say('Installing redis-server for the tests; its service stays off.')
   try {
     await run(apt, [...wait, 'update'], options)
     await run(apt, [...wait, 'install', '-y', '--no-install-recommends', 'redis-server'], options)
