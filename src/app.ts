@@ -19,7 +19,6 @@ import { openDataFolder } from '#platform/data-folder.ts'
 import { openKv } from '#platform/kv/open.ts'
 import { defaultLimits, type TransportLimits } from '#transport/limits.ts'
 import { registerNativeApi } from '#transport/native-api.ts'
-import { registerOpenAiApi } from '#transport/openai/openai-api.ts'
 import { createServer } from '#transport/server.ts'
 import manifest from '../package.json' with { type: 'json' }
 import type { Env } from './env.ts'
@@ -61,13 +60,7 @@ export async function createApp(env: Env, log: Log, overrides: Overrides = {}): 
 
   // conversations
   const { conversationIdleMs } = env.limits
-  const conversations = await createConversations({
-    kv,
-    masterKeys: env.masterKeys,
-    clock,
-    log,
-    idleMs: conversationIdleMs,
-  })
+  const conversations = await createConversations({ kv, masterKeys: env.masterKeys, idleMs: conversationIdleMs })
 
   // models
   const providers = createProviders({ env: env.models, tokens, clock })
@@ -117,7 +110,6 @@ export async function createApp(env: Env, log: Log, overrides: Overrides = {}): 
     assign: () => ({ config: assign().config.name, arm: assign().arm }),
     ready,
   })
-  registerOpenAiApi(server, { chat, log, limits })
 
   const lifetime = opened.move()
   return {
@@ -138,4 +130,13 @@ export async function createApp(env: Env, log: Log, overrides: Overrides = {}): 
       await lifetime.disposeAsync()
     },
   }
+}
+
+function describeModels({ models: { openai, azureOpenai } }: Env): string {
+  const reachable = [
+    openai && new URL(openai.baseUrl).host,
+    azureOpenai && new URL(azureOpenai.endpoint).host,
+    'offline',
+  ]
+  return reachable.filter(Boolean).join(', ')
 }

@@ -1,6 +1,7 @@
 import type { Message } from '#conversations/conversations.ts'
 import { conversationKeys } from '#conversations/keys.ts'
 import { encodeMessages } from '#conversations/message-codec.ts'
+import { sealTitle, titleFrom } from '#conversations/title.ts'
 import type { ErrorBody, ParleyError } from '#errors.ts'
 import { newId } from '#ids.ts'
 import type { Log } from '#log.ts'
