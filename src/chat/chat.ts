@@ -41,6 +41,8 @@ export interface Addressee {
   kind: 'specialist' | 'route'
   /** Its requests open a turn, since it may call actions of ours. */
   opensTurn: boolean
+  /** Names that a caller's own tools must not take. */
+  actions: readonly string[]
   config: string
 }
 

@@ -8,28 +8,19 @@ import { routeCandidates } from './prepare.ts'
 /** What the OpenAI-compatible surface offers under `model`: specialists and routes; a specialist goes before a route of its name. */
 export function addresseesOf(config: ConfigVersion): Addressee[] {
   const { specialists, routes } = config.document
-  const named = Object.entries(specialists).map(
-    ([name, spec]): Addressee => ({
-      name,
-      kind: 'specialist',
-      opensTurn: (spec.actions ?? []).length > 0,
-      config: config.name,
-    }),
-  )
-  const bare = Object.keys(routes)
-    .filter((name) => !(name in specialists))
-    .map((name): Addressee => ({ name, kind: 'route', opensTurn: false, config: config.name }))
-  return [...named, ...bare]
+  const bare = Object.keys(routes).filter((name) => !Object.hasOwn(specialists, name))
+  return [...Object.keys(specialists), ...bare].map((name) => addresseeOf(config, name))
 }
 
 export function addresseeOf(config: ConfigVersion, model: string): Addressee {
   const { specialists, routes } = config.document
-  if (Object.hasOwn(specialists, model)) {
-    const opensTurn = (specialists[model]?.actions ?? []).length > 0
-    return { name: model, kind: 'specialist', opensTurn, config: config.name }
+  const specialist = Object.hasOwn(specialists, model) ? specialists[model] : undefined
+  if (specialist) {
+    const { actions = [] } = specialist
+    return { name: model, kind: 'specialist', opensTurn: actions.length > 0, actions, config: config.name }
   }
-  if (Object.hasOwn(routes, model)) return { name: model, kind: 'route', opensTurn: false, config: config.name }
-  throw new ParleyError('model_not_found', { param: 'model' })
+  if (!Object.hasOwn(routes, model)) throw new ParleyError('model_not_found', { param: 'model' })
+  return { name: model, kind: 'route', opensTurn: false, actions: [], config: config.name }
 }
 
 /** Passes a request through to the models of a route, with a specialist's instructions before it where one was named. */
