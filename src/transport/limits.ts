@@ -1,6 +1,8 @@
 /** What the server takes from one client, as `GET /api/capabilities` shows it. */
 export interface TransportLimits {
   bodyBytes: number
+  /** Of a chat completion: whole histories, with images in them. */
+  completionBodyBytes: number
   /** One chat message, UTF-8. */
   messageBytes: number
   headerBytes: number
@@ -20,6 +22,7 @@ export interface TransportLimits {
 
 export const defaultLimits: TransportLimits = {
   bodyBytes: 1_048_576,
+  completionBodyBytes: 10_485_760,
   messageBytes: 131_072,
   headerBytes: 16_384,
   headerCount: 100,

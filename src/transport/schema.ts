@@ -30,6 +30,7 @@ export const Capabilities = Type.Object(
     streaming: Type.Array(oneOf('sse', 'websocket')),
     limits: Type.Object({
       bodyBytes: Type.Integer(),
+      completionBodyBytes: Type.Integer({ description: 'The larger one of POST /v1/chat/completions.' }),
       messageBytes: Type.Integer(),
       headerBytes: Type.Integer(),
       headerCount: Type.Integer(),

@@ -14,8 +14,19 @@ export function compileValidator({ schema, httpPart }: FastifyRouteSchemaDef<unk
   let validate: ValidateFunction | undefined
   return (data) => {
     validate ??= ajv.compile(schema as object)
-    return validate(data) ? { value: data } : { error: refusal(validate.errors?.[0], httpPart ?? 'request') }
+    return validate(data)
+      ? { value: data }
+      : { error: refusal(mostTelling(validate.errors ?? []), httpPart ?? 'request') }
   }
+}
+
+/** Of a value that may have one of several shapes, the fault that lies deepest belongs to the shape that was meant. */
+function mostTelling(faults: readonly ErrorObject[]): ErrorObject | undefined {
+  const depthOf = (fault: ErrorObject) => fault.instancePath.split('/').length
+  return faults.reduce<ErrorObject | undefined>(
+    (best, fault) => (best && depthOf(best) >= depthOf(fault) ? best : fault),
+    undefined,
+  )
 }
 
 /** Names the parameter at fault as a path: `message`, `parameters.0.name`. */

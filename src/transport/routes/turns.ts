@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
-import { ParleyError } from '#errors.ts'
 import { positionAfter } from '../event-id.ts'
+import { idempotencyKeyOf } from '../idempotency-key.ts'
 import { checkCharacters, checkMessage } from '../message-text.ts'
 import type { NativeDeps } from '../native-deps.ts'
 import { principalOf } from '../request-context.ts'
@@ -129,16 +129,6 @@ export function turnRoutes(routes: Routes, { chat, limits, log }: Deps): void {
       return reply.code(204).send(null)
     },
   })
-}
-
-const PRINTABLE = /^[\x20-\x7e]{1,255}$/
-
-function idempotencyKeyOf({ headers }: FastifyRequest): string | undefined {
-  const given = headers['idempotency-key']
-  if (given === undefined) return undefined
-  if (typeof given === 'string' && PRINTABLE.test(given)) return given
-  const param = 'idempotency-key'
-  throw new ParleyError('invalid_request', { message: '`idempotency-key` takes 1 to 255 printable characters.', param })
 }
 
 function prefersNotToWait({ headers }: FastifyRequest): boolean {
