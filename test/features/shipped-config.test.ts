@@ -1,0 +1,75 @@
+import assert from 'node:assert/strict'
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { Ajv2020 } from 'ajv/dist/2020.js'
+import { parse } from 'yaml'
+import { checkActions } from '#actions/check.ts'
+import { openConfigVersions } from '#config/versions.ts'
+import type { ModelsEnv } from '#env.ts'
+import { checkModels } from '#models/check.ts'
+import { capturedLog } from '../support/captured-log.ts'
+import { manualClock } from '../support/clock.ts'
+
+const SHIPPED = resolve('config-versions')
+const BARE: ModelsEnv = { openai: undefined, azureOpenai: undefined, egressHosts: [] }
+const WITH_KEY: ModelsEnv = { ...BARE, openai: { apiKey: 'test', baseUrl: 'https://api.openai.com/v1' } }
+
+async function open(t: TestContext, dir: string, env: ModelsEnv) {
+  const { log, lines } = capturedLog()
+  const checks = [checkActions, (document: Parameters<typeof checkModels>[0]) => checkModels(document, env)]
+  const versions = await openConfigVersions({ dir, clock: manualClock(), log, checks })
+  t.after(() => versions.close())
+  return { versions, lines }
+}
+
+async function copyOf(t: TestContext, ...files: [from: string, to: string][]): Promise<string> {
+  const dir = await mkdtemp(join(tmpdir(), 'parley-shipped-'))
+  t.after(() => rm(dir, { recursive: true }))
+  for (const [from, to] of files) await cp(join(SHIPPED, from), join(dir, to))
+  return dir
+}
+
+test('the shipped versions are sound without any environment', async (t) => {
+  const { versions } = await open(t, SHIPPED, BARE)
+  assert.deepEqual(versions.faults(), [])
+  const { models, routes, specialists } = versions.current().document
+  assert.deepEqual(Object.keys(specialists), ['apollo', 'athena'])
+  assert.deepEqual(routes.default?.models, ['primary', 'backup'])
+  assert.notEqual(models.primary?.pace, models.backup?.pace)
+})
+
+test('the example for OpenAI is sound with a key, and says what is missing without one', async (t) => {
+  const dir = await copyOf(t, ['v001.yaml', 'v001.yaml'], ['examples/openai.yaml', 'v002.yaml'])
+  const { versions } = await open(t, dir, WITH_KEY)
+  assert.equal(versions.current().name, 'v002')
+  const { versions: without } = await open(t, dir, BARE)
+  assert.equal(without.current().name, 'v001')
+  assert.match(without.faults()[0]?.faults[0]?.message ?? '', /OPENAI_API_KEY/)
+})
+
+test('the published schema takes the shipped versions, as an editor applies it', async () => {
+  const schema = JSON.parse(await readFile('docs/config.schema.json', 'utf8'))
+  const validate = new Ajv2020({ validateFormats: false }).compile(schema)
+  for (const file of ['v001.yaml', 'examples/openai.yaml']) {
+    const text = await readFile(join(SHIPPED, file), 'utf8')
+    assert.ok(text.startsWith('# yaml-language-server: $schema=../docs/config.schema.json\n'), file)
+    assert.equal(validate(parse(text)), true, file)
+  }
+  assert.equal(validate({}), false)
+})
+
+test('the fault that docs/config.md makes is logged as it says', async (t) => {
+  const dir = await copyOf(t, ['v001.yaml', 'v001.yaml'], ['v001.yaml', 'v002.yaml'])
+  const sound = await readFile(join(dir, 'v002.yaml'), 'utf8')
+  await writeFile(join(dir, 'v002.yaml'), sound.replace('route: default', 'route: defualt'))
+  const { versions, lines } = await open(t, dir, BARE)
+  const shown = (await readFile('docs/config.md', 'utf8')).match(/```json\n(.*)\n```/)?.[1]
+  const { level: _, ...logged } = lines[0] ?? {}
+  assert.equal(JSON.stringify(logged), shown)
+  assert.equal(versions.current().name, 'v001')
+  await writeFile(join(dir, 'v002.yaml'), sound)
+  await versions.refresh()
+  assert.equal(versions.current().name, 'v002')
+})
