@@ -7,7 +7,10 @@ export interface ActionPort {
   tools(config: ConfigVersion, specialist: string): readonly FunctionTool[]
   /** Takes a call on. The same key again gives the same run, whatever its state; never rejects for what the caller or the model did wrong: such a run is `rejected` or `failed`, with the reason as output. */
   dispatch(call: ActionCall): Promise<Run>
-  /** Waits until the run is settled, at most `waitMs`; else returns it as it stands. `onChange` hears each status in between. */
+  /**
+   * Waits until the run is settled, at most `waitMs`; else returns it as it stands. `onChange` hears each status in
+   * between. Rejects with the signal's reason when it aborts first; the run goes on.
+   */
   settled(run: Run, waitMs: number, signal: AbortSignal, onChange: (run: Run) => void): Promise<Run>
   /** Withdraws the runs of a turn that have not started; started ones finish. */
   withdraw(turn: string): Promise<void>
