@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { checkActions } from './check.ts'
 
-const SOUND = { description: 'Calculates', builtin: 'arithmetic', parameters: { type: 'object' } }
+const SOUND = { description: 'Calculates', builtin: 'calculate', parameters: { type: 'object' } }
 
 test('sound actions, or none, have no faults', () => {
   assert.deepEqual(checkActions({ actions: { calculate: SOUND } }), [])
@@ -13,7 +13,7 @@ test('an unknown built-in function is named, with those there are', () => {
   assert.deepEqual(checkActions({ actions: { good: SOUND, bad: { ...SOUND, builtin: 'constructor' } } }), [
     {
       path: ['actions', 'bad', 'builtin'],
-      message: 'no built-in function "constructor"; there are: arithmetic, current-time',
+      message: 'no built-in function "constructor"; there are: calculate, current_time',
     },
   ])
 })

@@ -44,7 +44,7 @@ export const ActionSpec = Type.Object(
     parameters: Type.Record(Type.String(), Type.Unknown(), {
       description: 'JSON Schema (2020-12) of the arguments; of type object.',
     }),
-    /** The name of a function in `src/actions/executors/builtin/`. */
+    /** A name of the registry in `src/actions/executors/builtin/`. */
     builtin: Type.String({ minLength: 1, maxLength: 64, description: 'The built-in function that does it.' }),
     access: Type.Optional(
       Type.Union([Type.Literal('read'), Type.Literal('write')], {

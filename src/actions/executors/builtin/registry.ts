@@ -4,6 +4,6 @@ import { currentTime } from './current-time.ts'
 
 /** By the name that a config version gives as `builtin`. */
 export const builtinExecutors: ReadonlyMap<string, Executor> = new Map([
-  ['arithmetic', arithmetic],
-  ['current-time', currentTime],
+  ['calculate', arithmetic],
+  ['current_time', currentTime],
 ])
