@@ -7,6 +7,10 @@ interface Manifest {
   devDependencies: Record<string, string>
 }
 
+interface Lock {
+  packages: Record<string, { version?: string; optionalDependencies?: Record<string, string> }>
+}
+
 const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as Manifest
 const rows = [...readFileSync('docs/decisions/dependencies.md', 'utf8').matchAll(/^\| `([^`]+)` \| (.*) \|$/gm)]
 
@@ -18,5 +22,13 @@ test('every runtime dependency is justified, and nothing else is', () => {
 test('every version is exact', () => {
   for (const [name, version] of Object.entries({ ...manifest.dependencies, ...manifest.devDependencies })) {
     assert.match(version, /^\d+\.\d+\.\d+$/, `${name} ${version}`)
+  }
+})
+
+test('the lock file has the packages of every platform, whoever wrote it', () => {
+  const { packages } = JSON.parse(readFileSync('package-lock.json', 'utf8')) as Lock
+  const locked = new Set(Object.keys(packages).map((path) => path.split('node_modules/').at(-1)))
+  for (const { optionalDependencies = {} } of Object.values(packages)) {
+    for (const name of Object.keys(optionalDependencies)) assert.ok(locked.has(name), `${name} is not locked`)
   }
 })
