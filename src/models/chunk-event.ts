@@ -9,7 +9,31 @@ export interface ChunkEvent {
   choices?: unknown
 }
 
+/** How the provider signs its chunks. */
+export interface Wire {
+  id: string
+  created: number
+  model: string
+}
+
+/** Tokens as the provider counts them; `cached` is the part of `prompt` that it read from its cache. */
+export interface Usage {
+  prompt: number
+  cached: number
+  completion: number
+}
+
 export type Fields = Readonly<Record<string, unknown>>
+
+/** Undefined for anything but a JSON object. */
+export function parseEvent(data: string): ChunkEvent | undefined {
+  try {
+    const event: unknown = JSON.parse(data)
+    return isFields(event) ? event : undefined
+  } catch {
+    return undefined
+  }
+}
 
 /** The first choice of a chunk; further ones (`n` > 1) are not read. */
 export function firstChoice(event: ChunkEvent): Fields | undefined {
@@ -25,6 +49,16 @@ export function shownText(delta: Fields): string {
 /** Whether a delta that shows nothing is progress all the same: reasoning, or the old form of a tool call. */
 export function isHiddenProgress(delta: Fields): boolean {
   return textOf(delta.reasoning_content) !== '' || textOf(delta.reasoning) !== '' || isFields(delta.function_call)
+}
+
+/** Whether an event has no other effect than to show the text in its `content`. */
+export function isOnlyContent(event: ChunkEvent): boolean {
+  const choice = firstChoice(event)
+  const delta = choice?.delta
+  if (!choice || !isFields(delta) || isFields(event.usage) || errorOf(event) !== undefined) return false
+  const callsTools = Array.isArray(delta.tool_calls) && delta.tool_calls.length > 0
+  const shows = textOf(delta.content) !== '' && textOf(delta.refusal) === ''
+  return shows && !callsTools && !isHiddenProgress(delta) && typeof choice.finish_reason !== 'string'
 }
 
 /** What went wrong, when the event says so instead of going on. */
@@ -56,4 +90,26 @@ export function isFields(value: unknown): value is Fields {
 
 function textOf(value: unknown): string {
   return typeof value === 'string' ? value : ''
+}
+
+export function hasChoices(event: ChunkEvent): boolean {
+  return Array.isArray(event.choices) && event.choices.length > 0
+}
+
+export function wireOf(event: ChunkEvent): Wire {
+  const created = typeof event.created === 'number' ? event.created : 0
+  return { id: String(event.id), created, model: typeof event.model === 'string' ? event.model : '' }
+}
+
+export function usageOf(usage: Fields): Usage {
+  const details = isFields(usage.prompt_tokens_details) ? usage.prompt_tokens_details : {}
+  return {
+    prompt: count(usage.prompt_tokens),
+    cached: count(details.cached_tokens),
+    completion: count(usage.completion_tokens),
+  }
+}
+
+function count(value: unknown): number {
+  return typeof value === 'number' && value >= 0 && Number.isFinite(value) ? Math.round(value) : 0
 }
