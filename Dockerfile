@@ -15,5 +15,6 @@ COPY config-versions ./config-versions
 USER node
 VOLUME /data
 EXPOSE 8080
+# Until somebody can sign in, only loopback is served: `docker run --network host`.
 # Signals reach the process itself: it drains on SIGTERM.
 CMD ["node", "--import", "./require-node.mjs", "src/main.ts"]

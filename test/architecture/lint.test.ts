@@ -20,6 +20,10 @@ const refused: Record<string, [file: string, source: string][]> = {
     ['src/chat/child.ts', 'log.child({ name }).info({}, name)'],
     ['src/chat/lines.ts', 'log.fatal(\n  {\n    name,\n  },\n  name,\n)'],
   ],
+  'lint/nursery/noFloatingPromises': [
+    ['src/chat/floating.ts', 'async function send(): Promise<void> {}\nsend()'],
+    ['src/chat/far.ts', "import { send } from './send.ts'\nsend()"],
+  ],
   'lint/style/noProcessEnv': [['src/chat/environment.ts', 'export const port = process.env.PORT']],
   'lint/suspicious/noConsole': [['src/chat/console.ts', 'console.log(name)']],
   'lint/suspicious/noFocusedTests': [
@@ -42,6 +46,8 @@ const allowed: [file: string, source: string][] = [
   ['src/chat/field-lines.ts', "deps.log.warn(\n  {\n    name,\n  },\n  'turn started',\n)"],
   ['src/chat/other.ts', 'turnLog.append(name)\ndeps.catalog.info(name)'],
   ['src/chat/edge.ts', 'fill(1)\n'.repeat(400)],
+  ['src/chat/send.ts', 'export async function send(): Promise<void> {}'],
+  ['src/chat/waits.ts', "import { send } from './send.ts'\nvoid send()\nawait send()"],
   ['src/env.ts', 'export const port = process.env.PORT'],
   ['test/support/port.ts', 'export const port = process.env.PORT'],
 ]
