@@ -3,17 +3,31 @@ import type { Log } from '#log.ts'
 import type { Clock } from '../clock.ts'
 import { type Call, type Engine, unavailable } from './engine.ts'
 import type { Key, Reply } from './kv.ts'
-import { SqliteStep, schema } from './sqlite-step.ts'
+import { Checkpoints } from './sqlite-checkpoints.ts'
+import { Items } from './sqlite-items.ts'
+import { createTables, prepareStatements, type Statements } from './sqlite-schema.ts'
+import { type Signal, SqliteStep } from './sqlite-step.ts'
+import { sweep } from './sqlite-sweep.ts'
 
 export interface SqliteOptions {
   /** A file in a locked data folder, or `:memory:`. */
   path: string
   clock: Clock
   log: Log
+  /** The write-ahead log is kept below this, in pages of 4 KiB. */
+  maxLogPages?: number
 }
 
+type Outcome = { reply: Reply } | { error: unknown }
+
+/** How often a slice of what changed is brought into the tables; twenty slices make a round. */
+const settleMs = 100
+const slices = 20
+const sweepMs = 1000
+const nextSweepMs = 50
+
 /**
- * The embedded engine. All operations of one tick are one transaction, and are settled once it is committed. None has a
+ * The embedded engine. All operations of one tick are one transaction, and are answered once it is committed. None has a
  * savepoint of its own until one fails: then all is taken back and run again, each in a savepoint.
  */
 export class SqliteEngine implements Engine {
@@ -22,18 +36,35 @@ export class SqliteEngine implements Engine {
   readonly #clock: Clock
   readonly #log: Log
   readonly #database: DatabaseSync
+  readonly #sql: Statements
+  readonly #items: Items
   readonly #step: SqliteStep
+  readonly #checkpoints: Checkpoints | undefined
   readonly #listeners = new Map<Key, Set<(payload: string) => void>>()
   #queue: Call[] = []
+  #scheduled = false
+  #cancelSettle: (() => void) | undefined
+  #cancelSweep: () => void
   #closed = false
 
-  constructor({ path, clock, log }: SqliteOptions) {
+  constructor({ path, clock, log, maxLogPages = 16_384 }: SqliteOptions) {
     this.#clock = clock
     this.#log = log
     this.#database = new DatabaseSync(path)
-    this.#database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA secure_delete = ON')
-    this.#database.exec(schema)
-    this.#step = new SqliteStep(this.#database)
+    createTables(this.#database)
+    this.#sql = prepareStatements(this.#database)
+    this.#items = new Items(this.#sql)
+    this.#step = new SqliteStep(this.#items, this.#sql)
+    if (path !== ':memory:') {
+      this.#checkpoints = new Checkpoints({
+        path,
+        clock,
+        log,
+        maxPages: maxLogPages,
+        onRelease: () => this.#schedule(),
+      })
+    }
+    this.#cancelSweep = clock.after(sweepMs, () => this.#sweep())
   }
 
   get reachable(): boolean {
@@ -42,7 +73,8 @@ export class SqliteEngine implements Engine {
 
   submit(call: Call): void {
     if (this.#closed) return call.fail(unavailable('closed'))
-    if (this.#queue.push(call) === 1) setImmediate(() => this.#flush())
+    this.#queue.push(call)
+    this.#schedule()
   }
 
   async listen(key: Key, onSignal: (payload: string) => void): Promise<() => void> {
@@ -52,7 +84,7 @@ export class SqliteEngine implements Engine {
     listeners.add(listener)
     return () => {
       listeners.delete(listener)
-      if (listeners.size === 0) this.#listeners.delete(key)
+      if (listeners.size === 0 && this.#listeners.get(key) === listeners) this.#listeners.delete(key)
     }
   }
 
@@ -60,75 +92,153 @@ export class SqliteEngine implements Engine {
     if (this.#closed) return
     this.#flush()
     this.#closed = true
+    this.#cancelSettle?.()
+    this.#cancelSweep()
+    await this.#checkpoints?.close()
+    this.#items.settle(Number.POSITIVE_INFINITY)
     this.#database.close()
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || this.#queue.length === 0) return
+    this.#scheduled = true
+    setImmediate(() => {
+      this.#scheduled = false
+      if (!this.#closed && !this.#checkpoints?.holding) this.#flush()
+    })
   }
 
   #flush(): void {
     const calls = this.#queue
     if (calls.length === 0) return
     this.#queue = []
-    const settle: (() => void)[] = []
     this.#step.now = this.#clock.now()
+    let outcomes: Outcome[]
     try {
-      if (!this.#runAll(calls, settle)) this.#runEach(calls, settle)
+      outcomes = this.#runTogether(calls) ?? this.#runApart(calls)
     } catch (error) {
+      this.#log.error({ err: error }, 'the database cannot be written')
       for (const call of calls) call.fail(unavailable(error))
-      this.#step.signals = []
       return
     }
-    for (const each of settle) each()
-    this.#deliver()
+    if (this.#items.unsettled > 0) this.#cancelSettle ??= this.#clock.after(settleMs, () => this.#settle())
+    const signals = this.#step.takeSignals()
+    calls.forEach((call, at) => {
+      const outcome = outcomes[at]
+      if (outcome && 'reply' in outcome) call.succeed(outcome.reply)
+      else call.fail(outcome?.error)
+    })
+    for (const signal of signals) this.#deliver(signal)
   }
 
-  #runAll(calls: readonly Call[], settle: (() => void)[]): boolean {
-    this.#database.exec('BEGIN IMMEDIATE')
+  #runTogether(calls: readonly Call[]): Outcome[] | undefined {
+    this.#sql.begin.run()
+    let outcomes: Outcome[]
     try {
-      for (const call of calls) {
-        const reply = this.#runOne(call)
-        settle.push(() => call.succeed(reply))
-      }
+      outcomes = calls.map((call) => ({ reply: this.#run(call) }))
     } catch {
-      this.#database.exec('ROLLBACK')
-      this.#step.signals = []
-      settle.length = 0
-      return false
+      this.#rollback()
+      return undefined
     }
-    this.#database.exec('COMMIT')
-    return true
+    this.#commit()
+    return outcomes
   }
 
-  #runEach(calls: readonly Call[], settle: (() => void)[]): void {
-    this.#database.exec('BEGIN IMMEDIATE')
-    for (const call of calls) {
-      const signals = this.#step.signals.length
-      this.#database.exec('SAVEPOINT call')
+  #runApart(calls: readonly Call[]): Outcome[] {
+    this.#sql.begin.run()
+    let outcomes: Outcome[]
+    try {
+      outcomes = calls.map((call) => this.#runInSavepoint(call))
+    } catch (error) {
+      this.#rollback()
+      throw error
+    }
+    this.#commit()
+    return outcomes
+  }
+
+  #runInSavepoint(call: Call): Outcome {
+    const mark = this.#items.mark()
+    const signals = this.#step.signals.length
+    this.#sql.savepoint.run()
+    let outcome: Outcome
+    try {
+      outcome = { reply: this.#run(call) }
+    } catch (error) {
+      this.#sql.rollbackToSavepoint.run()
+      this.#items.undoTo(mark)
+      this.#step.signals.length = signals
+      outcome = { error }
+    }
+    this.#sql.release.run()
+    return outcome
+  }
+
+  #run({ operation, keys, args }: Call): Reply {
+    const reply = operation.twin(this.#step, keys, args)
+    for (const value of reply) {
+      if (typeof value === 'number' && !Number.isSafeInteger(value))
+        throw new RangeError('Numbers of a reply are whole')
+    }
+    return reply
+  }
+
+  #commit(): void {
+    const changes = this.#items.mark()
+    try {
+      this.#items.writeJournal()
+      this.#sql.commit.run()
+    } catch (error) {
+      this.#rollback()
+      throw error
+    }
+    this.#items.committed()
+    if (changes.undo > 0) this.#checkpoints?.wrote()
+  }
+
+  #rollback(): void {
+    // SQLite has already rolled back by itself after some errors.
+    if (this.#database.isTransaction) this.#sql.rollback.run()
+    this.#items.undoTo({ undo: 0, journal: 0 })
+    this.#step.signals.length = 0
+  }
+
+  #settle(): void {
+    this.#cancelSettle = undefined
+    if (!this.#checkpoints?.holding) {
+      this.#attempt(() => this.#items.settle(Math.ceil(this.#items.unsettled / slices)))
+    }
+    if (this.#items.unsettled > 0) this.#cancelSettle = this.#clock.after(settleMs, () => this.#settle())
+  }
+
+  #sweep(): void {
+    let more = false
+    if (!this.#checkpoints?.holding) {
+      this.#step.now = this.#clock.now()
+      this.#attempt(() => {
+        this.#sql.begin.run()
+        more = sweep(this.#step, this.#sql)
+        this.#commit()
+      })
+    }
+    this.#cancelSweep = this.#clock.after(more ? nextSweepMs : sweepMs, () => this.#sweep())
+  }
+
+  #attempt(upkeep: () => void): void {
+    try {
+      upkeep()
+    } catch (error) {
+      if (this.#database.isTransaction) this.#rollback()
+      this.#log.error({ err: error }, 'the database cannot be kept up')
+    }
+  }
+
+  #deliver({ key, payload }: Signal): void {
+    for (const listener of this.#listeners.get(key) ?? []) {
       try {
-        const reply = this.#runOne(call)
-        settle.push(() => call.succeed(reply))
+        listener(payload)
       } catch (error) {
-        this.#database.exec('ROLLBACK TO call')
-        this.#step.signals.length = signals
-        settle.push(() => call.fail(error))
-      }
-      this.#database.exec('RELEASE call')
-    }
-    this.#database.exec('COMMIT')
-  }
-
-  #runOne({ operation, keys, args }: Call): Reply {
-    return operation.twin(this.#step, keys, args)
-  }
-
-  #deliver(): void {
-    const signals = this.#step.signals
-    this.#step.signals = []
-    for (const { key, payload } of signals) {
-      for (const listener of this.#listeners.get(key) ?? []) {
-        try {
-          listener(payload)
-        } catch (error) {
-          this.#log.error({ err: error }, 'a listener of a signal failed')
-        }
+        this.#log.error({ err: error }, 'a listener of a signal failed')
       }
     }
   }
