@@ -1,4 +1,4 @@
-import type { ModelsEnv } from '../env.ts'
+import type { ModelsEnv } from '#env.ts'
 import { endpointOf } from './endpoint.ts'
 import type { ModelSpec, RouteSpec } from './schema.ts'
 

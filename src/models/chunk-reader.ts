@@ -174,11 +174,15 @@ export class ChunkReader {
     const error = errorOf(event)
     if (error !== undefined) return this.#fail('server_error', error)
     this.#event(event)
-    if (this.#uselessTemplates < MAX_USELESS_TEMPLATES && isOnlyContent(event)) {
-      this.#uselessTemplates++
-      this.#template = FrameTemplate.learn(frame)
-    }
+    this.#learn(frame, event)
     return !isFields(event.usage) || hasChoices(event)
+  }
+
+  #learn(frame: Buffer, event: ChunkEvent): void {
+    if (this.#uselessTemplates > MAX_USELESS_TEMPLATES || !isOnlyContent(event)) return
+    this.#uselessTemplates++
+    const goesOn = this.#uselessTemplates <= MAX_USELESS_TEMPLATES
+    this.#template = goesOn ? FrameTemplate.learn(frame) : undefined
   }
 
   #event(event: ChunkEvent): void {

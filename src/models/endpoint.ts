@@ -1,4 +1,4 @@
-import type { ModelsEnv } from '../env.ts'
+import type { ModelsEnv } from '#env.ts'
 import type { ModelSpec } from './schema.ts'
 
 /** Where a deployment listens and how it knows us. */

@@ -1,4 +1,5 @@
 import type { Dispatcher } from 'undici'
+import type { Clock } from '#platform/clock.ts'
 import type { ByteHandler, Flight, Refusal } from './provider.ts'
 import { retryAfterMs } from './retry-after.ts'
 
@@ -11,7 +12,7 @@ class Abandoned extends Error {
 /** One request over HTTP, between undici's callbacks and ours; after its end or `abort()` the handler hears nothing. */
 export class HttpFlight implements Flight, Dispatcher.DispatchHandler {
   readonly #handler: ByteHandler
-  readonly #now: () => number
+  readonly #clock: Clock
   #controller: Dispatcher.DispatchController | undefined
   #refusal: Omit<Refusal, 'body'> | undefined
   #refusalBody: Buffer[] = []
@@ -19,9 +20,9 @@ export class HttpFlight implements Flight, Dispatcher.DispatchHandler {
   #over = false
   #paused = false
 
-  constructor(handler: ByteHandler, now: () => number) {
+  constructor(handler: ByteHandler, clock: Clock) {
     this.#handler = handler
-    this.#now = now
+    this.#clock = clock
   }
 
   get over(): boolean {
@@ -63,7 +64,7 @@ export class HttpFlight implements Flight, Dispatcher.DispatchHandler {
   ): void {
     if (this.#over || status < 200) return
     if (status === 200) this.#handler.started()
-    else this.#refusal = { status, retryAfterMs: retryAfterMs(headers, this.#now()) }
+    else this.#refusal = { status, retryAfterMs: retryAfterMs(headers, this.#clock.now()) }
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {

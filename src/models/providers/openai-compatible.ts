@@ -1,7 +1,7 @@
 import { Agent } from 'undici'
+import type { ModelsEnv } from '#env.ts'
 import type { Clock } from '#platform/clock.ts'
 import type { TokenSource } from '#platform/credential.ts'
-import type { ModelsEnv } from '../../env.ts'
 import { authHeaders, type Endpoint, endpointOf, type Misfit } from '../endpoint.ts'
 import type { ModelSpec } from '../schema.ts'
 import { entraToken } from './entra-token.ts'
@@ -50,7 +50,7 @@ export function openaiCompatible(env: ModelsEnv, tokens: TokenSource, clock: Clo
   }
 
   const open = ({ spec, body }: ProviderCall, handler: ByteHandler): Flight => {
-    const flight = new HttpFlight(handler, clock.now)
+    const flight = new HttpFlight(handler, clock)
     const target = targetOf(spec)
     if (Array.isArray(target)) {
       queueMicrotask(() => flight.fail('misconfigured', new Error(sentences(target))))

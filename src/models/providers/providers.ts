@@ -1,6 +1,6 @@
+import type { ModelsEnv } from '#env.ts'
 import type { Clock } from '#platform/clock.ts'
 import type { TokenSource } from '#platform/credential.ts'
-import type { ModelsEnv } from '../../env.ts'
 import type { ModelSpec } from '../schema.ts'
 import { offline } from './offline/offline.ts'
 import { openaiCompatible } from './openai-compatible.ts'
