@@ -17,7 +17,7 @@ export function acceptJsonOnly(server: FastifyInstance): void {
     if (body.length === 0) return done(null, undefined)
     if (!isUtf8(body as Buffer)) return done(new ParleyError('bad_json', { message: 'The body is not valid UTF-8.' }))
     const text = (body as Buffer).toString('utf8')
-    parse(request, text, (error, value) => (error ? done(refusal(text)) : done(null, value)))
+    void parse(request, text, (error, value) => (error ? done(refusal(text)) : done(null, value)))
   })
 }
 

@@ -52,7 +52,7 @@ export class ResponseStream implements EventStream, StreamMember {
   }
 
   get needsDrain(): boolean {
-    return !this.#over && (this.#gathered > GATHERED_MAX || this.#socket?.writableNeedDrain === true)
+    return !this.#over && !this.#ended && (this.#gathered > GATHERED_MAX || this.#socket?.writableNeedDrain === true)
   }
 
   write(chunk: string | Buffer): void {
@@ -122,6 +122,7 @@ export class ResponseStream implements EventStream, StreamMember {
     this.write(this.#farewell(reason))
     this.end()
     this.#closed.abort(reason)
+    this.#onDrain()
   }
 
   #start(socket: Socket): void {
