@@ -126,6 +126,12 @@ export class ScriptedTurn {
     return this.#wake()
   }
 
+  /** An event that the log does not have. */
+  emitProvisional(type: TurnEventType, data: object): this {
+    this.#events.push({ position: undefined, type, data: JSON.stringify(data) })
+    return this.#wake()
+  }
+
   /** Readers fail from here on. */
   fail(fault: Error): this {
     this.#fault = fault
