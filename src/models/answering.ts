@@ -235,8 +235,9 @@ export class Answering {
       this.#interruption = reason
     }
     const { provider } = candidate.spec
-    const status = end.kind === 'refused' ? end.refusal.status : undefined
-    this.#options.log.warn({ model: candidate.name, provider, reason, status, err: this.#cause }, 'A model failed.')
+    // What a provider says within its stream may quote the conversation.
+    const err = this.#cause instanceof Error ? this.#cause : undefined
+    this.#options.log.warn({ model: candidate.name, provider, reason, err }, 'A model failed.')
   }
 
   #failure(): unknown {

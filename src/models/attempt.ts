@@ -42,7 +42,11 @@ export class Attempt implements CallListener {
     const { candidate, deployment, messages, parameters } = this.#options
     deployment.calls += 1
     const body = { ...parameters, messages, stream: true, stream_options: { include_usage: true } }
-    this.call.open(provider, { spec: candidate.spec, body })
+    try {
+      this.call.open(provider, { spec: candidate.spec, body })
+    } catch (thrown) {
+      this.call.failed('connect_failed', thrown)
+    }
     return this.#ended.promise
   }
 
@@ -101,7 +105,12 @@ export class Attempt implements CallListener {
       accepted: this.#accepted,
       messages,
       tools: parameters.tools,
-      output: () => reader.text() + reader.toolCalls().map((call) => `${call.name}${call.arguments}`).join(''),
+      output: () =>
+        reader.text() +
+        reader
+          .toolCalls()
+          .map((call) => `${call.name}${call.arguments}`)
+          .join(''),
       firstTokenMs: this.#firstTokenMs,
       durationMs,
     }

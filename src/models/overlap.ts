@@ -7,18 +7,20 @@ const MAX_REPEATED = 400
 const SURE_OVERLAP = 8
 /** The same for an overlap that ends within a word. */
 const SURE_WORD_PART = 3
-/** The same beginning as the visible text's: where that breaks off within a sentence, and where it does not. */
+/** A beginning this long, the same as the visible text's, is a fresh start where that broke off within a sentence. */
 const AFRESH_MID_SENTENCE = 12
+/** The same elsewhere, where a sentence may well begin as the first one did; and beyond the first line. */
 const AFRESH = 48
+const AFRESH_LINES = 24
 
 /**
  * How the output of a model that was told to go on joins the visible text: what overlaps is dropped; an output that
  * begins as the visible text began is a fresh start. Undefined while more of the output could still decide otherwise:
  * so long the output has to be held back. `ended`: there will be no more.
  *
- * White space at the seam counts once. An overlap counts if it has a letter (closing brackets and table cells repeat
- * without being repetitions) and begins with a word, or is long. As nothing visible is repeated while it is held back, what
- * is held back is never longer than the visible text and one piece of output.
+ * White space at the seam counts once. An overlap counts if it has a letter (closing brackets and table cells come again
+ * without being repetitions) and begins with a word, is long, or is all that was said. What is held back occurs in the
+ * visible text, so it is never longer than that.
  */
 export function joinInstructed(visible: string, output: string, ended: boolean): Join | undefined {
   const said = visible.trimEnd()
@@ -55,7 +57,7 @@ function startsAfresh(said: string, space: string, heard: string, overlap: numbe
   if (midSentence) return same >= AFRESH_MID_SENTENCE
   // Lists, tables and code begin many lines alike: there the first line has to come again as a whole.
   const firstLine = beginning.indexOf('\n')
-  return same >= AFRESH && (firstLine < 0 || same > firstLine)
+  return same >= (firstLine < 0 ? AFRESH : Math.max(AFRESH_LINES, firstLine + 1))
 }
 
 /** Length of the longest acceptable beginning of `heard` that ends `said`. */
@@ -85,7 +87,7 @@ function borderTable(text: string): Int32Array {
 function isRepetition(said: string, heard: string, length: number): boolean {
   const overlap = heard.slice(0, length)
   if (!/\p{L}/u.test(overlap)) return false
-  if (length >= SURE_OVERLAP) return true
+  if (length >= SURE_OVERLAP || length === said.length) return true
   const withinWordBefore =
     /[\p{L}\p{N}_]$/u.test(said.slice(-length - 2, -length)) && /^[\p{L}\p{N}_]/u.test(overlap.slice(0, 2))
   const withinWordAfter =
