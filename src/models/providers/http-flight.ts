@@ -89,8 +89,10 @@ export class HttpFlight implements Flight, Dispatcher.DispatchHandler {
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
     if (this.#over) return
     if (this.#refusal) return this.#refuse(this.#refusal)
+    // undici may refuse a request while it is being handed over.
+    if (!this.#controller) return queueMicrotask(() => this.fail('connect_failed', error))
     this.#over = true
-    this.#handler.failed(this.#controller ? 'cut_off' : 'connect_failed', error)
+    this.#handler.failed('cut_off', error)
   }
 
   #refuse(refusal: Omit<Refusal, 'body'>): void {

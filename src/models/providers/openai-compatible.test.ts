@@ -229,6 +229,18 @@ test('nobody at the address: the connection failed', async () => {
   await nowhere.close()
 })
 
+test('a request that cannot even be written fails like one without a connection, later', async () => {
+  const odd = createProviders({
+    env: { openai: { apiKey: 'line\nbreak', baseUrl: upstream.baseUrl }, azureOpenai: undefined, egressHosts: [] },
+    tokens: { token: () => Promise.reject(new Error('unused')) },
+    clock: systemClock,
+  })
+  const { seen, ended } = call({ providers: odd })
+  const { reason } = await ended
+  assert.deepEqual([reason, seen.calls, upstream.requests.length], ['connect_failed', 1, 0])
+  await odd.close()
+})
+
 test('a connection that closes before any answer is cut off, not unreachable', async () => {
   const server = createServer((socket) => socket.once('data', () => socket.end())).listen(0, '127.0.0.1')
   await new Promise((resolve) => server.once('listening', resolve))

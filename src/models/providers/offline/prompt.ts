@@ -30,7 +30,9 @@ export function readPrompt(messages: readonly ChatMessage[]): Prompt {
     said: current ? textOf(current).trim().slice(0, MAX_READ) : '',
     before: users.slice(-MAX_REMEMBERED - 1, -1).map((message) => textOf(message).slice(0, MAX_READ)),
     images:
-      current && Array.isArray(current.content) ? current.content.filter(({ type }) => type === 'image_url').length : 0,
+      current && Array.isArray(current.content)
+        ? current.content.filter((part) => part?.type === 'image_url').length
+        : 0,
     prefix: last?.role === 'assistant' && !last.tool_calls?.length ? textOf(last) : '',
     results: last?.role === 'tool' ? resultsAtEnd(messages) : [],
     length: messages.length,
@@ -40,7 +42,7 @@ export function readPrompt(messages: readonly ChatMessage[]): Prompt {
 export function textOf({ content }: ChatMessage): string {
   if (typeof content === 'string') return content
   if (!Array.isArray(content)) return ''
-  return content.map(({ text }) => (typeof text === 'string' ? text : '')).join('\n')
+  return content.map((part) => (typeof part?.text === 'string' ? part.text : '')).join('\n')
 }
 
 function resultsAtEnd(messages: readonly ChatMessage[]): Prompt['results'] {
