@@ -3,6 +3,7 @@ import { checkActions } from '#actions/check.ts'
 import { createInProcessActions } from '#actions/in-process.ts'
 import type { Chat } from '#chat/chat.ts'
 import { createChat } from '#chat/create.ts'
+import type { ConfigVersion } from '#config/document.ts'
 import { openConfigVersions } from '#config/versions.ts'
 import { createConversations } from '#conversations/create.ts'
 import { ParleyError } from '#errors.ts'
@@ -76,6 +77,10 @@ export async function createApp(env: Env, log: Log, overrides: Overrides = {}): 
     checks: [(document) => checkModels(document, env.models), checkActions],
   })
   opened.defer(() => configs.close())
+  const useModels = ({ document }: ConfigVersion) =>
+    models.use(Object.entries(document.models).map(([name, spec]) => ({ name, spec })))
+  useModels(configs.current())
+  opened.defer(configs.onChange(useModels))
   const assign = () => ({ config: configs.current(), arm: 'stable' as const })
 
   // actions, chat
@@ -102,7 +107,7 @@ export async function createApp(env: Env, log: Log, overrides: Overrides = {}): 
   registerNativeApi(server, {
     log,
     chat,
-    conversations,
+    conversations: { ...conversations, delete: (principal, id) => chat.deleteConversation(principal, id) },
     configs,
     models,
     limits,

@@ -19,6 +19,8 @@ export interface Chat {
   get(principal: Principal, turn: string): Promise<TurnView>
   /** Durable; resolves once noted, reaches the producer on whichever replica. Rejects with turn_not_found, turn_finished. */
   cancel(principal: Principal, turn: string): Promise<void>
+  /** With all that its turns left; a running one is cancelled first. Rejects with conversation_not_found. */
+  deleteConversation(principal: Principal, id: string): Promise<void>
   /** Rejects with turn_not_found, turn_running. */
   feedback(principal: Principal, turn: string, feedback: Feedback): Promise<void>
   /** What `model` of the OpenAI-compatible surface names: a specialist or a route. Rejects with model_not_found. */

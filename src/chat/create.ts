@@ -5,6 +5,7 @@ import type { Principal } from '#identity/principal.ts'
 import { countMessages, maxTokens } from '#models/tokenizer.ts'
 import type { Chat, Feedback, TurnRequest } from './chat.ts'
 import type { TokenCounter } from './compaction.ts'
+import { deleteConversation } from './delete-conversation.ts'
 import { type Setting, startTurn } from './open-turn.ts'
 import { Producers } from './producers.ts'
 import { readTurn } from './read-turn.ts'
@@ -49,6 +50,13 @@ export function createChat(options: ChatOptions): Chat {
     return { conversation: null, specialist: where.specialist, ...assign(principal) }
   }
 
+  async function cancel(principal: Principal, turn: string): Promise<void> {
+    const result = await kv.run(cancelTurn, [turnKeys(principal, turn).turn], [])
+    if (result.kind === 'gone') throw new ParleyError('turn_not_found')
+    if (result.kind === 'done') throw new ParleyError('turn_finished')
+    if (!producers.cancel(turn)) await kv.signal(replicaKey(result.owner), turn)
+  }
+
   return {
     async start(principal, request) {
       refuseWhileDraining()
@@ -69,12 +77,9 @@ export function createChat(options: ChatOptions): Chat {
 
     get: (principal, turn) => viewTurn(room, principal, turn),
 
-    async cancel(principal, turn) {
-      const result = await kv.run(cancelTurn, [turnKeys(principal, turn).turn], [])
-      if (result.kind === 'gone') throw new ParleyError('turn_not_found')
-      if (result.kind === 'done') throw new ParleyError('turn_finished')
-      if (!producers.cancel(turn)) await kv.signal(replicaKey(result.owner), turn)
-    },
+    cancel,
+
+    deleteConversation: (principal, id) => deleteConversation(room, producers, cancel, principal, id),
 
     async feedback(principal, turn, feedback: Feedback) {
       const at = turnKeys(principal, turn).turn

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { link, open, readFile, rm, stat } from 'node:fs/promises'
+import type { MasterKeysEnv } from '#env.ts'
 import { ParleyError } from '#errors.ts'
-import type { MasterKeysEnv } from '../env.ts'
 
 /** Wraps data keys: the current one wraps, all of them unwrap. */
 export interface MasterKeys {

@@ -51,6 +51,10 @@ export class ScriptedChat implements Chat {
     return { ...this.#find(id).view }
   }
 
+  async deleteConversation(): Promise<void> {
+    throw new ParleyError('conversation_not_found')
+  }
+
   async cancel(_principal: unknown, id: string): Promise<void> {
     if (this.#find(id).view.status !== 'running') throw new ParleyError('turn_finished')
     this.cancelled.push(id)

@@ -1,0 +1,47 @@
+import { ParleyError } from '#errors.ts'
+import type { Principal } from '#identity/principal.ts'
+import { loadHistory } from './history.ts'
+import type { Producers } from './producers.ts'
+import { readTurn } from './read-turn.ts'
+import { turnKeys } from './store/turn-keys.ts'
+import type { ChatRoom } from './turn-context.ts'
+
+/** For a running turn to end before its conversation goes. */
+const LAST_WORDS_MS = 3000
+
+/** Deletes a conversation and all that its turns left: records, logs, outcomes. A running turn is cancelled first. */
+export async function deleteConversation(
+  room: ChatRoom,
+  producers: Producers,
+  cancel: (principal: Principal, turn: string) => Promise<void>,
+  principal: Principal,
+  id: string,
+): Promise<void> {
+  const { liveTurn } = await room.conversations.get(principal, id)
+  const turns = new Set(liveTurn === null ? [] : [liveTurn])
+  if (liveTurn !== null) {
+    await cancel(principal, liveTurn).catch(ignoreFinished)
+    await ended(room, producers, principal, liveTurn)
+  }
+  const { messages } = await loadHistory(room, principal, id)
+  for (const { turn } of messages) turns.add(turn)
+  await room.conversations.delete(principal, id)
+  const keys = [...turns].map((turn) => turnKeys(principal, turn))
+  await Promise.all(keys.flatMap(({ turn, log }) => [room.kv.delete(turn), room.kv.delete(log)]))
+}
+
+async function ended(room: ChatRoom, producers: Producers, principal: Principal, turn: string): Promise<void> {
+  const over = new AbortController()
+  const stopWaiting = room.clock.after(LAST_WORDS_MS, () => over.abort())
+  try {
+    for await (const _events of readTurn(room, producers, principal, turn, -1, over.signal)) {
+      // Only its end matters.
+    }
+  } finally {
+    stopWaiting()
+  }
+}
+
+function ignoreFinished(error: unknown): void {
+  if (!(error instanceof ParleyError) || error.code !== 'turn_finished') throw error
+}
