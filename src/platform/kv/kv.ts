@@ -58,6 +58,7 @@ export function key(partition: string, name: string): Key {
   return made as Key
 }
 
+/** Buffers that come out are not to be written to. */
 export interface Versioned {
   value: Buffer
   version: number
@@ -87,6 +88,7 @@ export type Reply = readonly (number | Buffer | null)[]
  *
  * ARGV are strings: `tonumber` what is a number. A missing field is `false`, and so is a null of the reply. A returned
  * number becomes an integer (fractions are cut off); what HGET or WITHSCORES gave are strings, so buffers in the reply.
+ * Check first, then write: Redis keeps what a body did before it failed.
  */
 export interface Operation<Result> {
   readonly name: string

@@ -1,5 +1,5 @@
-import { checkPayload, checkPosition } from './create-kv.ts'
 import type { Arg, Key, LogEntry, Step } from './kv.ts'
+import { checkPayload, checkPosition } from './limits.ts'
 import type { IndexItem, Item, Items, LogItem, RecordItem } from './sqlite-items.ts'
 import { kinds, type Statements } from './sqlite-schema.ts'
 
