@@ -37,7 +37,7 @@ export function related(sayings: readonly string[], question: string): string | 
   return best?.saying
 }
 
-export function contentWords(text: string): Set<string> {
+function contentWords(text: string): Set<string> {
   const words = text.toLowerCase().match(/\p{L}[\p{L}\p{N}]{3,}/gu) ?? []
   return new Set(words.filter((word) => !IDLE_WORDS.has(word)))
 }

@@ -39,7 +39,7 @@ export function readPrompt(messages: readonly ChatMessage[]): Prompt {
   }
 }
 
-export function textOf({ content }: ChatMessage): string {
+function textOf({ content }: ChatMessage): string {
   if (typeof content === 'string') return content
   if (!Array.isArray(content)) return ''
   return content.map((part) => (typeof part?.text === 'string' ? part.text : '')).join('\n')
