@@ -2,7 +2,7 @@ import { ChunkReader } from '../src/models/chunk-reader.ts'
 
 /**
  * What reading one chunk costs, one chunk per read as a paced stream brings them, 200 chunks an answer. The baseline is
- * what the least that any client does: decode, split into lines, JSON.parse.
+ * the least that any client does: decode, split into lines, JSON.parse.
  *
  *   node bench/micro-reader.ts
  */
@@ -71,5 +71,4 @@ const rows = Object.entries(streams).map(([name, make]) => {
     'relay ×': (relay / parse).toFixed(2),
   }
 })
-// biome-ignore lint/suspicious/noConsole: printing is what it is for
 console.table(rows)

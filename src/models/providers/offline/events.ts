@@ -20,18 +20,20 @@ export function scriptOf(reply: Reply, wire: Wire, body: Readonly<Record<string,
 
   const pieces = piecesOf(reply.text)
   const cut = pieces.length > tokenLimit(body)
-  const deltas: object[] = [
-    ...(cut ? pieces.slice(0, tokenLimit(body)) : pieces).map((content) => ({ content })),
-    ...reply.calls.flatMap(callDeltas).map((delta) => ({ tool_calls: [delta] })),
-  ]
+  if (cut) pieces.length = tokenLimit(body)
+  const calls = reply.calls.flatMap(callDeltas)
+  const token = (index: number) => {
+    const content = pieces[index]
+    return JSON.stringify(content === undefined ? { tool_calls: [calls[index - pieces.length]] } : { content })
+  }
   const finish = cut ? '"length"' : reply.calls.length > 0 ? '"tool_calls"' : '"stop"'
   const prompt = countPieces(body.messages) + (body.tools ? countPieces(body.tools) : 0)
-  const completion = deltas.length
+  const completion = pieces.length + calls.length
   const usage = { prompt_tokens: prompt, completion_tokens: completion, total_tokens: prompt + completion }
   return {
     opening: choice('{"role":"assistant","content":""}'),
-    length: deltas.length,
-    token: (index) => choice(JSON.stringify(deltas[index])),
+    length: completion,
+    token: (index) => choice(token(index)),
     closing: `${choice('{}', finish)}${wantsUsage(body) ? frame(`"choices":[],"usage":${JSON.stringify(usage)}`) : ''}data: [DONE]\n\n`,
   }
 }
