@@ -20,6 +20,7 @@ import { openDataFolder } from '#platform/data-folder.ts'
 import { openKv } from '#platform/kv/open.ts'
 import { defaultLimits, type TransportLimits } from '#transport/limits.ts'
 import { registerNativeApi } from '#transport/native-api.ts'
+import { registerOpenAiApi } from '#transport/openai/openai-api.ts'
 import { createServer } from '#transport/server.ts'
 import manifest from '../package.json' with { type: 'json' }
 import type { Env } from './env.ts'
@@ -115,6 +116,7 @@ export async function createApp(env: Env, log: Log, overrides: Overrides = {}): 
     assign: () => ({ config: assign().config.name, arm: assign().arm }),
     ready,
   })
+  registerOpenAiApi(server, { chat, log, clock, limits })
 
   const lifetime = opened.move()
   return {

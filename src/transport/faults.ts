@@ -1,5 +1,5 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
-import { ParleyError } from '#errors.ts'
+import { type ErrorCode, errorCodes, ParleyError } from '#errors.ts'
 import type { Log } from '#log.ts'
 
 /** What the framework or a handler threw, as one of ours. */
@@ -26,6 +26,17 @@ export function asFault(thrown: unknown): ParleyError {
     default:
       return new ParleyError('internal', { cause: thrown })
   }
+}
+
+/** What a turn that failed says of it, as one of ours again. */
+export function recallFault({ code, message }: { code: string; message: string }): ParleyError {
+  return isErrorCode(code)
+    ? new ParleyError(code, { message })
+    : new ParleyError('internal', { cause: new Error(`${code}: ${message}`) })
+}
+
+function isErrorCode(code: string): code is ErrorCode {
+  return (errorCodes as string[]).includes(code)
 }
 
 /** Answers with the one shape of errors; faults of our own side are logged with their cause. */

@@ -1,8 +1,9 @@
 import type { FastifyReply } from 'fastify'
 import type { Chat, TurnView } from '#chat/chat.ts'
-import { type ErrorCode, errorCodes, ParleyError } from '#errors.ts'
+import { ParleyError } from '#errors.ts'
 import type { Log } from '#log.ts'
 import { preferredType } from './accept.ts'
+import { recallFault } from './faults.ts'
 import { clientGone } from './request-context.ts'
 import { openTurnStream, relayTurn, type TurnReading } from './turn-stream.ts'
 
@@ -52,11 +53,5 @@ export async function resumeTurn(answer: Omit<TurnAnswer, 'config'>, view: TurnV
 function asAnswer(view: TurnView): TurnView {
   const { status, text, error } = view
   if (status !== 'failed' || text !== '' || error === null) return view
-  throw isErrorCode(error.code)
-    ? new ParleyError(error.code, { message: error.message })
-    : new ParleyError('internal', { cause: error })
-}
-
-function isErrorCode(code: string): code is ErrorCode {
-  return (errorCodes as string[]).includes(code)
+  throw recallFault(error)
 }

@@ -1,0 +1,83 @@
+import { ParleyError } from '#errors.ts'
+import type { AnswerSink, Candidate, Seam, Segment } from '#models/answer.ts'
+import type { Wire } from '#models/chunk-reader.ts'
+import type { EventStream } from '../event-stream.ts'
+import { type CompletionCall, failStream, openCompletionStream } from './completion-call.ts'
+import { DONE, usageFrame } from './frames.ts'
+
+/** Streams the answer of a route: the provider's own bytes, from the first frames on. */
+export async function streamRelayed(call: CompletionCall): Promise<void> {
+  const { chat, principal, asked, over } = call
+  const { to, messages, parameters } = asked
+  const sink = new RelayedStream(call)
+  try {
+    const { wire } = await chat.relay(principal, { to, messages, parameters, signal: over.signal }, sink)
+    sink.complete(wire)
+  } catch (error) {
+    sink.fail(error)
+  }
+}
+
+/**
+ * unopened → open: the first frames, or the end of an answer that has none. Until then a failure is a response of its own.
+ * open     → ended: complete, or failed, or a seam that takes back what is shown already.
+ */
+class RelayedStream implements AnswerSink {
+  readonly #call: CompletionCall
+  readonly #segments: Segment[] = []
+  #speaker: string | undefined
+  #flow: { pause(): void; resume(): void } | undefined
+  #held = false
+  #stream: EventStream | undefined
+
+  constructor(call: CompletionCall) {
+    this.#call = call
+  }
+
+  speaker({ name }: Candidate): void {
+    this.#speaker = name
+  }
+
+  flow(flow: { pause(): void; resume(): void }): void {
+    this.#flow = flow
+  }
+
+  frames(frames: Buffer): void {
+    this.#stream ??= openCompletionStream(this.#call, this.#speaker)
+    this.#stream.write(frames)
+    if (this.#stream.needsDrain && !this.#held) this.#hold(this.#stream)
+  }
+
+  seam({ reset }: Seam): void {
+    if (!reset || !this.#stream) return
+    const takenBack = new ParleyError('model_interrupted')
+    failStream(this.#call, this.#stream, takenBack)
+    this.#call.over.abort(takenBack)
+  }
+
+  ended(segment: Segment): void {
+    this.#segments.push(segment)
+  }
+
+  complete(wire: Wire): void {
+    const { asked } = this.#call
+    this.#stream ??= openCompletionStream(this.#call, this.#speaker)
+    this.#stream.write(asked.includeUsage ? usageFrame(wire, this.#segments) + DONE : DONE)
+    this.#stream.end()
+  }
+
+  fail(thrown: unknown): void {
+    if (!this.#stream) throw thrown
+    failStream(this.#call, this.#stream, thrown)
+  }
+
+  /** Holds the provider back until the reader has caught up. */
+  #hold(stream: EventStream): void {
+    this.#held = true
+    this.#flow?.pause()
+    void stream.drained().then(() => {
+      this.#held = false
+      this.#flow?.resume()
+    })
+  }
+}
