@@ -8,12 +8,12 @@ import type { Routes } from '../routing.ts'
 import { Conversation, ConversationChange, ConversationPage, IdPath, MessagePage, NewConversation } from '../schema.ts'
 import { empty, errors } from '../schema-replies.ts'
 
-type Deps = Pick<NativeDeps, 'assign' | 'configs' | 'conversations'>
+type Deps = Pick<NativeDeps, 'assign' | 'chat' | 'configs' | 'conversations'>
 
 const tags = ['conversations']
 
 /** Conversations of the caller; those of anybody else are not found. */
-export function conversationRoutes(routes: Routes, { assign, configs, conversations }: Deps): void {
+export function conversationRoutes(routes: Routes, { assign, chat, configs, conversations }: Deps): void {
   routes.post('/api/v1/conversations', {
     schema: {
       operationId: 'createConversation',
@@ -91,13 +91,13 @@ export function conversationRoutes(routes: Routes, { assign, configs, conversati
   routes.delete('/api/v1/conversations/:id', {
     schema: {
       operationId: 'deleteConversation',
-      summary: 'Delete a conversation with its messages',
+      summary: 'Delete a conversation with its messages and turns; a running one is cancelled',
       tags,
       params: IdPath,
       response: { 204: empty('It is gone.'), ...errors(401, 404, 503) },
     },
     handler: async (request, reply) => {
-      await conversations.delete(principalOf(request), request.params.id)
+      await chat.deleteConversation(principalOf(request), request.params.id)
       return reply.code(204).send(null)
     },
   })
