@@ -57,6 +57,12 @@ examples('what goes on exactly is left as it is', [
   ],
 ])
 
+examples('lines, calls and sentences that begin as the first one did are no fresh start', [
+  ['console.log(1);', '\nconsole.log(2);', 'console.log(1);\nconsole.log(2);'],
+  ['There are few options. ', 'There are few others.', 'There are few options. There are few others.'],
+  ['| name | value |\n', '| name | price |\n', '| name | value |\n| name | price |\n'],
+])
+
 examples('what was said already is not said again', [
   ['The quick brown', 'quick brown fox.', 'The quick brown fox.'],
   ['The quick brown', 'brown fox.', 'The quick brown fox.'],
@@ -83,6 +89,8 @@ test('an output that begins as the visible text began, and goes elsewhere, is a 
   const cases = [
     ['The capital of France is', 'The capital of Italy is Rome.'],
     ['Paris is the capital of the', 'Paris is the capital'],
+    ['Grüße, 世界! It goes on 🙂', 'Grüße, 世界! It goes its way.'],
+    ['Sure! Here is the whole list: one.', 'Sure! Here is the whole table.'],
     [
       '## Plan\n\nFirst we do this, then we do that. ',
       '## Plan\n\nFirst we do this, then we do something else entirely.',

@@ -9,9 +9,8 @@ const SURE_OVERLAP = 8
 const SURE_WORD_PART = 3
 /** A beginning this long, the same as the visible text's, is a fresh start where that broke off within a sentence. */
 const AFRESH_MID_SENTENCE = 12
-/** The same elsewhere, where a sentence may well begin as the first one did; and beyond the first line. */
-const AFRESH = 48
-const AFRESH_LINES = 24
+/** The same elsewhere, where a sentence may well begin as the first one did. */
+const AFRESH = 24
 
 /**
  * How the output of a model that was told to go on joins the visible text: what overlaps is dropped; an output that
@@ -33,7 +32,8 @@ export function joinInstructed(visible: string, output: string, ended: boolean):
     return allAgain ? { reset: true } : undefined
   }
   const overlap = longestOverlap(said, heard)
-  if (startsAfresh(said, space, heard, overlap)) return { reset: true }
+  const between = space + output.slice(0, lead)
+  if (startsAfresh(said, between, heard, overlap)) return { reset: true }
   return joinSpace(space, output, overlap === 0 ? 0 : lead + overlap, ended)
 }
 
@@ -49,15 +49,15 @@ function joinSpace(space: string, output: string, from: number, ended: boolean):
   return undecided && !ended ? undefined : { reset: false, skip: from + same }
 }
 
-function startsAfresh(said: string, space: string, heard: string, overlap: number): boolean {
+function startsAfresh(said: string, between: string, heard: string, overlap: number): boolean {
   const beginning = said.trimStart()
   const same = commonPrefix(beginning, heard)
   if (same <= overlap) return false
-  const midSentence = /[\p{L}\p{N},]$/u.test(said.slice(-2)) && !space.includes('\n')
-  if (midSentence) return same >= AFRESH_MID_SENTENCE
+  const sentenceEnds = between.includes('\n') || /[.!?:…。！？：]["'”’»)\]*_]{0,3}$/u.test(said.slice(-4))
+  if (!sentenceEnds) return same >= AFRESH_MID_SENTENCE
   // Lists, tables and code begin many lines alike: there the first line has to come again as a whole.
-  const firstLine = beginning.indexOf('\n')
-  return same >= (firstLine < 0 ? AFRESH : Math.max(AFRESH_LINES, firstLine + 1))
+  const firstLine = `${beginning}${between}`.indexOf('\n')
+  return same >= Math.max(AFRESH, firstLine + 1)
 }
 
 /** Length of the longest acceptable beginning of `heard` that ends `said`. */
