@@ -78,6 +78,7 @@ export class SqliteEngine implements Engine {
   }
 
   async listen(key: Key, onSignal: (payload: string) => void): Promise<() => void> {
+    if (this.#closed) throw unavailable('closed')
     const listeners = this.#listeners.get(key) ?? new Set()
     this.#listeners.set(key, listeners)
     const listener = (payload: string) => onSignal(payload)
