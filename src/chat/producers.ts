@@ -65,6 +65,10 @@ export class Producers {
     return this.#live.size
   }
 
+  has(turn: string): boolean {
+    return this.#live.has(turn)
+  }
+
   /** What readers on this replica follow, if the turn is produced here for this principal. */
   liveTurn(principal: Principal, turn: string): LiveTurn | undefined {
     const production = this.#live.get(turn)
