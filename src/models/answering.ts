@@ -1,35 +1,23 @@
-import { ParleyError } from '#errors.ts'
 import type { Log } from '#log.ts'
 import type { Clock } from '#platform/clock.ts'
-import type { Answer, AnswerRequest, AnswerSink, ChatMessage, FailureReason } from './answer.ts'
+import type { Answer, AnswerRequest, AnswerSink, Candidate, FailureReason } from './answer.ts'
 import { Attempt } from './attempt.ts'
-import type { Permit } from './breaker.ts'
 import type { CallEnd, CallTimers } from './call.ts'
+import { Choosing, type Turn } from './choosing.ts'
 import { isFields } from './chunk-event.ts'
-import { continuationMessages, continuationParameters, hasTokenLimit } from './continuation.ts'
 import type { Deployment } from './deployment.ts'
-import { exhausted, judgeRefusal } from './failures.ts'
+import { judgeRefusal } from './failures.ts'
 import { type Consumption, meter, type TokenCounter } from './metering.ts'
 import type { Provider } from './providers/provider.ts'
 import type { ModelSpec } from './schema.ts'
-import { nextOption, type Option } from './selection.ts'
 
 export interface AnsweringOptions {
   providerFor(spec: ModelSpec): Provider
-  deploymentOf(spec: ModelSpec): Deployment
+  deploymentOf(candidate: Candidate): Deployment
   counter: TokenCounter
   clock: Clock
   log: Log
 }
-
-/** A candidate whose turn it is: a place among its calls is taken, and its circuit gave leave. */
-interface Turn extends Option {
-  permit: Permit
-  messages: readonly ChatMessage[]
-  parameters: Readonly<Record<string, unknown>>
-}
-
-const DEFAULT_TIMERS: CallTimers = { connectTimeoutMs: 5000, firstTokenTimeoutMs: 20_000, stallTimeoutMs: 20_000 }
 
 /**
  * One answer, by as many models as it takes, one after the other; none is asked twice, so nothing waits before a retry.
@@ -45,32 +33,25 @@ export class Answering {
   readonly #options: AnsweringOptions
   readonly #request: AnswerRequest
   readonly #sink: AnswerSink
-  readonly #route: readonly Option[]
   readonly #timers: CallTimers
-  readonly #tried = new Set<Option>()
-  /** Why the calls so far failed. */
-  readonly #reasons: FailureReason[] = []
+  readonly #choosing: Choosing
+  #attempt: Attempt | undefined
   #visible: string
   /** Why the model that spoke last stopped. */
   #interruption: FailureReason = 'producer_lost'
   #brokeToolCall = false
-  #attempt: Attempt | undefined
-  #failed: Deployment | undefined
-  #waitedMs = 0
-  #busy = false
-  #overflow: unknown
-  #cause: unknown
   #paused = false
   #metered: Promise<void> = Promise.resolve()
 
   constructor(options: AnsweringOptions, request: AnswerRequest, sink: AnswerSink) {
-    const { deploymentOf } = options
     this.#options = options
     this.#request = request
     this.#sink = sink
-    this.#route = request.candidates.map((candidate) => ({ candidate, deployment: deploymentOf(candidate.spec) }))
-    this.#timers = { ...DEFAULT_TIMERS, ...request.timers }
     this.#visible = request.visible ?? ''
+    const { connectTimeoutMs = 5000, firstTokenTimeoutMs = 20_000, stallTimeoutMs = 20_000 } = request.timers
+    this.#timers = { connectTimeoutMs, firstTokenTimeoutMs, stallTimeoutMs }
+    const route = request.candidates.map((candidate) => ({ candidate, deployment: options.deploymentOf(candidate) }))
+    this.#choosing = new Choosing({ ...options, route, request, waitMs: firstTokenTimeoutMs })
   }
 
   async run(): Promise<Answer> {
@@ -79,35 +60,15 @@ export class Answering {
     const abort = () => this.#attempt?.call.abort()
     signal.addEventListener('abort', abort, { once: true })
     this.#sink.flow?.({ pause: () => this.#pause(), resume: () => this.#resume() })
-    this.#route[0]?.deployment.retryBudget.deposit()
     try {
       for (;;) {
-        const answer = await this.#call(await this.#choose())
+        if (!this.#canGoOn()) throw this.#choosing.failure(true)
+        const answer = await this.#call(await this.#choosing.next(this.#visible))
         if (answer) return answer
       }
     } finally {
       signal.removeEventListener('abort', abort)
       await this.#metered
-    }
-  }
-
-  async #choose(): Promise<Turn> {
-    if (!this.#canGoOn()) throw this.#failure()
-    const spentTokens = await this.#spentTokens()
-    for (;;) {
-      const choice = nextOption(this.#route, this.#tried)
-      if (!choice) throw this.#failure()
-      const { option, forced } = choice
-      this.#tried.add(option)
-      if (!(await this.#place(option))) continue
-      let turn: Turn | undefined
-      try {
-        this.#request.signal.throwIfAborted()
-        turn = this.#take(option, forced, spentTokens)
-        if (turn) return turn
-      } finally {
-        if (!turn) option.deployment.limiter.release()
-      }
     }
   }
 
@@ -117,79 +78,24 @@ export class Answering {
     return !this.#brokeToolCall && (this.#visible === '' || isPlain)
   }
 
-  /** Tokens of what is visible, where a limit has to be kept over all models together. */
-  async #spentTokens(): Promise<number> {
-    const { parameters, signal } = this.#request
-    if (this.#visible === '' || !hasTokenLimit(parameters)) return 0
-    const tokens = await this.#options.counter.countTokens(this.#visible)
-    signal.throwIfAborted()
-    return tokens
-  }
-
-  /** A place among the deployment's calls; waiting for places may take as long as a first token, all in all. */
-  async #place({ candidate, deployment }: Option): Promise<boolean> {
-    const { concurrency = Number.POSITIVE_INFINITY } = candidate.spec
-    if (deployment.limiter.tryAcquire(concurrency)) return true
-    const { clock } = this.#options
-    const since = clock.monotonic()
-    const leftMs = this.#timers.firstTokenTimeoutMs - this.#waitedMs
-    const acquired = await deployment.limiter.wait(concurrency, leftMs, this.#request.signal)
-    this.#waitedMs += clock.monotonic() - since
-    if (!acquired) this.#busy = true
-    return acquired
-  }
-
-  #take(option: Option, forced: boolean, spentTokens: number): Turn | undefined {
-    const { candidate, deployment } = option
-    const permit = forced ? deployment.breaker.force() : deployment.breaker.admit()
-    if (!permit) {
-      // While it waited for its place the circuit has closed to it: another may be better now, or this one be forced.
-      this.#tried.delete(option)
-      return undefined
-    }
-    try {
-      const how = this.#visible === '' ? undefined : candidate.spec.continuation
-      const { parameters, messages } = this.#request
-      const turn = {
-        ...option,
-        permit,
-        messages: how ? continuationMessages(how, messages(candidate), this.#visible) : messages(candidate),
-        parameters: how ? continuationParameters(how, parameters, spentTokens) : parameters,
-      }
-      this.#payExtraCall()
-      return turn
-    } catch (thrown) {
-      deployment.breaker.neutral(permit)
-      if (!(thrown instanceof ParleyError) || thrown.code !== 'context_overflow') throw thrown
-      this.#overflow = thrown
-      return undefined
-    }
-  }
-
-  #payExtraCall(): void {
-    const isExtra = this.#failed !== undefined
-    if (!isExtra || this.#route[0]?.deployment.retryBudget.withdraw()) return
-    this.#options.log.warn('The retry budget is used up.')
-    throw this.#visible === '' ? new ParleyError('models_unavailable', { cause: this.#cause }) : this.#failure()
-  }
-
   async #call(turn: Turn): Promise<Answer | undefined> {
-    const { providerFor, clock } = this.#options
+    const { deployment, permit, candidate } = turn
     const { mode, signal } = this.#request
-    const { deployment, permit } = turn
-    if (this.#failed) this.#failed.failovers += 1
     const attempt = new Attempt({
       ...turn,
       mode,
       sink: this.#sink,
       timers: this.#timers,
-      clock,
+      clock: this.#options.clock,
       visible: this.#visible,
       interruption: this.#interruption,
     })
     this.#attempt = attempt
     if (this.#paused) attempt.call.pause()
-    const end = await attempt.run(providerFor(turn.candidate.spec))
+    const ended = attempt.run(this.#options.providerFor(candidate.spec))
+    // The signal may have aborted after the turn was given and before there was a call to abort.
+    if (signal.aborted) attempt.call.abort()
+    const end = await ended
     this.#attempt = undefined
     deployment.limiter.release()
     switch (end.kind) {
@@ -203,14 +109,15 @@ export class Answering {
         this.#meter(attempt.consumption('cancelled', undefined))
         throw signal.reason
       default:
-        this.#failedCall(turn, attempt, end)
+        this.#callFailed(turn, attempt, end)
         return undefined
     }
   }
 
   /** Throws when the request itself is at fault; otherwise another model may follow. */
-  #failedCall(turn: Turn, attempt: Attempt, end: Exclude<CallEnd, { kind: 'finished' | 'cancelled' }>): void {
+  #callFailed(turn: Turn, attempt: Attempt, end: Extract<CallEnd, { kind: 'failed' | 'refused' }>): void {
     const { candidate, deployment, permit } = turn
+    const { delivery } = attempt
     const verdict = end.kind === 'refused' ? judgeRefusal(end.refusal) : end
     if (verdict.kind === 'rejected') {
       deployment.breaker.neutral(permit)
@@ -226,31 +133,16 @@ export class Answering {
       deployment.breaker.failure(permit)
     }
     this.#meter(attempt.consumption('failed', reason))
-    this.#reasons.push(reason)
-    this.#failed = deployment
-    this.#cause = end.kind === 'refused' ? new Error(`The provider answered ${end.refusal.status}.`) : end.cause
-    this.#brokeToolCall = attempt.delivery.brokeToolCall
-    if (attempt.delivery.spoke) {
-      this.#visible = attempt.delivery.visible
-      this.#interruption = reason
-    }
-    const { provider } = candidate.spec
-    // What a provider says within its stream may quote the conversation.
-    const err = this.#cause instanceof Error ? this.#cause : undefined
-    this.#options.log.warn({ model: candidate.name, provider, reason, err }, 'A model failed.')
-  }
 
-  #failure(): unknown {
-    const cause = this.#cause
-    if (this.#visible !== '' || this.#brokeToolCall) return new ParleyError('model_interrupted', { cause })
-    const cooling = this.#route.map(({ deployment }) => deployment.coolingMs).filter((ms) => ms > 0)
-    return exhausted({
-      reasons: this.#reasons,
-      busy: this.#busy,
-      coolingMs: cooling.length > 0 ? Math.min(...cooling) : undefined,
-      overflow: this.#overflow,
-      cause,
-    })
+    const cause = end.kind === 'refused' ? new Error(`The provider answered ${end.refusal.status}.`) : end.cause
+    this.#choosing.failed(turn, reason, cause)
+    // What a provider says within its stream may quote the conversation: only errors of ours and of the network are logged.
+    const err = cause instanceof Error ? cause : undefined
+    this.#options.log.warn({ model: candidate.name, provider: candidate.spec.provider, reason, err }, 'A model failed.')
+    this.#brokeToolCall = delivery.brokeToolCall
+    if (!delivery.spoke) return
+    this.#visible = delivery.visible
+    this.#interruption = reason
   }
 
   #meter(consumption: Consumption): void {

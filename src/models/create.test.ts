@@ -233,6 +233,36 @@ test('what no config version names any more is neither shown nor probed', async 
   await models.close()
 })
 
+test('a deployment that comes into use with its circuit open is probed, too', async () => {
+  const { refuse, script, clock, models } = atHand()
+  await refuse(5, [first])
+  clock.advance(500)
+  models.use([first])
+  models.use([first, second])
+  clock.advance(1499)
+  assert.equal(script.probes.length, 0)
+  clock.advance(1)
+  assert.equal(script.probes.length, 1)
+  script.probes[0]?.succeed()
+  await setImmediate()
+  assert.equal(models.health()[0]?.circuit, 'closed')
+  assert.equal(clock.pending, 0)
+  await models.close()
+})
+
+test('offline models are told apart by their names', async () => {
+  const { refuse, models } = atHand()
+  const quick = candidate('quick', { provider: 'offline' })
+  const slow = candidate('slow', { provider: 'offline' })
+  await refuse(5, [quick])
+  models.use([quick, slow])
+  assert.deepEqual(
+    models.health().map(({ circuit }) => circuit),
+    ['open', 'closed'],
+  )
+  await models.close()
+})
+
 test('config versions that name the same deployment share what is known of it', async () => {
   const { refuse, models } = atHand()
   const renamed = candidate('renamed', { model: 'first', price: { input: 0, output: 0 } })

@@ -7,7 +7,6 @@ import type { TokenCounter } from './metering.ts'
 import type { ModelHealth, Models } from './models.ts'
 import { Probes } from './probes.ts'
 import type { Providers } from './providers/providers.ts'
-import type { ModelSpec } from './schema.ts'
 import { countMessages, countTokens } from './tokenizer.ts'
 
 export interface ModelsOptions {
@@ -33,12 +32,12 @@ export function createModels(options: ModelsOptions): Models {
     inUse: (deployment) => inUse.some((used) => used.deployment === deployment),
   })
 
-  const deploymentOf = (spec: ModelSpec): Deployment => {
-    const key = deploymentKey(spec)
+  const deploymentOf = (candidate: Candidate): Deployment => {
+    const key = deploymentKey(candidate)
     const known = deployments.get(key)
     if (known) return known
     const onOpen = (opened: Deployment, openMs: number) => probes.plan(opened, openMs)
-    const deployment = new Deployment(spec, { clock, random, log, onOpen })
+    const deployment = new Deployment(candidate.spec, { clock, random, log, onOpen })
     deployments.set(key, deployment)
     return deployment
   }
@@ -48,15 +47,17 @@ export function createModels(options: ModelsOptions): Models {
 
     use(candidates: readonly Candidate[]) {
       inUse = []
-      for (const { name, spec } of candidates) {
-        const deployment = deploymentOf(spec)
-        deployment.spec = spec
+      for (const candidate of candidates) {
+        const { name } = candidate
+        const deployment = deploymentOf(candidate)
+        deployment.spec = candidate.spec
         const isListed = inUse.some((used) => used.name === name && used.deployment === deployment)
         if (!isListed) inUse.push({ name, deployment })
       }
       const used = new Set(inUse.map(({ deployment }) => deployment))
       for (const [key, deployment] of deployments) {
-        if (!used.has(deployment) && deployment.idle) deployments.delete(key)
+        if (used.has(deployment)) probes.planIfOpen(deployment)
+        else if (deployment.idle) deployments.delete(key)
       }
     },
 

@@ -1,6 +1,6 @@
 import type { Log } from '#log.ts'
 import type { Clock } from '#platform/clock.ts'
-import type { FailureReason } from './answer.ts'
+import type { Candidate, FailureReason } from './answer.ts'
 import { Breaker } from './breaker.ts'
 import { Latency } from './latency.ts'
 import { Limiter } from './limiter.ts'
@@ -89,7 +89,11 @@ export class Deployment {
   }
 }
 
-/** Two names are one deployment when they lead to the same place; the environment's addresses are the process's own. */
-export function deploymentKey(spec: ModelSpec): string {
+/**
+ * Two names are one deployment when they lead to the same place (the addresses of the environment are the process's own);
+ * the offline model is in as many places as it has names.
+ */
+export function deploymentKey({ name, spec }: Candidate): string {
+  if (spec.provider === 'offline') return `offline ${name}`
   return `${spec.provider} ${spec.baseUrl ?? ''} ${spec.deployment ?? spec.model ?? ''}`
 }

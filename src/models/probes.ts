@@ -39,6 +39,13 @@ export class Probes {
     this.#planned.set(deployment, this.#options.clock.after(delayMs, start))
   }
 
+  /** For a deployment that comes into use with its circuit open: nobody planned for it then. */
+  planIfOpen(deployment: Deployment): void {
+    const { state, held, openUntil } = deployment.breaker
+    if (state === 'closed' || held) return
+    this.plan(deployment, Math.max(0, openUntil - this.#options.clock.monotonic()))
+  }
+
   async close(): Promise<void> {
     this.#closed = true
     for (const cancel of this.#planned.values()) cancel()
