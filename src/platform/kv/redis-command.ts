@@ -13,12 +13,23 @@ export class RedisCommand {
   readonly inTransaction = false
   readonly pipelineIndex = undefined
   readonly promise = undefined
-  readonly resolve: (reply: unknown) => void
-  readonly reject: (error: Error) => void
+  readonly batch: Batch
+  /** What was sent: a call, or what had to go before it. */
+  readonly sent: RedisCall | Preface
+  readonly #onAnswer: OnAnswer
 
-  constructor(resolve: (reply: unknown) => void, reject: (error: Error) => void) {
-    this.resolve = resolve
-    this.reject = reject
+  constructor(batch: Batch, sent: RedisCall | Preface, onAnswer: OnAnswer) {
+    this.batch = batch
+    this.sent = sent
+    this.#onAnswer = onAnswer
+  }
+
+  resolve(reply: unknown): void {
+    this.#onAnswer(this, undefined, reply)
+  }
+
+  reject(error: Error): void {
+    this.#onAnswer(this, error, undefined)
   }
 
   setReplyContext(): void {}
@@ -26,6 +37,20 @@ export class RedisCommand {
   toWritable(): string {
     return ''
   }
+}
+
+type OnAnswer = (command: RedisCommand, error: Error | undefined, reply: unknown) => void
+
+/** The commands that one tick sent. */
+export interface Batch {
+  sentAt: number
+  left: number
+}
+
+/** A command that goes before a call; its success needs no notice. */
+export interface Preface {
+  words: readonly string[]
+  onError: (error: Error) => void
 }
 
 /** A call with what it takes to send it, again if need be. */

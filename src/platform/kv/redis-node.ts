@@ -3,7 +3,7 @@ import type { Log } from '#log.ts'
 import type { Clock } from '../clock.ts'
 import { unavailable } from './engine.ts'
 import type { Reply } from './kv.ts'
-import { boundOf, encodeWords, type RedisCall, RedisCommand, writeCall } from './redis-command.ts'
+import { type Batch, boundOf, encodeWords, type Preface, RedisCall, RedisCommand, writeCall } from './redis-command.ts'
 import { replyFault } from './redis-fault.ts'
 import { RedisLink } from './redis-link.ts'
 
@@ -24,11 +24,6 @@ export interface NodeOptions {
 export interface Refused {
   call: RedisCall
   error: Error
-}
-
-interface Batch {
-  sentAt: number
-  left: number
 }
 
 /** Between attempts at a slot that is on its way to another node. */
@@ -55,8 +50,9 @@ export class RedisNode {
   #scheduled = false
   #batches: Batch[] = []
   #refused: Refused[] = []
-  /** Scripts that this connection has sent. */
-  #loaded = new Set<string>()
+  /** Scripts that this connection has sent, and what was wrong with those that the server did not take. */
+  readonly #loaded = new Set<string>()
+  readonly #unloadable = new Map<string, Error>()
   #stopWatch: (() => void) | undefined
   #onDrained: (() => void) | undefined
 
@@ -126,11 +122,11 @@ export class RedisNode {
     let at = 0
     stream.cork()
     for (const call of calls) {
-      for (const words of this.#prefaceOf(call)) {
+      for (const preface of this.#prefacesOf(call)) {
         stream.write(out.subarray(start, at))
         start = at
-        stream.write(encodeWords(words))
-        this.#expect(batch, undefined)
+        stream.write(encodeWords(preface.words))
+        this.#expect(batch, preface)
       }
       at = writeCall(out, at, call)
       this.#expect(batch, call)
@@ -141,37 +137,39 @@ export class RedisNode {
   }
 
   /** What has to go before a call: its script at first, and the permission to run it on a node that imports its slot. */
-  #prefaceOf(call: RedisCall): string[][] {
-    const preface: string[][] = []
+  #prefacesOf(call: RedisCall): Preface[] {
     const { sha, text } = call.script
+    const prefaces: Preface[] = []
     if (!this.#loaded.has(sha)) {
       this.#loaded.add(sha)
-      preface.push(['SCRIPT', 'LOAD', text])
+      prefaces.push({ words: ['SCRIPT', 'LOAD', text], onError: (error) => this.#unloadable.set(sha, error) })
     }
     if (call.asking) {
       call.asking = false
-      preface.push(['ASKING'])
+      prefaces.push({ words: ['ASKING'], onError: () => {} })
     }
-    return preface
+    return prefaces
   }
 
-  #expect(batch: Batch, call: RedisCall | undefined): void {
+  #expect(batch: Batch, sent: RedisCall | Preface): void {
     batch.left += 1
-    const command = new RedisCommand(
-      (reply) => {
-        call?.call.succeed(reply as Reply)
-        this.#answered(batch)
-      },
-      (error) => {
-        if (call) this.#fail(call, error)
-        this.#answered(batch)
-      },
-    )
+    const command = new RedisCommand(batch, sent, this.#onAnswer)
     this.link.redis.sendCommand(command as unknown as Command, sink)
   }
 
+  readonly #onAnswer = ({ batch, sent }: RedisCommand, error: Error | undefined, reply: unknown): void => {
+    if (sent instanceof RedisCall) {
+      if (error) this.#fail(sent, error)
+      else sent.call.succeed(reply as Reply)
+    } else if (error) {
+      sent.onError(error)
+    }
+    this.#answered(batch)
+  }
+
   #fail(call: RedisCall, error: Error): void {
-    const fault = replyFault(error)
+    const unloadable = error.message.startsWith('NOSCRIPT') && this.#unloadable.get(call.script.sha)
+    const fault = replyFault(unloadable || error)
     if (error.message.startsWith('READONLY')) this.link.giveUp('Redis is a replica now')
     if (fault === 'again' && this.#state === 'up') this.#refused.push({ call, error })
     else call.call.fail(fault === 'again' ? unavailable(error) : fault)
@@ -198,8 +196,13 @@ export class RedisNode {
     this.#refused = []
     this.#queue = []
     // Whoever has lost one script has lost them all.
-    this.#loaded.clear()
+    this.#forgetScripts()
     this.#options.onAgain(refused, waiting)
+  }
+
+  #forgetScripts(): void {
+    this.#loaded.clear()
+    this.#unloadable.clear()
   }
 
   /** One timer looks after all batches: it fires when the oldest is due, and mostly finds that it is long answered. */
@@ -221,7 +224,7 @@ export class RedisNode {
     if (this.#state === 'closed' || redis.status !== 'ready') return
     if (typeof info === 'string' && /^loading:1/m.test(info)) return redis.disconnect(true)
     this.link.settled()
-    this.#loaded.clear()
+    this.#forgetScripts()
     this.#state = 'up'
     this.#options.onInfo(typeof info === 'string' ? info : '')
     this.#options.onChange()
