@@ -99,8 +99,10 @@ test('a long loss ends the turn with a typed failure, refuses new ones, and all 
   await until(isServing)
   const whole = await collect(await client.resume(turn))
   assert.equal(whole.at(-1)?.type, 'turn.failed')
-  const again = await client.call('POST', `/api/v1/conversations/${conversation}/turns`, { message: 'mock: tokens=2' })
-  assert.equal(again.body.status, 'completed')
+  const turns = `/api/v1/conversations/${conversation}/turns`
+  await until(async () => (await client.call('POST', turns, { message: 'mock: tokens=2' })).body.status === 'completed')
+  const { body } = await client.call('GET', `/api/v1/turns/${turn}`)
+  assert.deepEqual([body.status, body.error.code], ['failed', 'turn_lost'])
 })
 
 test('no committed turn is lost', { skip }, async () => {
