@@ -59,6 +59,7 @@ examples('what goes on exactly is left as it is', [
 
 examples('lines, calls and sentences that begin as the first one did are no fresh start', [
   ['console.log(1);', '\nconsole.log(2);', 'console.log(1);\nconsole.log(2);'],
+  ['I think so, and ', 'I think it is.', 'I think so, and I think it is.'],
   ['There are few options. ', 'There are few others.', 'There are few options. There are few others.'],
   ['| name | value |\n', '| name | price |\n', '| name | value |\n| name | price |\n'],
 ])
@@ -90,6 +91,7 @@ test('an output that begins as the visible text began, and goes elsewhere, is a 
     ['The capital of France is', 'The capital of Italy is Rome.'],
     ['Paris is the capital of the', 'Paris is the capital'],
     ['Grüße, 世界! It goes on 🙂', 'Grüße, 世界! It goes its way.'],
+    ['You said: the weather', 'You said: once more.'],
     ['Sure! Here is the whole list: one.', 'Sure! Here is the whole table.'],
     [
       '## Plan\n\nFirst we do this, then we do that. ',

@@ -7,9 +7,12 @@ const MAX_REPEATED = 400
 const SURE_OVERLAP = 8
 /** The same for an overlap that ends within a word. */
 const SURE_WORD_PART = 3
-/** A beginning this long, the same as the visible text's, is a fresh start where that broke off within a sentence. */
-const AFRESH_MID_SENTENCE = 12
-/** The same elsewhere, where a sentence may well begin as the first one did. */
+/**
+ * A beginning this long, the same as the visible text's, is a fresh start: within a word, where nothing else could begin;
+ * within a sentence; and elsewhere, where a sentence may well begin as the first one did.
+ */
+const AFRESH_IN_WORD = 8
+const AFRESH_IN_SENTENCE = 12
 const AFRESH = 24
 
 /**
@@ -54,7 +57,7 @@ function startsAfresh(said: string, between: string, heard: string, overlap: num
   const same = commonPrefix(beginning, heard)
   if (same <= overlap) return false
   const sentenceEnds = between.includes('\n') || /[.!?:…。！？：]["'”’»)\]*_]{0,3}$/u.test(said.slice(-4))
-  if (!sentenceEnds) return same >= AFRESH_MID_SENTENCE
+  if (!sentenceEnds) return same >= (between === '' ? AFRESH_IN_WORD : AFRESH_IN_SENTENCE)
   // Lists, tables and code begin many lines alike: there the first line has to come again as a whole.
   const firstLine = `${beginning}${between}`.indexOf('\n')
   return same >= Math.max(AFRESH, firstLine + 1)
