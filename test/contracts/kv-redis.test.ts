@@ -160,14 +160,19 @@ test('scripts that the server has lost are sent again, and nothing overtakes', {
   const partition = randomUUID()
   const at = key(partition, 'log')
   const appended: Promise<boolean>[] = []
-  for (let position = 0; position < 400; position++) {
+  let flushing = true
+  const flusher = (async () => {
+    while (flushing) await command(server.url, 'SCRIPT', 'FLUSH')
+  })()
+  for (let position = 0; position < 2000; position++) {
     appended.push(kv.append(at, position, Buffer.from(String(position))))
-    if (position % 100 === 50) void command(server.url, 'SCRIPT', 'FLUSH')
-    if (position % 7 === 0) await nextTurn()
+    if (position % 3 === 0) await nextTurn()
     if (position % 11 === 0) void kv.signal(at)
   }
   assert.ok((await Promise.all(appended)).every(Boolean))
-  assert.equal((await kv.read(at, -1, 1000)).length, 400)
+  flushing = false
+  await flusher
+  assert.equal((await kv.read(at, 999, 1000)).length, 1000)
 
   await command(server.url, 'SCRIPT', 'FLUSH')
   assert.equal(await kv.put(key(partition, 'value'), Buffer.from('v')), 1)

@@ -101,7 +101,11 @@ export class RedisServers {
       clock,
       log,
       commandTimeoutMs,
-      onInfo: (info) => this.#inspect(address, info),
+      onInfo: (info) => {
+        this.#inspect(address, info)
+        if (keepsNoLog(info))
+          log.warn({ address }, 'Redis keeps no append-only file: what it has not saved goes with it')
+      },
       onChange: () => this.#changed(),
       onAgain: (refused, waiting) => this.#again(refused, waiting),
     })
@@ -112,13 +116,12 @@ export class RedisServers {
   #inspect(address: string, info: string): void {
     const { log, cluster } = this.#options
     const fault = faultOf(info, cluster)
-    if (fault) {
+    if (!fault) {
+      this.#faults.delete(address)
+    } else if (this.#faults.get(address) !== fault) {
       this.#faults.set(address, fault)
       log.error({ address, fault }, 'Redis is not fit for use')
-    } else {
-      this.#faults.delete(address)
     }
-    if (keepsNoLog(info)) log.warn({ address }, 'Redis keeps no append-only file: what it has not saved goes with it')
   }
 
   #changed(): void {
@@ -177,7 +180,10 @@ export class RedisServers {
     const late = Promise.withResolvers<never>()
     const cancel = clock.after(commandTimeoutMs, () => late.reject(new Error('no answer')))
     const ask = async () => {
-      if (redis.status === 'wait') await redis.connect()
+      if (redis.status === 'wait') {
+        await redis.connect()
+        this.#inspect(`${host}:${redis.options.port}`, await redis.info())
+      }
       return redis.cluster('SLOTS')
     }
     try {
