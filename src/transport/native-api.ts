@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify'
+import { registerDocs } from './documentation/docs.ts'
 import type { NativeDeps } from './native-deps.ts'
 import { capabilitiesRoute } from './routes/capabilities.ts'
 import { conversationRoutes } from './routes/conversations.ts'
@@ -8,7 +9,7 @@ import { specialistRoutes } from './routes/specialists.ts'
 import { turnRoutes } from './routes/turns.ts'
 import type { Routes } from './routing.ts'
 
-/** Parley's own HTTP API: conversations, turns, and who there is to talk to. */
+/** Parley's own HTTP API: conversations, turns, and who there is to talk to; and the documentation of all routes. */
 export function registerNativeApi(server: FastifyInstance, deps: NativeDeps): void {
   const routes = server.withTypeProvider() as unknown as Routes
   healthRoutes(routes, deps.ready)
@@ -17,4 +18,5 @@ export function registerNativeApi(server: FastifyInstance, deps: NativeDeps): vo
   conversationRoutes(routes, deps)
   turnRoutes(routes, deps)
   modelRoutes(routes, deps.models)
+  registerDocs(server)
 }

@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify'
+import { ParleyError } from '#errors.ts'
 import { describeRoutes } from './document.ts'
 
 /** `/openapi.json` and `/docs` for all routes that have a schema. Loaded when first asked for; all of it is served from here. */
@@ -35,6 +36,10 @@ async function openDocs(server: FastifyInstance): Promise<FastifyInstance> {
     staticCSP: contentSecurityPolicy,
     // No badge from another server.
     uiConfig: { validatorUrl: null },
+  })
+  docs.setNotFoundHandler((_request, reply) => {
+    const requestId = String(reply.raw.getHeader('x-request-id'))
+    return reply.code(404).send(new ParleyError('not_found').toBody(requestId))
   })
   docs.get('/openapi.json', { schema: { hide: true } }, async () => docs.swagger())
   await docs.ready()

@@ -1,3 +1,4 @@
+import { STATUS_CODES } from 'node:http'
 import fastify, { type FastifyInstance, type RouteOptions } from 'fastify'
 import { nameSchemas } from './name-schemas.ts'
 
@@ -15,19 +16,31 @@ Errors have one shape on every surface; their codes are a closed list. Every res
  */
 export async function describeRoutes(routes: readonly RouteOptions[]): Promise<FastifyInstance> {
   const { default: swagger } = await import('@fastify/swagger')
-  const paper = fastify({ exposeHeadRoutes: false })
+  const paper = fastify()
   await paper.register(swagger, {
     openapi: {
       openapi: '3.1.0',
       info: { title: 'Parley', version: apiVersion, description: introduction, license: { name: 'MIT' } },
     },
     transformObject: (document) => nameSchemas('openapiObject' in document ? document.openapiObject : {}),
+    transform: ({ schema, url }) => ({ schema: { ...schema, response: described(schema.response) }, url }),
   })
   for (const { method, url, schema } of routes) {
     if (!schema || schema.hide || method === 'HEAD') continue
     paper.route({ method, url, schema, handler: () => Promise.reject(new Error('Only described here.')) })
   }
   return paper
+}
+
+/** The name of its status says what a response is, unless its schema says more. */
+function described(response: unknown): Record<string, unknown> {
+  const entries = Object.entries((response ?? {}) as Record<string, { description?: string }>)
+  return Object.fromEntries(
+    entries.map(([status, reply]) => [
+      status,
+      { ...reply, 'x-response-description': reply.description ?? STATUS_CODES[status] },
+    ]),
+  )
 }
 
 /** The OpenAPI 3.1 document of these routes. */

@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Type } from 'typebox'
+import { ParleyError } from '#errors.ts'
+import { startTransport } from '../../../test/support/transport-server.ts'
+import { registerDocs } from './docs.ts'
+
+const start = () =>
+  startTransport(
+    (server) => {
+      registerDocs(server)
+      const Thing = Type.Object({ id: Type.String() }, { title: 'Thing' })
+      server.get('/things/:id', { schema: { operationId: 'getThing', response: { 200: Thing } } }, async () => ({}))
+      server.get('/undescribed', async () => ({}))
+    },
+    { authenticate: () => Promise.reject(new ParleyError('unauthenticated')) },
+  )
+
+test('the document describes the routes that have a schema, whenever they were registered', async () => {
+  await using transport = await start()
+  const response = await fetch(`${transport.url}/openapi.json`)
+  assert.equal(response.status, 200)
+  assert.match(String(response.headers.get('x-request-id')), /^req_/)
+  const document = (await response.json()) as { openapi: string; paths: object; components: object }
+  assert.equal(document.openapi, '3.1.0')
+  assert.deepEqual(document.paths, {
+    '/things/{id}': {
+      get: {
+        operationId: 'getThing',
+        parameters: [{ schema: { type: 'string' }, in: 'path', name: 'id', required: true }],
+        responses: {
+          200: {
+            description: 'OK',
+            content: { 'application/json': { schema: { $ref: '#/components/schemas/Thing' } } },
+          },
+        },
+      },
+    },
+  })
+  assert.deepEqual(document.components, {
+    schemas: { Thing: { type: 'object', required: ['id'], properties: { id: { type: 'string' } } } },
+  })
+})
+
+test('the page and all that it loads come from here, and may load nothing from elsewhere', async () => {
+  await using transport = await start()
+  const page = await fetch(`${transport.url}/docs`)
+  assert.equal(page.status, 200)
+  assert.match(String(page.headers.get('content-security-policy')), /^default-src 'self'; /)
+  const html = await page.text()
+  const references = [...html.matchAll(/(?:src|href)="([^"]+)"/g)].map(
+    ([, address]) => new URL(address ?? '', page.url),
+  )
+  assert.ok(references.length >= 5)
+  for (const reference of references) {
+    assert.equal(reference.origin, transport.url)
+    const asset = await fetch(reference)
+    assert.equal(asset.status, 200, reference.href)
+    await asset.arrayBuffer()
+  }
+  const initializer = await (await fetch(`${transport.url}/docs/static/swagger-initializer.js`)).text()
+  assert.match(initializer, /"validatorUrl":null/)
+})
+
+test('what is not there is answered in the one shape', async () => {
+  await using transport = await start()
+  const response = await fetch(`${transport.url}/docs/nowhere`)
+  assert.equal(response.status, 404)
+  const { error } = (await response.json()) as { error: { code: string; request_id: string } }
+  assert.equal(error.code, 'not_found')
+  assert.equal(error.request_id, response.headers.get('x-request-id'))
+})
+
+test('HEAD works as GET does', async () => {
+  await using transport = await start()
+  for (const path of ['/openapi.json', '/docs']) {
+    assert.equal((await fetch(transport.url + path, { method: 'HEAD' })).status, 200, path)
+  }
+})

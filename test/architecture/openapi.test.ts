@@ -1,0 +1,43 @@
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { test } from 'node:test'
+import { brokenPromises, publishedAt, servedDocument } from '../support/openapi/publish.ts'
+
+const path = 'docs/openapi.json'
+const published = readFileSync(publishedAt, 'utf8')
+
+test('docs/openapi.json is what the app serves; `npm run docs:openapi` writes it', async () => {
+  assert.equal(published, await servedDocument())
+})
+
+test('no client of an earlier document is broken, unless the version says so', (t) => {
+  const commits = new Set([branchPoint(), previousChange()].filter((commit) => commit !== undefined))
+  const earlier = [...commits].map((commit) => git('show', `${commit}:${path}`)).filter((text) => text !== undefined)
+  if (earlier.length === 0) return t.skip('the history of this clone has no earlier document')
+  for (const document of earlier) assert.deepEqual(brokenPromises(document, published), [])
+})
+
+/** Where this branch left the main one, if it did. */
+function branchPoint(): string | undefined {
+  for (const main of ['origin/main', 'main']) {
+    const base = git('merge-base', 'HEAD', main)?.trim()
+    if (base !== undefined) return base
+  }
+  return undefined
+}
+
+/** The commit of the document before the one at hand. */
+function previousChange(): string | undefined {
+  const commits = git('log', '-2', '--format=%H', '--', path)?.split('\n').filter(Boolean) ?? []
+  const isCommitted = commits[0] !== undefined && git('show', `${commits[0]}:${path}`) === published
+  return commits[isCommitted ? 1 : 0]
+}
+
+function git(...args: string[]): string | undefined {
+  try {
+    return execFileSync('git', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'], maxBuffer: 1 << 26 })
+  } catch {
+    return undefined
+  }
+}
