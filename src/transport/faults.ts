@@ -48,6 +48,6 @@ export function sendFault(fault: ParleyError, request: FastifyRequest, reply: Fa
   return reply.code(fault.status).send(fault.toBody(request.id))
 }
 
-export function retryAfterSeconds(retryAfterMs: number): string {
+function retryAfterSeconds(retryAfterMs: number): string {
   return String(Math.max(1, Math.ceil(retryAfterMs / 1000)))
 }

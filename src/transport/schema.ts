@@ -96,7 +96,7 @@ export const ConversationPage = Type.Object(
 
 const CalledTool = Type.Object({ id: Type.String(), name: Type.String(), arguments: Type.String() })
 
-export const Message = Type.Object(
+const Message = Type.Object(
   {
     id: Type.String(),
     turn: Type.String(),

@@ -42,7 +42,7 @@ export async function relayTurn(chat: Chat, reading: TurnReading, stream: EventS
 }
 
 /** Positions are missing while the log is out of reach; such an event has no id, so a reconnect asks for it again. */
-export function renderEvents(turn: string, events: readonly TurnEvent[]): string {
+function renderEvents(turn: string, events: readonly TurnEvent[]): string {
   let text = ''
   for (const { position, type, data } of events) {
     if (position !== undefined) text += `id: ${formatEventId(turn, position)}\n`

@@ -42,12 +42,3 @@ function described(response: unknown): Record<string, unknown> {
     ]),
   )
 }
-
-/** The OpenAPI 3.1 document of these routes. */
-export async function openApiOf(routes: readonly RouteOptions[]): Promise<object> {
-  const paper = await describeRoutes(routes)
-  await paper.ready()
-  const document = paper.swagger()
-  await paper.close()
-  return document
-}

@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { Ajv, type ValidateFunction } from 'ajv'
+import { startApp, type TestApp } from '../support/app.ts'
+import { chatConfig } from '../support/chat-config.ts'
+import { collect, nativeClient } from '../support/native-client.ts'
+
+let app: TestApp
+let client: ReturnType<typeof nativeClient>
+const ajv = new Ajv({ strict: false })
+
+before(async () => {
+  const price = { input: 1, output: 2 }
+  const offline = {
+    provider: 'offline' as const,
+    contextWindow: 32_000,
+    continuation: 'restart' as const,
+    price,
+    pace: 1e5,
+  }
+  app = await startApp({ config: chatConfig({ primary: offline }) })
+  client = nativeClient(app.url)
+  const { body } = await client.call('GET', '/openapi.json')
+  ajv.addSchema({ ...(closed(body) as object), $id: 'document' })
+})
+
+after(() => app.stop())
+
+/** Nothing but what is documented may be in an answer. */
+function closed(schema: unknown): unknown {
+  if (Array.isArray(schema)) return schema.map(closed)
+  if (schema === null || typeof schema !== 'object') return schema
+  const parts = Object.fromEntries(Object.entries(schema).map(([key, part]) => [key, closed(part)]))
+  return 'properties' in parts && !('additionalProperties' in parts) ? { ...parts, additionalProperties: false } : parts
+}
+
+function documented(method: string, path: string, status: number): ValidateFunction {
+  const pointer = [
+    'paths',
+    path,
+    method.toLowerCase(),
+    'responses',
+    `${status}`,
+    'content',
+    'application/json',
+    'schema',
+  ]
+  const escaped = pointer.map((part) => encodeURIComponent(part.replaceAll('~', '~0').replaceAll('/', '~1')))
+  return ajv.compile({ $ref: `document#/${escaped.join('/')}` })
+}
+
+test('every answer has what is documented of it, and nothing else', async () => {
+  const conversation = await client.conversation('helper')
+  const { turn, events } = await client.stream(conversation, 'What is 6 * 7?')
+  await collect(events)
+  await client.call('POST', `/api/v1/turns/${turn}/feedback`, { rating: 'up', comment: 'Right.' })
+  const calls: [method: string, path: string, status: number, of?: string, body?: unknown][] = [
+    ['GET', '/health/live', 200],
+    ['GET', '/health/ready', 200],
+    ['GET', '/api/capabilities', 200],
+    ['GET', '/api/v1/specialists', 200],
+    ['POST', '/api/v1/conversations', 201, '', { specialist: 'plain' }],
+    ['GET', '/api/v1/conversations', 200],
+    ['GET', '/api/v1/conversations/{id}', 200, conversation],
+    ['PATCH', '/api/v1/conversations/{id}', 200, conversation, { title: 'Sums' }],
+    ['GET', '/api/v1/conversations/{id}/messages', 200, conversation],
+    ['POST', '/api/v1/conversations/{id}/turns', 200, conversation, { message: 'And 7 * 8?' }],
+    ['GET', '/api/v1/turns/{id}', 200, turn],
+    ['POST', '/api/v1/turns/{id}/cancel', 409, turn],
+    ['GET', '/api/v1/turns/{id}', 404, 'turn_unknown'],
+    ['GET', '/api/v1/models', 200],
+    ['POST', '/api/v1/models/{id}/circuit', 200, 'primary', { state: 'auto' }],
+  ]
+  for (const [method, path, status, id = '', given] of calls) {
+    const answer = await client.call(method, path.replace('{id}', id), given)
+    assert.equal(answer.status, status, `${method} ${path} ${JSON.stringify(answer.body)}`)
+    const validate = documented(method, path, status)
+    assert.ok(validate(answer.body), `${method} ${path}: ${JSON.stringify([validate.errors, answer.body])}`)
+  }
+})
