@@ -42,7 +42,8 @@ async function settle(turn: TurnContext, call: CallProgress): Promise<void> {
   })
   const show = (changed: Run) => {
     if (signal.aborted || (changed.status === call.status && changed.output === call.output)) return
-    const { id, action, status, output } = changed
+    const { id, action, status } = changed
+    const output = changed.output === undefined ? undefined : withinLimit(changed.output)
     turn.emit('run', { id, action, status, step, index: call.index, ...(output !== undefined && { output }) })
   }
   show(run)
@@ -58,4 +59,11 @@ function refuse(turn: TurnContext, call: CallProgress): void {
     index: call.index,
     output: `This turn has made its ${turnLimits.calls} calls; no more are made in it.`,
   })
+}
+
+function withinLimit(output: string): string {
+  const { outputChars } = turnLimits
+  return output.length <= outputChars
+    ? output
+    : `${output.slice(0, outputChars)}\n[cut off here: the result has ${output.length} characters]`
 }

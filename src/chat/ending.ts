@@ -14,7 +14,7 @@ import { placeOf } from './store/turn-keys.ts'
 import type { TurnContext } from './turn-context.ts'
 import type { Receipt, TurnEvent } from './turn-events.ts'
 import type { TurnOutcome } from './turn-input.ts'
-import type { Ending } from './turn-log.ts'
+import type { CommitEnd, Ending } from './turn-log.ts'
 
 export type End =
   | { status: 'completed'; finish: Answer['finish'] }
@@ -22,10 +22,10 @@ export type End =
   | { status: 'failed'; error: ParleyError }
 
 /**
- * Commits the turn: its terminal event, its receipt and the messages of its conversation, in one step. False when it is
- * somebody else's by now.
+ * Commits the turn: its terminal event, its receipt and the messages of its conversation, in one step. `refused` when it is
+ * somebody else's by now, `lost` when it cannot end like this any more, since its readers have been without it for too long.
  */
-export async function commitEnd(turn: TurnContext, end: End, signal: AbortSignal): Promise<boolean> {
+export async function commitEnd(turn: TurnContext, end: End, signal: AbortSignal): Promise<CommitEnd> {
   const { room, input, config, progress, log } = turn
   const receipt = receiptOf(input, config, progress, turn.omittedMessages, room.clock.now())
   const outcome = outcomeOf(turn, end, receipt)
@@ -41,7 +41,7 @@ export async function commitEnd(turn: TurnContext, end: End, signal: AbortSignal
     },
     signal,
   )
-  if (committed) logEnd(room.log, receipt, end)
+  if (committed === 'committed') logEnd(room.log, receipt, end)
   return committed
 }
 

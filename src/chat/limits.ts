@@ -10,6 +10,12 @@ export const turnLimits = {
   actionWaitMs: 30_000,
   /** A user's message, in bytes of UTF-8. */
   messageBytes: 128 * 1024,
+  /** A turn's text, in characters; the answer ends there, as with a model's own limit of length. */
+  textChars: 1_000_000,
+  /** The arguments of one call, in characters; longer ones are cut, and so refused as what they are then: not JSON. */
+  argumentChars: 64 * 1024,
+  /** What an action's result may take of the prompt, in characters; more is cut off, and the model is told. */
+  outputChars: 64 * 1024,
   /** Events not yet acknowledged by the log, in characters; beyond it the model's bytes are held back. */
   unacknowledgedChars: 1024 * 1024,
   /** Events that a live turn keeps in memory for its readers; who is further behind reads the log. */

@@ -37,13 +37,13 @@ export async function promptOf(
 
 /**
  * The segment of a producer that died while its model spoke: nobody knows what the provider counted, so it is estimated
- * from the prompt and the text that reached the log. Undefined when no text did.
+ * from the prompt and the text that reached the log. Undefined when nothing that did is unmetered.
  */
 export async function lostSegment(turn: TurnContext): Promise<Segment | undefined> {
   const { room, input, progress, candidates, prompt } = turn
-  const { text, model, finish } = progress.current
+  const { text, metering, model } = progress.current
   const speaker = candidates.find((candidate) => candidate.name === model) ?? candidates[0]
-  if (text === '' || finish !== undefined || !speaker) return undefined
+  if (!metering || !speaker) return undefined
   const asked = [...prompt, ...progress.steps.flatMap((step) => stepMessages(input.turn, step))]
   const [inputTokens, outputTokens] = await Promise.all([
     room.counter.count(asked),

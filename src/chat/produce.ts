@@ -55,6 +55,7 @@ export async function produce(
 function endOf(error: unknown, signal: AbortSignal): End {
   const stop = signal.aborted ? signal.reason : undefined
   if (!(stop instanceof TurnStop)) return { status: 'failed', error: asParleyError(error) }
+  if (stop.kind === 'length') return { status: 'completed', finish: 'length' }
   if (stop.kind === 'cancelled') return { status: 'cancelled' }
   if (stop.kind === 'deadline') return { status: 'failed', error: new ParleyError('turn_deadline') }
   if (stop.kind === 'shut-down') return { status: 'failed', error: new ParleyError('shutting_down') }

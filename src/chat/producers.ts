@@ -1,6 +1,8 @@
 import type { ConfigVersion } from '#config/document.ts'
+import { ParleyError } from '#errors.ts'
 import type { Principal } from '#identity/principal.ts'
 import type { ChatMessage } from '#models/answer.ts'
+import { delay } from '#platform/clock.ts'
 import { commitEnd, type End, terminalOf } from './ending.ts'
 import type { LiveTurn } from './live-turn.ts'
 import { Deadline, produce } from './produce.ts'
@@ -27,6 +29,8 @@ export interface HeldTurn {
   leasedAtMs: number
   /** Another producer began it and is gone. */
   takenOver: boolean
+  /** It is only to be ended. */
+  hopeless?: boolean
   /** This replica is done with it, one way or another. */
   onEnd?: () => void
 }
@@ -42,6 +46,7 @@ interface Production {
 const TICKS_PER_LEASE = 20
 /** For a last append when the grace time is over. */
 const LAST_WORDS_MS = 2000
+const LISTEN_RETRY_MS = 1000
 
 /**
  * The turns that this replica produces. One timer keeps the time for all of them; commands for them arrive on one key.
@@ -109,6 +114,7 @@ export class Producers {
       log,
       signal: abort.signal,
       omittedMessages: 0,
+      stop: (kind) => abort.abort(new TurnStop(kind)),
       emit: (type, data) => {
         const position = held.progress.next
         held.progress.apply(type, data)
@@ -150,7 +156,9 @@ export class Producers {
     const deadline = new Deadline(room.clock, () => abort.abort(new TurnStop('deadline')))
     try {
       if (turn.progress.next === 0) turn.emit('turn.started', startedData(turn))
-      const end = await produce(turn, held.history, held.takenOver, deadline)
+      const end: End = held.hopeless
+        ? { status: 'failed', error: new ParleyError('turn_lost') }
+        : await produce(turn, held.history, held.takenOver, deadline)
       deadline.suspend()
       await this.#end(turn, end)
     } catch (error) {
@@ -166,19 +174,28 @@ export class Producers {
     }
   }
 
+  /** With the log out of reach for nearly a lease, a turn ends with a typed failure, to its readers at once. */
   async #end(turn: TurnContext, end: End): Promise<void> {
-    const { room, input, progress, log } = turn
+    const { room, input, log } = turn
     if (end.status === 'cancelled') await room.actions.withdraw(input.turn)
-    if (turn.signal.reason instanceof TurnStop && turn.signal.reason.kind === 'out-of-reach') {
-      const receipt = receiptOf(input, turn.config, progress, turn.omittedMessages, room.clock.now())
-      log.showLast({ position: undefined, ...terminalOf(end, receipt, []) })
+    if (isLost(turn.signal)) this.#showLast(turn, end)
+    let result = await commitEnd(turn, end, this.#stopped.signal)
+    if (result === 'lost') {
+      const failure: End = { status: 'failed', error: new ParleyError('turn_lost') }
+      this.#showLast(turn, failure)
+      result = await commitEnd(turn, failure, this.#stopped.signal)
     }
-    const committed = await commitEnd(turn, end, this.#stopped.signal)
-    if (!committed) return
+    log.live.close()
+    if (result !== 'committed') return
     const { shard, member } = deadlineMember(input.principal, input.turn)
     room.kv.run(dropDeadline, [shard], [member]).catch(() => {
       // The sweeper finds the turn done and drops the entry itself.
     })
+  }
+
+  #showLast(turn: TurnContext, end: End): void {
+    const receipt = receiptOf(turn.input, turn.config, turn.progress, turn.omittedMessages, this.#room.clock.now())
+    turn.log.showLast({ position: undefined, ...terminalOf(end, receipt, []) })
   }
 
   async #handOver(turn: TurnContext, fence: number): Promise<void> {
@@ -206,14 +223,20 @@ export class Producers {
 
   /** Commands are hints: each is noted in the turn's record too, where its next append or renewal finds it. */
   async #listen(): Promise<() => void> {
-    const { kv, replica, log } = this.#room
-    try {
-      return await kv.listen(replicaKey(replica), (turn) => this.cancel(turn))
-    } catch (error) {
-      log.warn({ err: error }, 'commands from other replicas will arrive late, with the next renewal of a lease')
-      return () => {}
+    const { kv, replica, clock } = this.#room
+    while (!this.#stopped.signal.aborted) {
+      try {
+        return await kv.listen(replicaKey(replica), (turn) => this.cancel(turn))
+      } catch {
+        await delay(clock, LISTEN_RETRY_MS, this.#stopped.signal).catch(() => {})
+      }
     }
+    return () => {}
   }
+}
+
+function isLost({ reason }: AbortSignal): boolean {
+  return reason instanceof TurnStop && reason.kind === 'out-of-reach'
 }
 
 function startedData({ input, config }: TurnContext) {

@@ -16,6 +16,8 @@ export class Progress {
   readonly runs = new Map<string, { id: string; action: string; status: RunStatus }>()
   /** Position of the next event. */
   next = 0
+  /** Length of all text that came, forgotten text included. */
+  textChars = 0
   /** Set by a terminal event. */
   ended = false
 
@@ -43,6 +45,8 @@ export class Progress {
     token: ({ text, model }) => {
       this.#enter(this.current.calls.length > 0 ? this.current.step + 1 : this.current.step)
       this.current.text += text
+      this.current.metering = true
+      this.textChars += text.length
       if (model) this.current.model = model
     },
     segment: ({ model, reset }) => {
@@ -53,7 +57,7 @@ export class Progress {
     usage: ({ finish, ...segment }) => {
       this.#enter(segment.step)
       this.segments.push(segment)
-      this.current.model = undefined
+      this.current.metering = false
       if (finish) this.current.finish = finish
     },
     call: ({ step, index, action, arguments: args }) => {
@@ -92,7 +96,9 @@ export class Progress {
 export interface StepProgress {
   step: number
   text: string
-  /** Who speaks, while a segment is open. */
+  /** Text has come whose usage has not. */
+  metering: boolean
+  /** Who said it. */
   model: string | undefined
   /** Set once the model's answer is complete. */
   finish: Answer['finish'] | undefined
@@ -112,5 +118,5 @@ export function isAnswered(call: CallProgress): boolean {
 }
 
 function newStep(step: number): StepProgress {
-  return { step, text: '', model: undefined, finish: undefined, calls: [] }
+  return { step, text: '', metering: false, model: undefined, finish: undefined, calls: [] }
 }

@@ -29,9 +29,10 @@ export async function runStep(turn: TurnContext): Promise<void> {
         speaker = candidate.name
       },
       text: (text) => {
-        if (text === '') return
+        if (text === '' || signal.aborted) return
         turn.emit('token', speaker === undefined ? { text } : { text, model: speaker })
         speaker = undefined
+        if (progress.textChars > turnLimits.textChars) turn.stop('length')
       },
       seam: ({ model, reason, reset }) => {
         turn.emit('segment', reset ? { model, reason, reset } : { model, reason })
@@ -54,7 +55,7 @@ function record(turn: TurnContext, answer: Answer, completed: readonly Segment[]
   for (const segment of completed) turn.emit('usage', { ...segment, step, finish })
   if (finish !== 'tool_calls') return
   for (const [index, call] of answer.toolCalls.entries()) {
-    turn.emit('call', { step, index, action: call.name, arguments: call.arguments })
+    turn.emit('call', { step, index, action: call.name, arguments: call.arguments.slice(0, turnLimits.argumentChars) })
   }
 }
 

@@ -9,6 +9,9 @@ import { placeOf, turnKeys } from './store/turn-keys.ts'
 import type { ChatRoom } from './turn-context.ts'
 import type { TurnInput } from './turn-input.ts'
 
+/** A turn that has brought down so many producers is ended, so that it does not bring down the next. */
+const PRODUCERS_PER_TURN = 5
+
 export type TakeOver = { kind: 'taken' } | { kind: 'held'; forMs: number } | { kind: 'done' }
 
 /**
@@ -43,6 +46,7 @@ export async function takeOver(
     fence: claim.fence,
     leasedAtMs,
     takenOver: true,
+    hopeless: claim.fence > PRODUCERS_PER_TURN,
   })
   if (claim.cancelled) producers.cancel(turn)
   return { kind: 'taken' }

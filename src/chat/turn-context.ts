@@ -47,13 +47,15 @@ export interface TurnContext {
   signal: AbortSignal
   /** Messages left out of the longest prompt so far. */
   omittedMessages: number
+  /** Stops production early; see `TurnStop`. */
+  stop(kind: TurnStop['kind']): void
   emit<Type extends TurnEventType>(type: Type, data: TurnEvents[Type]): void
 }
 
 /** Why a production stops before its turn has ended: the reason of its signal. */
 export class TurnStop extends Error {
   override readonly name = 'TurnStop'
-  readonly kind: 'cancelled' | 'deadline' | 'fenced' | 'out-of-reach' | 'broken' | 'hand-over' | 'shut-down'
+  readonly kind: 'length' | 'cancelled' | 'deadline' | 'fenced' | 'out-of-reach' | 'broken' | 'hand-over' | 'shut-down'
 
   constructor(kind: TurnStop['kind']) {
     super(`the production of the turn stops: ${kind}`)

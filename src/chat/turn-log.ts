@@ -42,6 +42,7 @@ export interface Ending {
 
 /** Between two tries while the log is out of reach. */
 const RETRY_MS = 200
+const RETRY_MAX_MS = 2000
 /** An append unanswered for this long is taken for one that fails. */
 const AWAY_AFTER_MS = 1000
 
@@ -116,30 +117,34 @@ export class TurnLog {
   }
 
   /**
-   * Ends the turn with `terminal`: tries until it is acknowledged (true) or the turn is somebody else's (false). `build` is
-   * asked anew for each try, since what it seals is bound to places that may have moved.
+   * Ends the turn with `terminal`: tries until it is acknowledged or the turn is somebody else's. When the log is lost on the
+   * way the end has to be another one: the caller comes again with that, and then it is tried for as long as it takes.
+   * `build` is asked anew for each try, since what it seals is bound to places that may have moved.
    */
-  async commit(terminal: TurnEvent, build: () => Promise<Ending>, signal: AbortSignal): Promise<boolean> {
+  async commit(terminal: TurnEvent, build: () => Promise<Ending>, signal: AbortSignal): Promise<CommitEnd> {
     this.#closing = true
     await this.#appending
+    const lossAtStart = this.#loss
     this.#open.push(terminal)
-    while (this.#loss === undefined || this.#loss === 'out-of-reach') {
+    for (let retryMs = RETRY_MS; this.#loss === lossAtStart && !isFinal(this.#loss); retryMs *= 1.5) {
       try {
         const result = await this.#tryCommit(await build())
         if (result === 'refused') break
         if (result === 'committed') {
           this.#acknowledged(this.#open.length)
           this.live.close()
-          return true
+          return 'committed'
         }
-        if (result === 'gap' && !(await this.#repair())) break
+        if (result === 'gap' && !(await this.#reconcileWithStore())) break
       } catch (error) {
         if (!isUnavailable(error)) throw error
-        await delay(this.#options.clock, RETRY_MS, signal)
+        await delay(this.#options.clock, Math.min(retryMs, RETRY_MAX_MS), signal)
       }
     }
+    this.#open = this.#open.filter((event) => event !== terminal)
+    if (this.#loss !== lossAtStart && !isFinal(this.#loss)) return 'lost'
     this.live.close()
-    return false
+    return 'refused'
   }
 
   /** The last word to readers of a turn whose log is lost. */
@@ -183,7 +188,7 @@ export class TurnLog {
       const result = await kv.run(appendEvents, [keys.turn, keys.log], args)
       if (result.kind === 'refused') return this.#lose('fenced')
       if (result.kind === 'gap') {
-        if (!(await this.#repair())) this.#lose('fenced')
+        if (!this.#reconcile(result.top)) this.#lose('broken')
         return
       }
       this.#leasedAtMs = sentAtMs
@@ -228,18 +233,28 @@ export class TurnLog {
     )
   }
 
-  /**
-   * The store forgot the end of the log (it failed over to a copy that lagged behind): what is still in memory is put back in
-   * front of what is open. False when that is not all of it.
-   */
-  async #repair(): Promise<boolean> {
+  async #reconcileWithStore(): Promise<boolean> {
     const { kv, keys } = this.#options
     const record = await kv.run(loadTurn, [keys.turn], [])
-    const lost = record && this.live.from(record.top + 1)
-    if (!record || !lost || record.top + 1 > span(this.#open)[0]) return false
-    const known = lost.slice(0, lost.length - this.#shown)
-    this.#open = [...known, ...this.#open]
-    this.#shown += known.length
+    return record !== undefined && this.#reconcile(record.top)
+  }
+
+  /**
+   * The log ends elsewhere than was thought. Either an append reached it whose answer was lost: then a part of what is open
+   * is acknowledged. Or the store forgot the end of the log (it failed over to a copy that lagged behind): then what is
+   * still in memory is put back in front of what is open. False when that is not all of it.
+   */
+  #reconcile(top: number): boolean {
+    const [first] = span(this.#open)
+    if (top >= first) {
+      this.#acknowledged(Math.min(top - first + 1, this.#open.length))
+      return true
+    }
+    const behind = this.live.from(top + 1)
+    if (!behind) return false
+    const forgotten = behind.slice(0, behind.length - this.#shown)
+    this.#open = [...forgotten, ...this.#open]
+    this.#shown += forgotten.length
     return true
   }
 
@@ -286,6 +301,8 @@ export class TurnLog {
   }
 }
 
+export type CommitEnd = 'committed' | 'refused' | 'lost'
+
 interface Flow {
   pause(): void
   resume(): void
@@ -293,6 +310,11 @@ interface Flow {
 
 function span(events: readonly TurnEvent[]): [first: number, last: number] {
   return [events[0]?.position ?? 0, events.at(-1)?.position ?? 0]
+}
+
+/** Nothing more can be written. */
+function isFinal(loss: Loss | undefined): boolean {
+  return loss === 'fenced' || loss === 'broken'
 }
 
 function isUnavailable(error: unknown): boolean {

@@ -40,7 +40,7 @@ export interface Kv {
 /** A body that is too large rejects with `message_too_large`; the other limits are for programs: `RangeError`. */
 export const kvLimits = {
   /** Of a value, a log entry, and each argument of an operation. */
-  valueBytes: 1 << 20,
+  valueBytes: 8 << 20,
   keyLength: 512,
   readEntries: 1000,
   payloadBytes: 1024,
