@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { setImmediate as turnOfLoop } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import type { ErrorBody } from '#errors.ts'
+import { manualClock } from '../../test/support/clock.ts'
 import { startTransport } from '../../test/support/transport-server.ts'
 
 function routes(server: FastifyInstance): void {
@@ -131,6 +133,19 @@ test('a client that closes its sending side is gone: nothing of it stays open', 
     transport.server.server.getConnections((_, count) => resolve(count)),
   )
   assert.equal(connections, 0)
+})
+
+test('requests that never arrive whole do not keep the server from closing', async () => {
+  const clock = manualClock()
+  await using transport = await startTransport(routes, { clock })
+  const head = 'POST /bare HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 10\r\n\r\n{'
+  for (const part of ['', 'GET /who HTTP/1.1\r\nho', head]) transport.raw().send(part)
+  await transport.raw().send('GET /who HTTP/1.1\r\nhost: x\r\n\r\n').until('"ok"')
+  const closing = transport.server.close()
+  while (clock.pending === 0) await turnOfLoop()
+  clock.advance(2000)
+  await closing
+  assert.equal(clock.pending, 0)
 })
 
 test('pipelined requests are answered in their order', async () => {

@@ -27,6 +27,9 @@ export interface ServerOptions {
   limits: TransportLimits
 }
 
+/** Requests under way when the server closes get this long. */
+const CLOSE_GRACE_MS = 2000
+
 /** The HTTP server that all surfaces share: who calls, what may arrive, and the one shape of errors. */
 export function createServer({ log, clock, authenticator, limits }: ServerOptions): FastifyInstance {
   const server = fastify({
@@ -59,7 +62,13 @@ export function createServer({ log, clock, authenticator, limits }: ServerOption
   server.addHook('onRoute', (route) => {
     routeList.push(route)
   })
-  server.addHook('preClose', async () => server.eventStreams.close())
+  let stopWaiting = () => {}
+  server.addHook('preClose', async () => {
+    server.eventStreams.close()
+    // Node stops its own checks with the server, so a request that never arrives whole would keep it open for ever.
+    stopWaiting = clock.after(CLOSE_GRACE_MS, () => server.server.closeAllConnections())
+  })
+  server.addHook('onClose', async () => stopWaiting())
 
   server.decorateRequest('principal', null)
   server.decorateRequest('traceparent', null)
