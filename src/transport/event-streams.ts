@@ -30,6 +30,7 @@ export class EventStreams {
   #stopTimer: (() => void) | undefined
   #unflushed: StreamMember[] = []
   #closed = false
+  readonly #flushNext = () => process.nextTick(flushAll, this)
 
   constructor(clock: Clock, limits: Pick<TransportLimits, 'heartbeatMs' | 'slowConsumerMs'>) {
     this.#clock = clock
@@ -55,9 +56,12 @@ export class EventStreams {
     }
   }
 
-  /** Has the member flushed at the end of this tick; to be called once per tick. */
+  /**
+   * Has the member flushed at the end of this tick, after all promises that what happens in it settles; to be called once
+   * per tick. So the end of an answer leaves with its last words.
+   */
   flushSoon(member: StreamMember): void {
-    if (this.#unflushed.push(member) === 1) process.nextTick(flushAll, this)
+    if (this.#unflushed.push(member) === 1) void SETTLED.then(this.#flushNext)
   }
 
   /** Ends all streams, and those yet to come. */
@@ -83,6 +87,7 @@ export class EventStreams {
 }
 
 const SLOTS = 20
+const SETTLED = Promise.resolve()
 
 function flushAll(streams: EventStreams): void {
   streams.flushNow()

@@ -15,7 +15,7 @@ const STREAM_HEADERS = {
  */
 export function openEventStream(reply: FastifyReply, options: EventStreamOptions): EventStream {
   reply.hijack()
-  const headers = reply.getHeaders() as OutgoingHttpHeaders
-  reply.raw.writeHead(200, { ...headers, ...STREAM_HEADERS, ...options.headers })
+  const headers: OutgoingHttpHeaders = Object.assign(reply.getHeaders(), STREAM_HEADERS, options.headers)
+  reply.raw.writeHead(200, headers)
   return new ResponseStream(reply, options.farewell)
 }

@@ -23,7 +23,7 @@ export interface CompletionCall extends OpenAiDeps {
   principal: Principal
   asked: Asked
   reply: FastifyReply
-  /** Aborts when the response is over, complete or not: there is nobody to work for any more. */
+  /** Aborts when the response is over before the answer is: there is nobody to work for any more. */
   over: AbortController
 }
 

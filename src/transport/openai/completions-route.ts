@@ -48,11 +48,15 @@ export function completionsRoute(routes: Routes, deps: OpenAiDeps): void {
     },
     handler: async (request, reply) => {
       const over = new AbortController()
-      onceClosed(reply, () => over.abort(OVER))
+      let answered = false
+      onceClosed(reply, () => {
+        if (!answered) over.abort(OVER)
+      })
       try {
         const asked = readRequest(deps.chat, request.body)
         reply.header('x-parley-config', asked.to.config)
         await answer({ ...deps, principal: principalOf(request), asked, reply, over })
+        answered = true
       } catch (error) {
         if (over.signal.aborted) return void reply.hijack()
         // OpenAI's clients repeat by the status alone, unless they are told.

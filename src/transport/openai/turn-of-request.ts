@@ -13,7 +13,7 @@ export interface RequestTurn {
   events: AsyncIterable<readonly TurnEvent[]>
 }
 
-/** Starts the turn; it is cancelled when the response is over before it has ended, since nobody can come back to it. */
+/** Starts the turn; it is cancelled when nobody reads it any more before it has ended, since nobody can come back to it here. */
 export async function openTurn(call: CompletionCall): Promise<RequestTurn> {
   const { chat, principal, reply, over, log } = call
   const { to, messages: history, parameters } = call.asked
@@ -36,9 +36,13 @@ export async function openTurn(call: CompletionCall): Promise<RequestTurn> {
   else over.signal.addEventListener('abort', leave, { once: true })
 
   async function* events() {
-    for await (const batch of chat.read(principal, id, -1, over.signal)) {
-      ended = batch.some((event) => isTerminal(event.type))
-      yield batch
+    try {
+      for await (const batch of chat.read(principal, id, -1, over.signal)) {
+        ended = batch.some((event) => isTerminal(event.type))
+        yield batch
+      }
+    } finally {
+      if (!over.signal.aborted) leave()
     }
   }
   return { id, events: events() }
