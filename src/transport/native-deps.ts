@@ -10,7 +10,8 @@ import type { TransportLimits } from './limits.ts'
 export interface NativeDeps {
   log: Log
   chat: Chat
-  conversations: Conversations
+  /** Deleting is the chat's, which knows what else goes with a conversation. */
+  conversations: Pick<Conversations, 'create' | 'get' | 'list' | 'rename' | 'messages'>
   configs: Pick<ConfigVersions, 'current' | 'get'>
   models: Pick<Models, 'health' | 'setCircuit'>
   limits: TransportLimits
