@@ -9,6 +9,8 @@ import { onceClosed } from './request-context.ts'
 const HEARTBEAT = ': keep-alive\n\n'
 /** Characters or bytes gathered within one tick, above which the writer is asked to wait. */
 const GATHERED_MAX = 65_536
+/** Bytes up to which it is cheaper to copy the parts of a chunk into one buffer than to have them written one by one. */
+const COPY_MAX = 1024
 
 /**
  * Writes to the socket itself, in chunked framing of its own, because Node's response makes several writes of one chunk.
@@ -161,6 +163,20 @@ export class ResponseStream implements EventStream, StreamMember {
     let length = 0
     for (const part of parts) length += part.length
     const size = `${length.toString(16)}\r\n`
+    return length > COPY_MAX ? this.#sendParts(socket, size, parts) : this.#sendCopy(socket, size, parts, length)
+  }
+
+  /** One write of several buffers. */
+  #sendParts(socket: Socket, size: string, parts: readonly Buffer[]): boolean {
+    socket.cork()
+    socket.write(size, 'latin1')
+    for (const part of parts) socket.write(part)
+    const flowing = socket.write('\r\n', 'latin1')
+    socket.uncork()
+    return flowing
+  }
+
+  #sendCopy(socket: Socket, size: string, parts: readonly Buffer[], length: number): boolean {
     const frame = Buffer.allocUnsafe(size.length + length + 2)
     let at = frame.write(size, 'latin1')
     for (const part of parts) at += part.copy(frame, at)
