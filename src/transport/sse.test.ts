@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { EventEmitter, once } from 'node:events'
 import { test } from 'node:test'
 import { setImmediate as turnOfLoop } from 'node:timers/promises'
+import fc from 'fast-check'
 import { ParleyError } from '#errors.ts'
 import { manualClock } from '../../test/support/clock.ts'
 import {
@@ -91,6 +92,27 @@ test('what is written in one tick is one chunk, byte for byte; bytes and text ke
     ].join(''),
   )
   assert.equal(stream.closed.aborted, false)
+})
+
+test('whatever is written, in whatever pieces and ticks, arrives as it was written', async () => {
+  await using transport = await startStreaming()
+  const text = fc.string({ unit: 'grapheme', maxLength: 40 })
+  const bytes = fc.uint8Array({ maxLength: 40 }).map((array) => Buffer.from(array))
+  const ticks = fc.array(fc.array(fc.oneof(text, bytes), { maxLength: 4 }), { maxLength: 6 })
+  await fc.assert(
+    fc.asyncProperty(ticks, async (rounds) => {
+      const reading = fetch(`${transport.url}/stream`)
+      const stream = await transport.opened()
+      for (const round of rounds) {
+        for (const part of round) stream.write(part)
+        await turnOfLoop()
+      }
+      stream.end()
+      const written = rounds.flat().map((part) => (typeof part === 'string' ? Buffer.from(part) : part))
+      assert.deepEqual(Buffer.from(await (await reading).arrayBuffer()), Buffer.concat(written))
+    }),
+    { numRuns: 100 },
+  )
 })
 
 test('head, text and end of one tick leave in one write', async () => {
