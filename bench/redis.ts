@@ -1,0 +1,15 @@
+import { command, startRedis } from '../test/support/redis.ts'
+
+export interface BenchRedis extends AsyncDisposable {
+  url: string
+  /** Where its CPU time is read; undefined when it is not a process of this machine that we started. */
+  pid: number | undefined
+}
+
+/** A real Redis, on the core of the harness as all that we start. */
+export async function startBenchRedis(): Promise<BenchRedis> {
+  const server = await startRedis()
+  const info = server.own ? String(await command(server.url, 'INFO', 'server')) : ''
+  const pid = Number(/process_id:(\d+)/.exec(info)?.[1])
+  return { url: server.url, pid: pid || undefined, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() }
+}
