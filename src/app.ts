@@ -9,6 +9,7 @@ import { createConversations } from '#conversations/create.ts'
 import { ParleyError } from '#errors.ts'
 import { createAdmission } from '#governance/admission.ts'
 import { createLocalAuthenticator, isLoopbackHost } from '#identity/local.ts'
+import type { Principal } from '#identity/principal.ts'
 import { newId } from '#ids.ts'
 import type { Log } from '#log.ts'
 import { checkModels } from '#models/check.ts'
@@ -22,6 +23,7 @@ import { defaultLimits, type TransportLimits } from '#transport/limits.ts'
 import { registerNativeApi } from '#transport/native-api.ts'
 import { registerOpenAiApi } from '#transport/openai/openai-api.ts'
 import { createServer } from '#transport/server.ts'
+import { registerWebSocketApi } from '#transport/websocket/web-socket-api.ts'
 import manifest from '../package.json' with { type: 'json' }
 import type { Env } from './env.ts'
 
@@ -105,17 +107,23 @@ export async function createApp(env: Env, log: Log, overrides: Overrides = {}): 
   let stopping = false
   const ready = () => (stopping ? 'shutting down' : kv.fault)
   const server = createServer({ log, clock, authenticator: createLocalAuthenticator(), limits })
-  registerNativeApi(server, {
+  const api = {
     log,
+    clock,
     chat,
-    conversations: { ...conversations, delete: (principal, id) => chat.deleteConversation(principal, id) },
+    conversations: {
+      ...conversations,
+      delete: (principal: Principal, id: string) => chat.deleteConversation(principal, id),
+    },
     configs,
     models,
     limits,
     version: manifest.version,
     assign: () => ({ config: assign().config.name, arm: assign().arm }),
     ready,
-  })
+  }
+  registerNativeApi(server, api)
+  registerWebSocketApi(server, api)
   registerOpenAiApi(server, { chat, log, clock, limits })
 
   const lifetime = opened.move()

@@ -135,6 +135,12 @@ const catalogue = {
     message: 'There are too many conversations.',
   },
   rate_limited: { status: 429, type: 'rate_limit_error', retryable: true, message: 'Too many requests.' },
+  upgrade_required: {
+    status: 426,
+    type: 'invalid_request_error',
+    retryable: false,
+    message: 'This address speaks WebSocket, version 13.',
+  },
   headers_too_large: {
     status: 431,
     type: 'invalid_request_error',

@@ -31,13 +31,13 @@ export function positionAfter(request: FastifyRequest, turn: string, after: stri
   return POSITION.test(after) ? Number(after) : positionIn(turn, parseEventId(after, 'after'), 'after')
 }
 
-function parseEventId(text: string, param: string): EventId {
+export function parseEventId(text: string, param: string): EventId {
   const [, turn, position] = EVENT_ID.exec(text) ?? []
   if (turn === undefined) throw new ParleyError('bad_position', { message: 'This is not the id of an event.', param })
   return { turn, position: Number(position) }
 }
 
-function positionIn(turn: string, id: EventId, param: string): number {
+export function positionIn(turn: string, id: EventId, param: string): number {
   if (id.turn !== turn) throw new ParleyError('bad_position', { param })
   return id.position
 }

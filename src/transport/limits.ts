@@ -18,6 +18,21 @@ export interface TransportLimits {
   heartbeatMs: number
   /** A reader whose connection takes nothing for this long is cut off. */
   slowConsumerMs: number
+  websocket: WebSocketLimits
+}
+
+/** Of `WS /ws/v1/…`; what is not here is as for all streams. */
+export interface WebSocketLimits {
+  connections: number
+  /** One message, its fragments joined. */
+  messageBytes: number
+  callsPerSecond: number
+  /** Calls at once after a pause. Further ones are refused; as many refusals again end the connection. */
+  callBurst: number
+  callsPerBatch: number
+  /** Turns whose events one connection gets at a time. */
+  turnsAtOnce: number
+  slowConsumerMs: number
 }
 
 export const defaultLimits: TransportLimits = {
@@ -32,4 +47,13 @@ export const defaultLimits: TransportLimits = {
   keepAliveTimeoutMs: 65_000,
   heartbeatMs: 15_000,
   slowConsumerMs: 30_000,
+  websocket: {
+    connections: 10_000,
+    messageBytes: 262_144,
+    callsPerSecond: 20,
+    callBurst: 40,
+    callsPerBatch: 20,
+    turnsAtOnce: 8,
+    slowConsumerMs: 10_000,
+  },
 }

@@ -10,6 +10,7 @@ import { acceptJsonOnly } from './json-body.ts'
 import type { TransportLimits } from './limits.ts'
 import { requestIdOf, traceparentOf } from './request-context.ts'
 import { compileValidator } from './validation.ts'
+import { isWebSocketHandshake } from './websocket/handshake.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -45,6 +46,7 @@ export function createServer({ log, clock, authenticator, limits }: ServerOption
       maxHeaderSize: limits.headerBytes,
       // Node would answer in a shape of its own.
       requireHostHeader: false,
+      shouldUpgradeCallback: isWebSocketHandshake,
       headersTimeout: limits.headersTimeoutMs,
       connectionsCheckingInterval: Math.min(5_000, Math.ceil(limits.headersTimeoutMs / 3)),
     },
