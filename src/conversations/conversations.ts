@@ -4,20 +4,33 @@ import type { Seal } from './vault.ts'
 
 /** The public face of `conversations/`. Everything is the caller's own: what belongs to somebody else is not found. */
 export interface Conversations {
+  /** Rejects with invalid_request (title), too_many_conversations. */
   create(principal: Principal, from: NewConversation): Promise<Conversation>
   /** Rejects with conversation_not_found. */
   get(principal: Principal, id: string): Promise<Conversation>
-  /** Newest activity first. `cursor` is the `next` of the page before. */
+  /**
+   * Newest activity first, 1 to 100. `cursor` is the `next` of the page before. A conversation that has news while pages
+   * are turned moves to the front: missed on the pages to come, never seen twice. Rejects with invalid_request.
+   */
   list(principal: Principal, page: { limit: number; cursor?: string }): Promise<ConversationPage>
-  /** `ifVersion` from `Conversation.version`; rejects with version_conflict, conversation_not_found. */
+  /** `ifVersion` from `Conversation.version`; rejects with version_conflict, conversation_not_found, invalid_request. */
   rename(principal: Principal, id: string, title: string, ifVersion?: number): Promise<Conversation>
   /** With its messages; a running turn loses its conversation and stops at its next append. */
   delete(principal: Principal, id: string): Promise<void>
-  /** In order, above position `after` (-1 for all). */
+  /**
+   * In order, above position `after` (-1 for all), of at most `limit` turns (1 to 1000); of fewer when they are large.
+   * Rejects with conversation_not_found, invalid_request.
+   */
   messages(principal: Principal, id: string, after: number, limit: number): Promise<MessagePage>
-  /** The seal of a principal's data, for what other modules keep at rest (turn logs). */
+  /**
+   * The seal of a principal's data, for what other modules keep at rest (turn logs). To be asked for with each turn or
+   * request and not kept beyond: it goes on working when the key is destroyed meanwhile.
+   */
   seal(principal: Owner): Promise<Seal>
-  /** Destroys the principal's data key: nothing sealed with it can ever be read again. */
+  /**
+   * Destroys the principal's data key: nothing sealed with it can ever be read again. The list of conversations goes with
+   * it; what remains of them expires. Safe to repeat.
+   */
   destroyKey(principal: Owner): Promise<void>
 }
 
@@ -74,9 +87,19 @@ export interface MessagePage {
 
 /**
  * Where a conversation lives in `kv`, for `chat/`, whose steps (open a turn, commit it) touch it atomically.
- * record: fields specialist, config, arm, createdAt, updatedAt, title (sealed), messages (count), live (turn id), version.
- * messages: log; each entry is the sealed JSON array of `Message` of one append.
- * index: sorted set of all conversations of the principal by updatedAt.
+ *
+ * record, with who writes what ("here" is this module):
+ *   specialist, config, arm, createdAt   here, once, when it is created
+ *   title      sealed, bytes from `sealTitle`; absent or empty: none. Here; by a commit only where there is none
+ *   messages   how many messages the log holds: 0 here, raised by a commit with what it appends
+ *   live       id of the turn that runs; absent or empty: none. By chat alone: set when a turn opens, emptied when it ends
+ *   version    1 here; raised by one with each change of title or messages, so a rename and a commit. `live` does not count
+ *   updatedAt  ms of the store's clock: when it was created, renamed or committed to last; never without the index
+ * messages: log, its positions count entries from 0. Only a commit appends, an entry a turn: `encodeMessages`. The log
+ *   does not exist before the first.
+ * index: sorted set of the ids of all conversations of the principal; score is `updatedAt` of the record.
+ *
+ * Whatever writes the record sets the expiry of all three to the idle time; what expires leaves the index when that is read.
  */
 export interface ConversationKeys {
   record: Key

@@ -1,91 +1,80 @@
 import type { MasterKeysEnv } from '#env.ts'
 import { ParleyError } from '#errors.ts'
-import type { Principal } from '#identity/principal.ts'
+import type { Owner } from '#identity/principal.ts'
 import { newId } from '#ids.ts'
+import { type Clock, systemClock } from '#platform/clock.ts'
 import type { Kv } from '#platform/kv/kv.ts'
-import type { Conversation, Conversations, Message } from './conversations.ts'
-import { readCursor, writeCursor } from './cursor.ts'
+import type { Conversation, Conversations } from './conversations.ts'
 import { DataKeys } from './data-keys.ts'
-import { conversationKeys } from './keys.ts'
+import { conversationIndex, conversationKeys } from './keys.ts'
+import { listConversations, pruneConversations } from './list.ts'
 import { openMasterKeys } from './master-keys.ts'
 import { decodeMessages } from './message-codec.ts'
-import {
-  createConversation,
-  deleteConversation,
-  listConversations,
-  loadConversation,
-  pruneConversation,
-  renameConversation,
-  type StoredConversation,
-} from './operations.ts'
-import { sealTitle, unsealTitle } from './title.ts'
-import type { Seal } from './vault.ts'
-
-/** More than anybody reads; a client that makes them in a loop is told so. */
-const CONVERSATIONS_PER_PRINCIPAL = 10_000
+import { readEntries } from './read-messages.ts'
+import { createConversation } from './store/create.ts'
+import { deleteConversation } from './store/delete.ts'
+import { loadConversation } from './store/read.ts'
+import type { StoredConversation } from './store/record.ts'
+import { renameConversation } from './store/rename.ts'
+import { checkTitle, sealTitle, unsealTitle } from './title.ts'
 
 export interface ConversationsOptions {
   kv: Kv
   masterKeys: MasterKeysEnv
-  /** A conversation without activity is forgotten after this long. */
+  /** How long a conversation without activity is kept. */
   idleMs: number
+  clock?: Clock
 }
 
-export async function createConversations({ kv, masterKeys, idleMs }: ConversationsOptions): Promise<Conversations> {
-  const dataKeys = new DataKeys(kv, await openMasterKeys(masterKeys))
+const MAX_CONVERSATIONS = 10_000
 
-  async function load(principal: Principal, id: string): Promise<Conversation | undefined> {
-    if (!/^conv_[0-9a-f]{32}$/.test(id)) return undefined
-    const [stored, seal] = await Promise.all([
-      kv.run(loadConversation, [conversationKeys(principal, id).record], []),
-      dataKeys.seal(principal),
-    ])
-    return stored && shown(principal, { id, ...stored }, seal)
-  }
+/** Throws environment_invalid when there are no master keys to be had. */
+export async function createConversations(options: ConversationsOptions): Promise<Conversations> {
+  const { kv, idleMs, clock = systemClock } = options
+  const dataKeys = new DataKeys({ kv, masterKeys: await openMasterKeys(options.masterKeys), clock })
+  await dataKeys.listen()
 
-  async function known(principal: Principal, id: string): Promise<Conversation> {
-    const conversation = await load(principal, id)
-    if (!conversation) throw new ParleyError('conversation_not_found')
-    return conversation
+  async function shown(owner: Owner, id: string, stored: StoredConversation): Promise<Conversation> {
+    const { title, ...rest } = stored
+    if (!title) return { id, ...rest, title: null }
+    return { id, ...rest, title: unsealTitle(await dataKeys.seal(owner), conversationKeys(owner, id), title) }
   }
 
   return {
-    async create(principal, { specialist, title, config, arm }) {
+    async create(principal, { specialist, config, arm, title }) {
       const id = newId('conv')
       const keys = conversationKeys(principal, id)
-      const sealed = title === undefined ? '' : sealTitle(await dataKeys.seal(principal), keys, title)
-      const args = [id, specialist, config, arm, sealed, idleMs, CONVERSATIONS_PER_PRINCIPAL]
-      const createdAt = await kv.run(createConversation, [keys.record, keys.index], args)
-      if (createdAt === undefined) {
-        throw new ParleyError('too_many_conversations', {
-          message: `At most ${CONVERSATIONS_PER_PRINCIPAL} conversations are kept; delete some first.`,
-        })
+      const sealed = title === undefined ? '' : sealTitle(await dataKeys.seal(principal), keys, checkTitle(title))
+      const args = [id, specialist, config, arm, sealed, idleMs, MAX_CONVERSATIONS]
+      for (;;) {
+        const createdAt = await kv.run(createConversation, [keys.record, keys.index], args)
+        if (createdAt !== undefined) {
+          const fresh = { createdAt, updatedAt: createdAt, messages: 0, liveTurn: null, version: 1 }
+          return { id, specialist, config, arm, title: title ?? null, ...fresh }
+        }
+        if (!(await pruneConversations(kv, principal))) throw tooMany()
       }
-      const fresh = { messages: 0, liveTurn: null, version: 1 }
-      return { id, specialist, title: title ?? null, config, arm, createdAt, updatedAt: createdAt, ...fresh }
     },
 
-    get: known,
+    async get(principal, id) {
+      const stored = await kv.run(loadConversation, [conversationKeys(principal, id).record], [])
+      if (!stored) throw new ParleyError('conversation_not_found')
+      return shown(principal, id, stored)
+    },
 
-    async list(principal, { limit, cursor }) {
-      const { index } = conversationKeys(principal, '')
-      const after = cursor === undefined ? ['', ''] : readCursor(cursor)
-      const found = await kv.run(listConversations, [index], [...after, limit])
-      const loaded = await Promise.all(found.map(({ id }) => load(principal, id)))
-      const expired = found.filter((_, at) => loaded[at] === undefined)
-      await Promise.all(
-        expired.map(({ id }) => kv.run(pruneConversation, [conversationKeys(principal, id).record, index], [id])),
-      )
-      const last = found.length < limit ? undefined : found.at(-1)
-      return { items: loaded.filter((one) => one !== undefined), next: last ? writeCursor(last) : null }
+    async list(principal, page) {
+      const { items, next } = await listConversations(kv, principal, page)
+      return { items: await Promise.all(items.map(({ id, stored }) => shown(principal, id, stored))), next }
     },
 
     async rename(principal, id, title, ifVersion) {
       const keys = conversationKeys(principal, id)
-      const sealed = sealTitle(await dataKeys.seal(principal), keys, title)
-      const result = await kv.run(renameConversation, [keys.record], [sealed, ifVersion ?? ''])
-      if (result === 'conflict') throw new ParleyError('version_conflict')
-      return known(principal, id)
+      const sealed = sealTitle(await dataKeys.seal(principal), keys, checkTitle(title))
+      const { record, messages, index } = keys
+      const result = await kv.run(renameConversation, [record, messages, index], [id, sealed, ifVersion ?? '', idleMs])
+      if (result.kind === 'gone') throw new ParleyError('conversation_not_found')
+      if (result.kind === 'changed') throw new ParleyError('version_conflict')
+      return shown(principal, id, result.conversation)
     },
 
     async delete(principal, id) {
@@ -96,26 +85,19 @@ export async function createConversations({ kv, masterKeys, idleMs }: Conversati
 
     async messages(principal, id, after, limit) {
       const keys = conversationKeys(principal, id)
-      const [, seal, entries] = await Promise.all([
-        known(principal, id),
-        dataKeys.seal(principal),
-        kv.read(keys.messages, after, limit),
-      ])
-      const items: Message[] = entries.flatMap((entry) => decodeMessages(seal, keys, entry))
-      return { items, next: entries.length < limit ? null : (entries.at(-1)?.position ?? null) }
+      const { entries, next } = await readEntries(kv, keys, after, limit)
+      if (entries.length === 0) return { items: [], next }
+      const seal = await dataKeys.seal(principal)
+      return { items: entries.flatMap((entry) => decodeMessages(seal, keys, entry)), next }
     },
 
-    seal: (owner) => dataKeys.seal(owner),
-    destroyKey: (owner) => dataKeys.destroy(owner),
+    seal: (principal) => dataKeys.seal(principal),
+
+    destroyKey: (principal) => dataKeys.destroy(principal, [conversationIndex(principal)]),
   }
 }
 
-function shown(principal: Principal, stored: StoredConversation, seal: Seal): Conversation {
-  const { title, live, arm, ...plain } = stored
-  return {
-    ...plain,
-    arm: arm === 'canary' ? 'canary' : 'stable',
-    title: title.length === 0 ? null : unsealTitle(seal, conversationKeys(principal, stored.id), title),
-    liveTurn: live === '' ? null : live,
-  }
+function tooMany(): ParleyError {
+  const message = `At most ${MAX_CONVERSATIONS} conversations are kept; delete some first.`
+  return new ParleyError('too_many_conversations', { message })
 }

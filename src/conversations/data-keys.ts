@@ -2,80 +2,103 @@ import { randomBytes } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import { ParleyError } from '#errors.ts'
 import { type Owner, partitionOf } from '#identity/principal.ts'
-import type { Kv } from '#platform/kv/kv.ts'
-import { dataKeyKey } from './keys.ts'
+import type { Clock } from '#platform/clock.ts'
+import { type Key, type Kv, key } from '#platform/kv/kv.ts'
 import type { MasterKeys } from './master-keys.ts'
+import { destroyDataKey, obtainDataKey, rewrapDataKey, type WrappedKey } from './store/data-key.ts'
 import { createSeal, type Seal } from './vault.ts'
 
-/** A key destroyed on another replica is forgotten here after this long at the latest. */
+export interface DataKeysOptions {
+  kv: Kv
+  masterKeys: MasterKeys
+  clock: Clock
+}
+
+const CACHED_KEYS = 10_000
+/** A replica that misses the signal knows a destroyed key for so long. */
 const CACHED_MS = 30_000
-const CACHED_KEYS = 50_000
+const KEY_BYTES = 32
+/** Carries the partitions whose keys were destroyed. */
+const destroyed = key('data-keys', 'destroyed')
 
-/**
- * One random data key per principal, kept wrapped by a master key: `{ id, wrapped }`. Whoever destroys it erases everything
- * that was sealed with it, wherever copies of that may be.
- */
+/** The data keys of all principals: made at first need, kept wrapped, known unwrapped for a short while. */
 export class DataKeys {
-  readonly #kv: Kv
-  readonly #masters: MasterKeys
-  readonly #seals = new LRUCache<string, Seal>({ max: CACHED_KEYS, ttl: CACHED_MS })
-  readonly #loading = new Map<string, Promise<Seal>>()
+  readonly #options: DataKeysOptions
+  readonly #seals: LRUCache<string, Promise<Seal>>
+  #listening: Promise<void> | undefined
 
-  constructor(kv: Kv, masters: MasterKeys) {
-    this.#kv = kv
-    this.#masters = masters
+  constructor(options: DataKeysOptions) {
+    this.#options = options
+    // Where its time is 0, the cache takes an entry for one without a lifetime.
+    const perf = { now: () => options.clock.monotonic() + 1 }
+    this.#seals = new LRUCache({ max: CACHED_KEYS, ttl: CACHED_MS, ttlResolution: 0, perf })
   }
 
-  /** Loaded once for all who ask at the same time. */
-  async seal(owner: Owner): Promise<Seal> {
+  /** The seal with the principal's key. Rejects with sealed_unreadable when that cannot be unwrapped. */
+  seal(owner: Owner): Promise<Seal> {
     const partition = partitionOf(owner)
-    const cached = this.#seals.get(partition)
-    if (cached) return cached
-    const loading = this.#loading.get(partition) ?? this.#load(owner, partition)
-    this.#loading.set(partition, loading)
-    try {
-      return await loading
-    } finally {
-      this.#loading.delete(partition)
+    const known = this.#seals.get(partition)
+    if (known) return known
+    void this.listen()
+    const obtained = this.#obtain(dataKeyIn(partition))
+    this.#seals.set(partition, obtained)
+    obtained.catch(() => {
+      if (this.#seals.peek(partition) === obtained) this.#seals.delete(partition)
+    })
+    return obtained
+  }
+
+  /** In one step with `others` of the principal's keys, which are of no use without it. */
+  async destroy(owner: Owner, others: readonly Key[]): Promise<void> {
+    const { kv } = this.#options
+    const partition = partitionOf(owner)
+    const done = kv.run(destroyDataKey, [dataKeyIn(partition), ...others], [])
+    // From this tick on, whoever asks asks the store, behind this step.
+    this.#seals.delete(partition)
+    await done
+    await kv.signal(destroyed, partition)
+  }
+
+  /** Begins to hear of keys that other replicas destroy; tried again with the next key when it fails. */
+  listen(): Promise<void> {
+    this.#listening ??= this.#options.kv
+      .listen(destroyed, (partition) => this.#seals.delete(partition))
+      .then(
+        () => {},
+        () => {
+          this.#listening = undefined
+        },
+      )
+    return this.#listening
+  }
+
+  async #obtain(at: Key): Promise<Seal> {
+    const { kv, masterKeys } = this.#options
+    const { current } = masterKeys
+    const kept = await kv.run(obtainDataKey, [at], [wrap(masterKeys, randomBytes(KEY_BYTES), at), current.id])
+    if (!kept) throw new ParleyError('sealed_unreadable')
+    const dataKey = this.#unwrap(kept, at)
+    if (kept.master !== current.id) {
+      await kv.run(rewrapDataKey, [at], [kept.wrapped, wrap(masterKeys, dataKey, at), current.id])
     }
+    return createSeal(dataKey)
   }
 
-  async destroy(owner: Owner): Promise<void> {
-    await this.#kv.delete(dataKeyKey(owner))
-    this.#seals.delete(partitionOf(owner))
+  #unwrap({ wrapped, master }: WrappedKey, at: Key): Buffer {
+    const masterKey = this.#options.masterKeys.find(master)
+    if (masterKey) return masterKey.seal.unseal(wrapped, placeOf(at, master))
+    throw new ParleyError('sealed_unreadable', { message: 'The master key that wraps this data is not known.' })
   }
+}
 
-  async #load(owner: Owner, partition: string): Promise<Seal> {
-    const at = dataKeyKey(owner)
-    const stored = (await this.#kv.get(at)) ?? (await this.#create(owner))
-    const { id, dataKey } = this.#unwrap(stored.value, at)
-    if (id !== this.#masters.current.id) await this.#kv.put(at, this.#wrap(dataKey, at), { ifVersion: stored.version })
-    const seal = createSeal(dataKey)
-    this.#seals.set(partition, seal)
-    return seal
-  }
+function wrap({ current }: MasterKeys, dataKey: Buffer, at: Key): Buffer {
+  return current.seal.seal(dataKey, placeOf(at, current.id))
+}
 
-  async #create(owner: Owner): Promise<{ value: Buffer; version: number }> {
-    const at = dataKeyKey(owner)
-    const value = this.#wrap(randomBytes(32), at)
-    const version = await this.#kv.put(at, value, { ifVersion: 0 })
-    if (version !== undefined) return { value, version }
-    const winner = await this.#kv.get(at)
-    if (!winner) throw new ParleyError('sealed_unreadable')
-    return winner
-  }
+function placeOf(at: Key, master: string): string {
+  return `${at}@${master}`
+}
 
-  #wrap(dataKey: Buffer, at: string): Buffer {
-    const { id, key } = this.#masters.current
-    const wrapped = createSeal(key).seal(dataKey, `${at}@${id}`)
-    return Buffer.from(JSON.stringify({ id, wrapped: wrapped.toString('base64') }))
-  }
-
-  #unwrap(value: Buffer, at: string): { id: string; dataKey: Buffer } {
-    const { id, wrapped }: { id: string; wrapped: string } = JSON.parse(value.toString())
-    const master = this.#masters.find(id)
-    if (!master)
-      throw new ParleyError('sealed_unreadable', { message: 'The master key that wraps this data is not known.' })
-    return { id, dataKey: createSeal(master).unseal(Buffer.from(wrapped, 'base64'), `${at}@${id}`) }
-  }
+function dataKeyIn(partition: string): Key {
+  return key(partition, 'data-key')
 }

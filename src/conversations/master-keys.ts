@@ -1,46 +1,81 @@
 import { randomBytes } from 'node:crypto'
-import { link, open, readFile, rm, stat } from 'node:fs/promises'
+import { link, open, unlink } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import type { MasterKeysEnv } from '#env.ts'
 import { ParleyError } from '#errors.ts'
+import { createSeal, type Seal } from './vault.ts'
 
-/** Wraps data keys: the current one wraps, all of them unwrap. */
+/** Keys that wrap data keys; whoever has them and the store can read everything. */
 export interface MasterKeys {
-  current: { id: string; key: Buffer }
-  find(id: string): Buffer | undefined
+  /** Wraps what is new. */
+  readonly current: MasterKey
+  /** Also those that only unwrap what they wrapped once. */
+  find(id: string): MasterKey | undefined
 }
 
+export interface MasterKey {
+  id: string
+  seal: Seal
+}
+
+/** Throws environment_invalid when the file is open to others or holds something else. */
 export async function openMasterKeys(env: MasterKeysEnv): Promise<MasterKeys> {
-  const keys = env.source === 'environment' ? env.keys : [{ id: 'file', key: await readOrCreate(env.path) }]
-  const [current] = keys
-  if (!current) throw new ParleyError('environment_invalid', { message: 'PARLEY_MASTER_KEYS names no key' })
-  const known = new Map(keys.map(({ id, key }) => [id, key]))
-  return { current, find: (id) => known.get(id) }
+  const given = env.source === 'environment' ? env.keys : [await readOrCreate(env.path)]
+  const keys = new Map(given.map(({ id, key }) => [id, { id, seal: createSeal(key) }]))
+  const [current] = keys.values()
+  if (!current) throw new ParleyError('environment_invalid', { message: 'There is no master key' })
+  return { current, find: (id) => keys.get(id) }
 }
 
-/** The embedded twin's key: made once, 32 bytes in base64, for its owner's eyes only. */
-async function readOrCreate(path: string): Promise<Buffer> {
-  await createOnce(path)
-  if (((await stat(path)).mode & 0o077) !== 0) {
-    throw new ParleyError('environment_invalid', { message: `${path} can be read by others: chmod 600 it` })
-  }
-  const key = Buffer.from(await readFile(path, 'utf8'), 'base64')
-  if (key.length !== 32) throw new ParleyError('environment_invalid', { message: `${path} holds no key of 32 bytes` })
-  return key
+interface RawKey {
+  id: string
+  key: Buffer
 }
 
-/** Written whole under another name first: a crash leaves either no key or a good one. */
-async function createOnce(path: string): Promise<void> {
-  const draft = `${path}.${process.pid}`
+async function readOrCreate(path: string): Promise<RawKey> {
   try {
-    await stat(path)
-  } catch {
-    const file = await open(draft, 'wx', 0o600)
-    await file.writeFile(`${randomBytes(32).toString('base64')}\n`)
-    await file.sync()
-    await file.close()
-    await link(draft, path).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EEXIST') throw error
-    })
-    await rm(draft)
+    return await read(path)
+  } catch (error) {
+    if (!hasCode(error, 'ENOENT')) throw error
   }
+  await create(path)
+  return read(path)
+}
+
+/** One line as in `PARLEY_MASTER_KEYS`, so that it can be carried over to where replicas share their keys. */
+async function read(path: string): Promise<RawKey> {
+  await using file = await open(path, 'r')
+  const { mode } = await file.stat()
+  if ((mode & 0o077) !== 0) {
+    throw new ParleyError('environment_invalid', { message: `${path} is open to others: it has to have mode 0600` })
+  }
+  const [id, encoded] = (await file.readFile('utf8')).trim().split(':')
+  const key = Buffer.from(encoded ?? '', 'base64')
+  if (!id || key.length !== 32) {
+    throw new ParleyError('environment_invalid', { message: `${path} does not hold a master key` })
+  }
+  return { id, key }
+}
+
+/** The file appears whole or not at all, and never in place of another: what that one wrapped would be lost. */
+async function create(path: string): Promise<void> {
+  const draft = `${path}.${randomBytes(4).toString('hex')}`
+  const line = `file-${randomBytes(4).toString('hex')}:${randomBytes(32).toString('base64')}\n`
+  await using cleanup = new AsyncDisposableStack()
+  const file = await open(draft, 'wx', 0o600)
+  cleanup.defer(() => unlink(draft))
+  cleanup.use(file)
+  await file.writeFile(line)
+  await file.sync()
+  try {
+    await link(draft, path)
+  } catch (error) {
+    if (!hasCode(error, 'EEXIST')) throw error
+  }
+  await using folder = await open(dirname(path), 'r')
+  await folder.sync()
+}
+
+function hasCode(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code
 }

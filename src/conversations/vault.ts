@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, randomFillSync } from 'node:crypto'
+import { createCipheriv, createDecipheriv, createSecretKey, randomFillSync } from 'node:crypto'
 import { ParleyError } from '#errors.ts'
 
 /**
@@ -15,51 +15,50 @@ const ALGORITHM = 'aes-256-gcm'
 const VERSION = 1
 const NONCE_BYTES = 12
 const TAG_BYTES = 16
-/** Random bytes are drawn for many nonces at once: a system call each would cost as much as the cipher. */
-const NONCES_AT_ONCE = 512
+const HEAD_BYTES = 1 + NONCE_BYTES
 
-const nonces = Buffer.alloc(NONCE_BYTES * NONCES_AT_ONCE)
-let nonceAt = nonces.length
+/** Asking the system for 12 bytes at a time would cost as much as the sealing. */
+const nonces = Buffer.alloc(NONCE_BYTES * 1024)
+let nextNonceAt = nonces.length
 
-function nextNonce(): Buffer {
-  if (nonceAt === nonces.length) {
-    randomFillSync(nonces)
-    nonceAt = 0
-  }
-  nonceAt += NONCE_BYTES
-  return nonces.subarray(nonceAt - NONCE_BYTES, nonceAt)
-}
-
-/** Sealed bytes are: version (1), nonce (12), ciphertext, tag (16). `key` is 32 bytes. */
+/** Seals as version (1 byte), random nonce (12), ciphertext, tag (16). `key` has 32 bytes. */
 export function createSeal(key: Uint8Array): Seal {
+  const secret = createSecretKey(key)
   return {
     seal(plain, place) {
-      const nonce = nextNonce()
-      const cipher = createCipheriv(ALGORITHM, key, nonce, { authTagLength: TAG_BYTES })
+      const nonce = takeNonce()
+      const cipher = createCipheriv(ALGORITHM, secret, nonce)
       cipher.setAAD(Buffer.from(place))
       const body = typeof plain === 'string' ? cipher.update(plain, 'utf8') : cipher.update(plain)
       cipher.final()
-      const sealed = Buffer.allocUnsafe(1 + NONCE_BYTES + body.length + TAG_BYTES)
+      const sealed = Buffer.allocUnsafe(HEAD_BYTES + body.length + TAG_BYTES)
       sealed[0] = VERSION
       nonce.copy(sealed, 1)
-      body.copy(sealed, 1 + NONCE_BYTES)
-      cipher.getAuthTag().copy(sealed, 1 + NONCE_BYTES + body.length)
+      body.copy(sealed, HEAD_BYTES)
+      cipher.getAuthTag().copy(sealed, HEAD_BYTES + body.length)
       return sealed
     },
     unseal(sealed, place) {
-      if (sealed.length < 1 + NONCE_BYTES + TAG_BYTES || sealed[0] !== VERSION)
-        throw new ParleyError('sealed_unreadable')
+      if (sealed[0] !== VERSION || sealed.length < HEAD_BYTES + TAG_BYTES) throw new ParleyError('sealed_unreadable')
       try {
-        const nonce = sealed.subarray(1, 1 + NONCE_BYTES)
-        const decipher = createDecipheriv(ALGORITHM, key, nonce, { authTagLength: TAG_BYTES })
+        const decipher = createDecipheriv(ALGORITHM, secret, sealed.subarray(1, HEAD_BYTES))
         decipher.setAAD(Buffer.from(place))
-        decipher.setAuthTag(sealed.subarray(sealed.length - TAG_BYTES))
-        const body = decipher.update(sealed.subarray(1 + NONCE_BYTES, sealed.length - TAG_BYTES))
+        decipher.setAuthTag(sealed.subarray(-TAG_BYTES))
+        const plain = decipher.update(sealed.subarray(HEAD_BYTES, -TAG_BYTES))
         decipher.final()
-        return body
-      } catch (error) {
-        throw new ParleyError('sealed_unreadable', { cause: error })
+        return plain
+      } catch (cause) {
+        throw new ParleyError('sealed_unreadable', { cause })
       }
     },
   }
+}
+
+function takeNonce(): Buffer {
+  if (nextNonceAt === nonces.length) {
+    randomFillSync(nonces)
+    nextNonceAt = 0
+  }
+  nextNonceAt += NONCE_BYTES
+  return nonces.subarray(nextNonceAt - NONCE_BYTES, nextNonceAt)
 }

@@ -1,0 +1,90 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import type { Conversation, Conversations, Message } from '#conversations/conversations.ts'
+import { createConversations } from '#conversations/create.ts'
+import { conversationKeys } from '#conversations/keys.ts'
+import { encodeMessages } from '#conversations/message-codec.ts'
+import type { Principal } from '#identity/principal.ts'
+import { newId } from '#ids.ts'
+import type { Clock } from '#platform/clock.ts'
+import type { Kv } from '#platform/kv/kv.ts'
+
+/** A store of one test. */
+export interface TestStore {
+  /** Two replicas' ways to it. */
+  kvs: readonly [Kv, Kv]
+  /** All that an intruder would find. */
+  atRest(): Promise<Buffer>
+  close(): Promise<void>
+}
+
+export interface MasterKey {
+  id: string
+  key: Buffer
+}
+
+export const idleMs = 600_000
+export const settings = { specialist: 'apollo', config: 'v001', arm: 'stable' } as const
+
+export function masterKey(id: string): MasterKey {
+  return { id, key: randomBytes(32) }
+}
+
+export function openConversations(kv: Kv, keys: readonly MasterKey[], clock: Clock): Promise<Conversations> {
+  return createConversations({ kv, masterKeys: { source: 'environment', keys }, idleMs, clock })
+}
+
+export function somebody(): Principal {
+  const id = `person-${randomBytes(6).toString('hex')}`
+  return { tenant: 'home', id, name: `Name of ${id}`, kind: 'user', roles: ['Chat.User'], scopes: [] }
+}
+
+/** Appends two messages as the commit of a turn does. */
+export async function say(
+  { conversations, kv }: { conversations: Conversations; kv: Kv },
+  who: Principal,
+  id: string,
+  position: number,
+  content: string,
+): Promise<Message[]> {
+  const keys = conversationKeys(who, id)
+  const seal = await conversations.seal(who)
+  const messages = [message('user', content), message('assistant', `re: ${content}`)]
+  const body = encodeMessages(seal, keys, position, messages)
+  assert.equal(await kv.append(keys.messages, position, body, { ttlMs: idleMs }), true)
+  return messages
+}
+
+function message(role: Message['role'], content: string): Message {
+  return { id: newId('msg'), turn: newId('turn'), role, content, at: 1 }
+}
+
+/** A store that counts the operations asked of it. */
+export function counting(kv: Kv): { kv: Kv; calls: number } {
+  const counted = {
+    calls: 0,
+    kv: {
+      ...kv,
+      run: (...args: Parameters<Kv['run']>) => {
+        counted.calls += 1
+        return kv.run(...args)
+      },
+    } as Kv,
+  }
+  return counted
+}
+
+export function byActivity(conversations: readonly Conversation[]): Conversation[] {
+  return conversations.toSorted((a, b) => b.updatedAt - a.updatedAt || (a.id < b.id ? 1 : -1))
+}
+
+export async function pagesOf(conversations: Conversations, who: Principal, limit: number): Promise<Conversation[][]> {
+  const pages: Conversation[][] = []
+  for (let cursor: string | undefined; ; ) {
+    const page = await conversations.list(who, { limit, ...(cursor !== undefined && { cursor }) })
+    pages.push(page.items)
+    if (page.next === null) return pages
+    assert.ok(pages.length < 1000, 'the pages come to an end')
+    cursor = page.next
+  }
+}
