@@ -8,26 +8,32 @@ export interface CheckpointsOptions {
   path: string
   clock: Clock
   log: Log
-  /** Above this the write-ahead log has to start anew. */
+  /** About as long, in pages, as the write-ahead log may get; never more than two or three times that. */
   maxPages: number
   /** Writing may go on. */
   onRelease: () => void
 }
 
 const intervalMs = 1000
+const pageBytes = 4096
+/** A transaction writes more pages than its bytes fill. */
+const extraPages = 3
 
 /**
  * Checkpoints by a thread of their own, so that no stream waits for the disk. A passive one never stands in the way of
- * writers, but as long as they keep writing the log never starts anew: when it has grown too long, writing is held (calls
- * queue, nothing blocks) for the moment that it takes to copy the little that is left.
+ * writers, but as long as they keep writing the log never starts anew: when it gets too long, writing is held (calls
+ * queue, nothing blocks) for the moment that it takes to copy what was written since the last passive one.
  */
 export class Checkpoints {
   readonly #options: CheckpointsOptions
   #worker: Worker | undefined
   #cancel: (() => void) | undefined
-  #busy = false
+  #underWay: CheckpointOrder | undefined
   #holding = false
-  #written = false
+  /** In the log when the last order was given, and written since, as far as one can tell from here. */
+  #pages = 0
+  #pagesSince = 0
+  #closed = false
 
   constructor(options: CheckpointsOptions) {
     this.#options = options
@@ -37,12 +43,18 @@ export class Checkpoints {
     return this.#holding
   }
 
-  wrote(): void {
-    this.#written = true
-    this.#schedule()
+  wrote(bytes: number): void {
+    this.#pagesSince += Math.ceil(bytes / pageBytes) + extraPages
+    const { maxPages } = this.#options
+    const pages = this.#pages + this.#pagesSince
+    if (pages > 2 * maxPages) this.#holding = true
+    if (pages > maxPages) this.#begin()
+    else this.#schedule()
   }
 
+  /** Waits for the checkpoint that is under way; writing is no longer held. */
   async close(): Promise<void> {
+    this.#closed = true
     this.#cancel?.()
     const worker = this.#worker
     if (!worker) return
@@ -50,28 +62,31 @@ export class Checkpoints {
     const exit = once(worker, 'exit')
     worker.postMessage('close' satisfies CheckpointOrder)
     await exit
+    this.#holding = false
   }
 
   #schedule(): void {
-    if (this.#busy || this.#cancel) return
-    this.#cancel = this.#options.clock.after(intervalMs, () => {
-      this.#cancel = undefined
-      this.#order('PASSIVE')
-    })
+    if (this.#underWay || this.#cancel || this.#closed) return
+    this.#cancel = this.#options.clock.after(intervalMs, () => this.#begin())
   }
 
-  #order(order: 'PASSIVE' | 'RESTART'): void {
-    this.#busy = true
-    this.#written = false
+  #begin(): void {
+    this.#cancel?.()
+    this.#cancel = undefined
+    if (!this.#underWay && !this.#closed) this.#order('PASSIVE')
+  }
+
+  #order(order: CheckpointOrder): void {
+    this.#underWay = order
+    this.#pages += this.#pagesSince
+    this.#pagesSince = 0
     this.#worker ??= this.#start()
-    this.#worker.postMessage(order satisfies CheckpointOrder)
+    this.#worker.postMessage(order)
   }
 
   #start(): Worker {
     const worker = new Worker(new URL('./sqlite-checkpoint-worker.ts', import.meta.url), {
       workerData: this.#options.path,
-      // Whatever was loaded before the process (a test's watcher, say) is not for this thread.
-      execArgv: [],
     })
     worker.on('message', (result: CheckpointResult) => this.#done(result))
     worker.on('error', (error) => {
@@ -84,8 +99,12 @@ export class Checkpoints {
     return worker
   }
 
-  #done({ pages }: CheckpointResult): void {
-    if (pages > this.#options.maxPages && !this.#holding) {
+  #done({ pages, copied }: CheckpointResult): void {
+    if (this.#closed) return
+    const wasPassive = this.#underWay === 'PASSIVE'
+    // The next writer starts the log anew when nothing in it is needed any more.
+    this.#pages = copied === pages && this.#pagesSince === 0 ? 0 : pages
+    if (wasPassive && (this.#holding || this.#pages + this.#pagesSince > this.#options.maxPages)) {
       this.#holding = true
       this.#order('RESTART')
     } else {
@@ -94,11 +113,10 @@ export class Checkpoints {
   }
 
   #release(): void {
-    this.#busy = false
-    if (this.#holding) {
-      this.#holding = false
-      this.#options.onRelease()
-    }
-    if (this.#written) this.#schedule()
+    this.#underWay = undefined
+    if (this.#pagesSince > 0) this.#schedule()
+    if (!this.#holding) return
+    this.#holding = false
+    this.#options.onRelease()
   }
 }

@@ -9,8 +9,9 @@ interface Base {
   expires: number | null
   /** Dropped: whatever else it says is void. */
   gone: boolean
-  /** The journal row with its oldest change that the tables have not yet. */
+  /** The journal row with its oldest change that the tables have not yet, and how large all of these are. */
   since: number
+  unsettledBytes: number
 }
 
 export interface RecordItem extends Base {
@@ -52,6 +53,8 @@ export class Items {
   readonly #settled = new LRUCache<Key, Item>({ maxSize: cacheBytes, sizeCalculation: sizeOf })
   readonly #journal = new JournalWriter()
   readonly #undo: (() => void)[] = []
+  #unsettledBytes = 0
+  #touched = false
   #nextId: number
   #nextSeq = 1
 
@@ -69,6 +72,25 @@ export class Items {
     return this.#unsettled.size
   }
 
+  get unsettledBytes(): number {
+    return this.#unsettledBytes
+  }
+
+  /** Of the present transaction. */
+  get journalBytes(): number {
+    return this.#journal.length
+  }
+
+  /** The present transaction has something to write. */
+  get touched(): boolean {
+    return this.#touched || this.#journal.length > 0
+  }
+
+  /** A member of an index is about to change, in its table. */
+  touch(): void {
+    this.#touched = true
+  }
+
   find(key: Key): Item | undefined {
     const item = this.#unsettledByKey.get(key) ?? this.#settled.get(key)
     if (item) return item
@@ -77,6 +99,7 @@ export class Items {
   }
 
   make(key: Key, kind: Kind): Item {
+    this.#touched = true
     const id = this.#nextId++
     this.#sql.addKey.run(id, key, kind)
     const item = this.#keep(emptyItem(key, id, kind, null))
@@ -85,6 +108,7 @@ export class Items {
   }
 
   drop(item: Item): void {
+    this.#touched = true
     this.#sql.dropKey.run(item.id)
     // A record may hold what somebody wants destroyed; the others may be long, and are swept bit by bit.
     if (item.kind === kinds.record) this.#sql.dropFields.run(item.id)
@@ -99,6 +123,7 @@ export class Items {
   expire(item: Item, expires: number | null): void {
     const before = item.expires
     if (before === expires) return
+    this.#touched = true
     this.#sql.expireKey.run(expires, item.id)
     item.expires = expires
     this.#undo.push(() => {
@@ -108,7 +133,7 @@ export class Items {
 
   setField(item: RecordItem, name: string, value: Buffer): void {
     const before = item.fields.get(name)
-    this.#unsettle(item)
+    this.#unsettle(item, value.length)
     item.fields.set(name, value)
     item.changed.add(name)
     this.#journal.write('set', item.id, name, 0, value)
@@ -121,7 +146,7 @@ export class Items {
   unsetField(item: RecordItem, name: string): boolean {
     const before = item.fields.get(name)
     if (before === undefined) return false
-    this.#unsettle(item)
+    this.#unsettle(item, 0)
     item.fields.delete(name)
     item.changed.add(name)
     this.#journal.write('unset', item.id, name, 0)
@@ -131,7 +156,7 @@ export class Items {
 
   append(item: LogItem, position: number, body: Buffer): void {
     const before = item.top
-    this.#unsettle(item)
+    this.#unsettle(item, body.length)
     item.tail.push({ position, body })
     item.top = position
     this.#journal.write('append', item.id, '', position, body)
@@ -177,10 +202,12 @@ export class Items {
     if (this.#journal.length > 0) this.#nextSeq += 1
     this.#journal.cut(0)
     this.#undo.length = 0
+    this.#touched = false
   }
 
   /** In a transaction of its own: brings the tables up to date with the `limit` items that have waited longest. */
-  settle(limit: number): void {
+  settle(limit: number): { bytes: number } {
+    const bytesBefore = this.#unsettledBytes
     const settled: Item[] = []
     this.#sql.begin.run()
     try {
@@ -198,6 +225,7 @@ export class Items {
       throw error
     }
     for (const item of settled) this.#markSettled(item)
+    return { bytes: bytesBefore - this.#unsettledBytes }
   }
 
   #writeFields(item: RecordItem): void {
@@ -229,6 +257,8 @@ export class Items {
 
   #markSettled(item: Item): void {
     this.#unsettled.delete(item)
+    this.#unsettledBytes -= item.unsettledBytes
+    item.unsettledBytes = 0
     if (item.kind === kinds.record) item.changed.clear()
     if (item.kind === kinds.log) item.tail = []
     if (item.gone) return
@@ -236,7 +266,9 @@ export class Items {
     this.#keep(item)
   }
 
-  #unsettle(item: Item): void {
+  #unsettle(item: Item, bytes: number): void {
+    item.unsettledBytes += bytes
+    this.#unsettledBytes += bytes
     if (this.#unsettled.has(item)) return
     item.since = this.#nextSeq
     this.#settled.delete(item.key)
@@ -278,7 +310,7 @@ export class Items {
 }
 
 function emptyItem(key: Key, id: number, kind: number, expires: number | null): Item {
-  const base = { key, id, expires, gone: false, since: 0 }
+  const base = { key, id, expires, gone: false, since: 0, unsettledBytes: 0 }
   if (kind === kinds.record) return { ...base, kind, fields: new Map(), changed: new Set() }
   if (kind === kinds.log) return { ...base, kind, top: -1, tail: [] }
   return { ...base, kind: kinds.index }

@@ -27,7 +27,7 @@ export function createTables(database: DatabaseSync): void {
     PRAGMA synchronous = NORMAL;
     PRAGMA wal_autocheckpoint = 0;
     PRAGMA secure_delete = ON;
-    PRAGMA busy_timeout = 5000;
+    PRAGMA busy_timeout = 100;
     ${schema}`)
 }
 

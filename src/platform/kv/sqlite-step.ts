@@ -88,12 +88,14 @@ export class SqliteStep implements Step {
   add(key: Key, member: string, score: number): void {
     if (!Number.isSafeInteger(score)) throw new RangeError('A score is a whole number')
     const { id } = this.#index(key) ?? this.#items.make(key, kinds.index)
+    this.#items.touch()
     this.#sql.addMember.run(id, member, score)
   }
 
   remove(key: Key, member: string): boolean {
     const index = this.#index(key)
     if (!index || this.#sql.removeMember.run(index.id, member).changes === 0) return false
+    this.#items.touch()
     if (!this.#sql.anyMember.get(index.id)) this.#items.drop(index)
     return true
   }

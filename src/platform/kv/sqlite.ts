@@ -23,6 +23,8 @@ type Outcome = { reply: Reply } | { error: unknown }
 /** How often a slice of what changed is brought into the tables; twenty slices make a round. */
 const settleMs = 100
 const slices = 20
+/** What is kept in memory until the tables have it. */
+const maxUnsettledBytes = 32 << 20
 const sweepMs = 1000
 const nextSweepMs = 50
 
@@ -91,12 +93,12 @@ export class SqliteEngine implements Engine {
 
   async close(): Promise<void> {
     if (this.#closed) return
-    this.#flush()
     this.#closed = true
-    this.#cancelSettle?.()
     this.#cancelSweep()
     await this.#checkpoints?.close()
-    this.#items.settle(Number.POSITIVE_INFINITY)
+    this.#flush()
+    this.#cancelSettle?.()
+    this.#attempt(() => this.#items.settle(Number.POSITIVE_INFINITY))
     this.#database.close()
   }
 
@@ -105,7 +107,7 @@ export class SqliteEngine implements Engine {
     this.#scheduled = true
     setImmediate(() => {
       this.#scheduled = false
-      if (!this.#closed && !this.#checkpoints?.holding) this.#flush()
+      if (this.#database.isOpen && !this.#checkpoints?.holding) this.#flush()
     })
   }
 
@@ -122,6 +124,7 @@ export class SqliteEngine implements Engine {
       for (const call of calls) call.fail(unavailable(error))
       return
     }
+    if (this.#items.unsettledBytes > maxUnsettledBytes) this.#settleSlice()
     if (this.#items.unsettled > 0) this.#cancelSettle ??= this.#clock.after(settleMs, () => this.#settle())
     const signals = this.#step.takeSignals()
     calls.forEach((call, at) => {
@@ -185,7 +188,7 @@ export class SqliteEngine implements Engine {
   }
 
   #commit(): void {
-    const changes = this.#items.mark()
+    const { journalBytes, touched } = this.#items
     try {
       this.#items.writeJournal()
       this.#sql.commit.run()
@@ -194,7 +197,7 @@ export class SqliteEngine implements Engine {
       throw error
     }
     this.#items.committed()
-    if (changes.undo > 0) this.#checkpoints?.wrote()
+    if (touched) this.#checkpoints?.wrote(journalBytes)
   }
 
   #rollback(): void {
@@ -206,10 +209,15 @@ export class SqliteEngine implements Engine {
 
   #settle(): void {
     this.#cancelSettle = undefined
-    if (!this.#checkpoints?.holding) {
-      this.#attempt(() => this.#items.settle(Math.ceil(this.#items.unsettled / slices)))
-    }
+    if (!this.#checkpoints?.holding) this.#settleSlice()
     if (this.#items.unsettled > 0) this.#cancelSettle = this.#clock.after(settleMs, () => this.#settle())
+  }
+
+  #settleSlice(): void {
+    this.#attempt(() => {
+      const { bytes } = this.#items.settle(Math.ceil(this.#items.unsettled / slices))
+      this.#checkpoints?.wrote(bytes)
+    })
   }
 
   #sweep(): void {
