@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { ParleyError } from '#errors.ts'
@@ -9,19 +9,26 @@ export interface DataFolder extends AsyncDisposable {
 }
 
 /**
- * Creates the folder if need be and locks it; rejects with `data_locked`, naming the process that has it. The lock is an
- * open transaction: the kernel releases it with the process, however that ends, so it needs no guess whether a pid lives.
+ * Creates the folder if need be and locks it; rejects with `data_locked`, naming the process that has it, or with
+ * `environment_invalid`. The lock is an open transaction: the kernel releases it with the process, however that ends, so
+ * it takes no guess whether a process of some number is still the one that left it.
  */
 export async function openDataFolder(path: string): Promise<DataFolder> {
-  mkdirSync(path, { recursive: true, mode: 0o700 })
   const pidFile = join(path, 'lock.pid')
-  const lock = takeLock(join(path, 'lock.db'))
+  let lock: DatabaseSync | undefined
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 })
+    lock = takeLock(join(path, 'lock.db'))
+    if (lock) writeFileSync(pidFile, String(process.pid))
+  } catch (error) {
+    lock?.close()
+    throw new ParleyError('environment_invalid', { message: `The data folder ${path} cannot be used.`, cause: error })
+  }
   if (!lock) {
     throw new ParleyError('data_locked', {
       message: `The data folder ${path} is in use by process ${readPid(pidFile)}.`,
     })
   }
-  writeFileSync(pidFile, String(process.pid))
   return {
     path,
     [Symbol.asyncDispose]: async () => {
@@ -36,7 +43,6 @@ function takeLock(file: string): DatabaseSync | undefined {
   const database = new DatabaseSync(file)
   try {
     database.exec('BEGIN EXCLUSIVE')
-    chmodSync(file, 0o600)
     return database
   } catch (error) {
     database.close()

@@ -72,6 +72,14 @@ test('the write-ahead log stays within its bound while it is written all the tim
   assert.ok(largest < written / 2, `${largest} bytes`)
 })
 
+test('what it keeps is for its owner alone', async () => {
+  await using folder = await newFolder()
+  const store = open(folder.file, manualClock())
+  await store.put(somewhere(), Buffer.from('v'))
+  for (const file of [folder.file, `${folder.file}-wal`]) assert.equal(statSync(file).mode & 0o777, 0o600)
+  await store.close()
+})
+
 test('what has changed gets into the tables, and the journal is emptied', async () => {
   await using folder = await newFolder()
   const clock = manualClock()

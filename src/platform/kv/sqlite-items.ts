@@ -322,7 +322,7 @@ function sizeOf(item: Item): number {
   return bytes
 }
 
-export function bufferOf(value: unknown): Buffer {
+function bufferOf(value: unknown): Buffer {
   if (!(value instanceof Uint8Array)) throw new TypeError('Expected bytes in the database')
   return Buffer.from(value.buffer, value.byteOffset, value.byteLength)
 }

@@ -1,3 +1,4 @@
+import { chmodSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import type { Log } from '#log.ts'
 import type { Clock } from '../clock.ts'
@@ -53,6 +54,8 @@ export class SqliteEngine implements Engine {
     this.#clock = clock
     this.#log = log
     this.#database = new DatabaseSync(path)
+    // The files beside it get the same mode.
+    if (path !== ':memory:') chmodSync(path, 0o600)
     createTables(this.#database)
     this.#sql = prepareStatements(this.#database)
     this.#items = new Items(this.#sql)
