@@ -64,7 +64,7 @@ export async function createApp(env: Env, log: Log, overrides: Overrides = {}): 
 
   // conversations
   const { conversationIdleMs } = env.limits
-  const conversations = await createConversations({ kv, masterKeys: env.masterKeys, idleMs: conversationIdleMs })
+  const conversations = await createConversations({ kv, masterKeys: env.masterKeys, idleMs: conversationIdleMs, clock })
 
   // models
   const providers = createProviders({ env: env.models, tokens, clock })

@@ -23,11 +23,21 @@ export async function deleteConversation(
     await cancel(principal, liveTurn).catch(ignoreFinished)
     await ended(room, producers, principal, liveTurn)
   }
-  const { messages } = await loadHistory(room, principal, id)
-  for (const { turn } of messages) turns.add(turn)
+  for (const turn of await turnsOf(room, principal, id)) turns.add(turn)
   await room.conversations.delete(principal, id)
   const keys = [...turns].map((turn) => turnKeys(principal, turn))
   await Promise.all(keys.flatMap(({ turn, log }) => [room.kv.delete(turn), room.kv.delete(log)]))
+}
+
+/** None when the principal's key is destroyed: what those turns left is unreadable and goes with time. */
+async function turnsOf(room: ChatRoom, principal: Principal, id: string): Promise<string[]> {
+  try {
+    const { messages } = await loadHistory(room, principal, id)
+    return messages.map(({ turn }) => turn)
+  } catch (error) {
+    if (error instanceof ParleyError && error.code === 'sealed_unreadable') return []
+    throw error
+  }
 }
 
 async function ended(room: ChatRoom, producers: Producers, principal: Principal, turn: string): Promise<void> {

@@ -89,7 +89,10 @@ async function open(room: ChatRoom, input: TurnInput, request: TurnRequest, seal
   const { principal, turn, conversation } = input
   const { shard, member } = deadlineMember(principal, turn)
   const keys = [turnKeys(principal, turn).turn, idempotencyKey(principal, request.idempotencyKey ?? '')]
-  if (conversation !== null) keys.push(conversationKeys(principal, conversation).record)
+  if (conversation !== null) {
+    const { record, messages, index } = conversationKeys(principal, conversation)
+    keys.push(record, messages, index)
+  }
   const [, result] = await Promise.all([
     room.kv.run(noteDeadline, [shard], [member, room.leaseMs]),
     room.kv.run(openTurn, keys, [

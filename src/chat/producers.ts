@@ -77,6 +77,8 @@ export class Producers {
   /** What readers on this replica follow, if the turn is produced here for this principal. */
   liveTurn(principal: Principal, turn: string): LiveTurn | undefined {
     const production = this.#live.get(turn)
+    // Who was reading when the log was lost hears the end of it; who comes now reads what the log holds.
+    if (production?.log.isLost) return undefined
     const owner = production?.input.principal
     return owner?.tenant === principal.tenant && owner.id === principal.id ? production?.log.live : undefined
   }

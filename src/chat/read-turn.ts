@@ -30,8 +30,8 @@ export async function* readTurn(
   signal: AbortSignal,
 ): AsyncGenerator<Batch> {
   const keys = turnKeys(principal, turn)
-  const live = producers.liveTurn(principal, turn)
-  const last = live ? live.end - 1 : (await loaded(room, principal, turn)).top
+  let here = producers.liveTurn(principal, turn)
+  const last = here ? here.end - 1 : (await loaded(room, principal, turn)).top
   if (!Number.isSafeInteger(after) || after < -1 || after > last) throw new ParleyError('bad_position')
 
   const seal = await room.conversations.seal(principal)
@@ -40,7 +40,7 @@ export async function* readTurn(
   let unreachableSinceMs: number | undefined
   try {
     while (!signal.aborted) {
-      const here = producers.liveTurn(principal, turn)
+      here ??= producers.liveTurn(principal, turn)
       const batch = here?.from(next)
       if (here && batch && (batch.length > 0 || !here.ended)) {
         if (batch.length === 0) await wakeups.change(here)
@@ -51,6 +51,7 @@ export async function* readTurn(
         }
         continue
       }
+      if (here?.ended) here = undefined
       try {
         const before = next
         for await (const page of readLog(room.kv, keys, seal, next - 1)) {
@@ -59,7 +60,7 @@ export async function* readTurn(
           if (endsWithTerminal(page)) return
         }
         unreachableSinceMs = undefined
-        if (next > before || here?.ended === false) continue
+        if (next > before || here) continue
         const record = await loaded(room, principal, turn)
         if (record.state === 'done') {
           if (next > record.top) return

@@ -5,11 +5,18 @@ import { turnLimits } from './limits.ts'
 import { stepMessages } from './prompt.ts'
 import type { TurnContext } from './turn-context.ts'
 
+const LIMIT_REACHED = {
+  code: 'limit_reached',
+  message: 'This turn may call no more actions; it ends with this answer.',
+}
+
 /** One call of a model by its route: its text streams into the log; its calls of actions, if any, end up there in one append. */
 export async function runStep(turn: TurnContext): Promise<void> {
   const { room, config, input, progress, signal } = turn
   const { step, text: visible } = progress.current
-  const tools = offeredTools(turn)
+  const mayCall = step < turnLimits.steps - 1 && progress.calls < turnLimits.calls
+  if (!mayCall) turn.emit('notice', LIMIT_REACHED)
+  const tools = mayCall ? offeredTools(turn) : []
   const fitted = await fitCandidates(turn, tools)
   const completed: Segment[] = []
   let speaker: string | undefined
@@ -45,30 +52,24 @@ export async function runStep(turn: TurnContext): Promise<void> {
       flow: (flow) => turn.log.control(flow),
     },
   )
-  record(turn, answer, completed)
+  record(turn, answer, completed, mayCall)
 }
 
 /** The end of the answer and its calls enter the log together: a successor sees all of it or none. */
-function record(turn: TurnContext, answer: Answer, completed: readonly Segment[]): void {
+function record(turn: TurnContext, answer: Answer, completed: readonly Segment[], mayCall: boolean): void {
   const { step } = turn.progress.current
   const finish = answer.finish === 'tool_calls' && answer.toolCalls.length === 0 ? 'stop' : answer.finish
-  for (const segment of completed) turn.emit('usage', { ...segment, step, finish })
+  const callsAllTheSame = finish === 'tool_calls' && !mayCall
+  for (const segment of completed) turn.emit('usage', { ...segment, step, ...(!callsAllTheSame && { finish }) })
+  if (callsAllTheSame) throw new ParleyError('too_many_steps')
   if (finish !== 'tool_calls') return
   for (const [index, call] of answer.toolCalls.entries()) {
     turn.emit('call', { step, index, action: call.name, arguments: call.arguments.slice(0, turnLimits.argumentChars) })
   }
 }
 
-function offeredTools(turn: TurnContext): readonly unknown[] {
-  const { room, config, input, progress } = turn
-  if (progress.current.step >= turnLimits.steps - 1 || progress.calls >= turnLimits.calls) {
-    turn.emit('notice', {
-      code: 'limit_reached',
-      message: 'This turn may call no more actions; it ends with this answer.',
-    })
-    return []
-  }
-  return [...room.actions.tools(config, input.specialist), ...callerTools(turn)]
+function offeredTools({ room, config, input }: TurnContext): readonly unknown[] {
+  return [...room.actions.tools(config, input.specialist), ...callerTools({ input })]
 }
 
 /** The tools that came with a request on `/v1`: their calls go back to the caller. */

@@ -81,6 +81,10 @@ export class TurnLog {
     this.live = new LiveTurn(options.next)
   }
 
+  get isLost(): boolean {
+    return this.#loss !== undefined
+  }
+
   add(event: TurnEvent): void {
     if (this.#loss) return
     this.#open.push(event)

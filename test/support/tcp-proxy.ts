@@ -10,12 +10,17 @@ export interface TcpProxy extends AsyncDisposable {
   muteServer(): void
   /** Ends all connections; new ones go through again. */
   cut(): void
+  /** Ends all connections and lets none through until `mend`. */
+  break(): void
+  mend(): void
 }
 
 export async function startTcpProxy(target: { host: string; port: number }): Promise<TcpProxy> {
   const sockets = new Set<Socket>()
   let received = 0
+  let broken = false
   const server = createServer((client) => {
+    if (broken) return void client.destroy()
     const upstream = connect(target)
     for (const socket of [client, upstream]) {
       sockets.add(socket)
@@ -52,6 +57,13 @@ export async function startTcpProxy(target: { host: string; port: number }): Pro
       for (const socket of sockets) mute.add(socket)
     },
     cut,
+    break: () => {
+      broken = true
+      cut()
+    },
+    mend: () => {
+      broken = false
+    },
     [Symbol.asyncDispose]: async () => {
       server.close()
       cut()

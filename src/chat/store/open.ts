@@ -3,7 +3,7 @@ import { bytes, integer, text } from './reply.ts'
 
 /**
  * Opens a turn: at most one lives in a conversation, and an Idempotency-Key names one turn.
- * KEYS turn, idempotency, [conversation record]
+ * KEYS turn, idempotency, [conversation record, messages, index]
  * ARGV turn id, owner, lease ms, sealed input, turn ttl ms, body hash ('' = no key), idempotency ttl ms, conversation ttl ms
  */
 export type OpenResult =
@@ -28,7 +28,7 @@ export const openTurn: Operation<OpenResult> = {
       local live = redis.call('HGET', KEYS[3], 'live')
       if live and live ~= '' then return {3, live} end
       redis.call('HSET', KEYS[3], 'live', ARGV[1])
-      redis.call('PEXPIRE', KEYS[3], ARGV[8])
+      for k = 3, 5 do redis.call('PEXPIRE', KEYS[k], ARGV[8]) end
     end
     if ARGV[6] ~= '' then
       redis.call('HSET', KEYS[2], 'turn', ARGV[1], 'hash', ARGV[6])
@@ -38,8 +38,8 @@ export const openTurn: Operation<OpenResult> = {
       'lease', now_ms() + tonumber(ARGV[3]), 'input', ARGV[4])
     redis.call('PEXPIRE', KEYS[1], ARGV[5])
     return {0}`,
-  twin: (step, [turn, idempotency, record], args) => {
-    if (!turn || !idempotency) throw new RangeError('turn.open needs two keys or three')
+  twin: (step, [turn, idempotency, record, ...others], args) => {
+    if (!turn || !idempotency) throw new RangeError('turn.open needs two keys or five')
     const [id, owner, leaseMs, input, ttlMs, hash, idempotencyTtlMs, conversationTtlMs] = args
     if (text(hash) !== '') {
       const seen = step.get(idempotency, 'turn')
@@ -50,7 +50,7 @@ export const openTurn: Operation<OpenResult> = {
       const live = step.get(record, 'live')
       if (live && live.length > 0) return [3, live]
       step.set(record, { live: text(id) })
-      step.expire(record, integer(conversationTtlMs))
+      for (const key of [record, ...others]) step.expire(key, integer(conversationTtlMs))
     }
     if (text(hash) !== '') {
       step.set(idempotency, { turn: text(id), hash: text(hash) })
