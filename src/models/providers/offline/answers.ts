@@ -137,7 +137,7 @@ function recollection({ said, before }: Prompt): string | undefined {
 
 function fallback({ said, images }: Prompt): string {
   const picture = images > 0 ? ` I cannot see the ${images === 1 ? 'image' : `${images} images`} you sent.` : ''
-  const heard = said ? `You said: “${shortened(said, 300)}”` : 'You said nothing.'
+  const heard = said ? `You said: “${shortened(said, 300)}”.` : 'You said nothing.'
   return `${heard}${picture} I am ${WHO}, so I know only what you tell me. ${REAL_ONE}`
 }
 
