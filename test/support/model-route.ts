@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import type { ConfigDocument } from '#config/document.ts'
+import type { Message } from '#conversations/conversations.ts'
 import type { ModelSpec, RouteSpec } from '#models/schema.ts'
 import { startApp, type TestApp, type TestAppOptions } from './app.ts'
 import { chatConfig, upstreamModel } from './chat-config.ts'
@@ -31,11 +33,14 @@ export interface Asked {
 /** For tests that wait for a silent model; long enough for one that answers on a busy machine. */
 export const impatient = { connectTimeoutMs: 600, firstTokenTimeoutMs: 600, stallTimeoutMs: 600 }
 
+export interface RouteOptions extends Omit<TestAppOptions, 'config'> {
+  timers?: Omit<RouteSpec, 'models'>
+  /** Changes to the config version of `chatConfig`. */
+  adjust?(config: ConfigDocument): void
+}
+
 /** The whole app over one route, each of whose models is behind an upstream of its own, in the order given. */
-export async function startRoute(
-  models: Record<string, RoutedModel>,
-  options: Omit<TestAppOptions, 'config'> & { timers?: Omit<RouteSpec, 'models'> } = {},
-): Promise<ModelRoute> {
+export async function startRoute(models: Record<string, RoutedModel>, options: RouteOptions = {}): Promise<ModelRoute> {
   await using opened = new AsyncDisposableStack()
   const upstreams: Record<string, Upstream> = {}
   const specs: Record<string, ModelSpec> = {}
@@ -45,10 +50,12 @@ export async function startRoute(
     upstreams[name] = upstream
     specs[name] = upstreamModel(name, upstream.baseUrl, spec)
   }
-  const { timers, variables, ...rest } = options
+  const { timers, adjust, variables, ...rest } = options
+  const config = chatConfig(specs, timers)
+  adjust?.(config)
   const app = await startApp({
     ...rest,
-    config: chatConfig(specs, timers),
+    config,
     variables: { PARLEY_EGRESS_HOSTS: '127.0.0.1', ...variables },
   })
   opened.use(app)
@@ -84,7 +91,8 @@ export async function checkOneText({ client }: ModelRoute, { turn, conversation,
   const { body } = await client.call('GET', `/api/v1/turns/${turn}`)
   assert.equal(body.text, text)
   const { body: messages } = await client.call('GET', `/api/v1/conversations/${conversation}/messages`)
-  assert.equal(messages.items.at(-1).content, text)
+  const said = (messages.items as Message[]).filter((message) => message.turn === turn && message.role === 'assistant')
+  assert.equal(said.map(({ content }) => content).join(''), text)
   assert.deepEqual(await collect(await client.resume(turn)), events)
   for (const [position, { id }] of events.slice(0, -1).entries()) {
     assert.deepEqual(await collect(await client.resume(turn, id)), events.slice(position + 1))
