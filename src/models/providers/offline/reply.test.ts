@@ -106,7 +106,7 @@ test('reads multi-part content and does not pretend to see images', () => {
     { type: 'text', text: 'Look' },
     { type: 'image_url', image_url: { url: 'data:image/png;base64,AA==' } },
   ]
-  assert.match(replyTo({ messages: [{ role: 'user', content }] }).text, /“Look” I cannot see the image you sent\./)
+  assert.match(replyTo({ messages: [{ role: 'user', content }] }).text, /“Look”\. I cannot see the image you sent\./)
 })
 
 test('answers the same request with the same reply', () => {
