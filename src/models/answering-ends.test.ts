@@ -152,6 +152,21 @@ test('aborting before, while held back and between two calls', async () => {
   )
 })
 
+test('aborting while the prompt is made', async () => {
+  const { ask, script } = modelsAtHand()
+  const messages = () => {
+    abort.abort('stop')
+    return []
+  }
+  const { answer, abort, sink } = ask([first, second], { messages })
+  await assert.rejects(answer, (reason) => reason === 'stop')
+  assert.deepEqual(
+    script.calls.map(({ aborted }) => aborted),
+    [true],
+  )
+  assert.deepEqual(sink.events, ['ended first cancelled'])
+})
+
 test('the flow is held across a failover, and patience with it', async () => {
   const { ask, script, clock } = modelsAtHand()
   const { sink, answer } = ask([first, second])

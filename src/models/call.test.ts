@@ -4,9 +4,9 @@ import { manualClock } from '../../test/support/clock.ts'
 import { candidate, type ScriptedCall, scriptedProvider } from '../../test/support/scripted-provider.ts'
 import { type CallEnd, ModelCall } from './call.ts'
 
-const timers = { connectTimeoutMs: 100, firstTokenTimeoutMs: 500, stallTimeoutMs: 300 }
+const defaults = { connectTimeoutMs: 100, firstTokenTimeoutMs: 500, stallTimeoutMs: 300 }
 
-function setUp() {
+function setUp(timers = defaults) {
   const clock = manualClock()
   const script = scriptedProvider()
   const ends: CallEnd[] = []
@@ -51,6 +51,23 @@ test('patience for headers, for the first content and between contents ends exac
     assert.equal(wire.aborted, true)
     assert.equal(clock.pending, 0)
   }
+})
+
+test('a first token may be due before the headers are, and a stall before the first token would have been', () => {
+  const early = setUp({ ...defaults, firstTokenTimeoutMs: 50 })
+  early.clock.advance(49)
+  assert.deepEqual(early.ends, [])
+  early.clock.advance(1)
+  assert.deepEqual(early.ends, [failed('first_token_timeout')])
+
+  const late = setUp()
+  late.wire.start()
+  late.clock.advance(150)
+  late.wire.text('a')
+  late.clock.advance(299)
+  assert.deepEqual(late.ends, [])
+  late.clock.advance(1)
+  assert.deepEqual(late.ends, [failed('stalled')])
 })
 
 test('keep-alives, roles and empty content are no content', () => {
@@ -144,6 +161,16 @@ test('a body that goes on after [DONE] is cut off, without keeping anybody waiti
   clock.advance(1000)
   assert.equal(wire.aborted, true)
   assert.equal(clock.pending, 0)
+})
+
+test('a call that is over is not held back any more, so that its connection comes free', () => {
+  const { model, wire } = setUp()
+  wire.text('a')
+  wire.finish()
+  model.pause()
+  wire.done()
+  assert.equal(wire.paused, false)
+  wire.end()
 })
 
 test('what ends without a finish reason has failed', () => {

@@ -32,7 +32,7 @@ const CLOSING_MS = 1000
  * One call of one model: the provider's bytes through the reader, watched by one timer that looks at time stamps, so that
  * a read costs no timer of its own.
  *
- *   connecting  → waiting: headers. Patience: connect.
+ *   connecting  → waiting: headers. Patience: connect, or first token if that is shorter.
  *   waiting     → speaking: first content. Patience: first token, from the opening on.
  *   speaking    → closing: finish reason. Patience: stall, from the last content on; bytes without content do not count.
  *   closing     → over: `[DONE]`, the end, or a second. However it ends, the answer is complete.
@@ -76,7 +76,6 @@ export class ModelCall implements ByteHandler, Flight {
   started(): void {
     if (this.#phase !== 'connecting') return
     this.#phase = 'waiting'
-    this.#watch()
     this.#listener.started()
   }
 
@@ -183,7 +182,7 @@ export class ModelCall implements ByteHandler, Flight {
   #patienceMs(): number {
     switch (this.#phase) {
       case 'connecting':
-        return this.#timers.connectTimeoutMs
+        return Math.min(this.#timers.connectTimeoutMs, this.#timers.firstTokenTimeoutMs)
       case 'waiting':
         return this.#timers.firstTokenTimeoutMs
       case 'speaking':
@@ -209,8 +208,9 @@ export class ModelCall implements ByteHandler, Flight {
     if (this.#clock.monotonic() < this.#since + this.#patienceMs()) return this.#watch()
     const phase = this.#phase
     this.#hangUp()
-    if (phase === 'connecting') this.#fail('connect_timeout')
-    else if (phase === 'waiting') this.#fail('first_token_timeout')
+    const { connectTimeoutMs, firstTokenTimeoutMs } = this.#timers
+    if (phase === 'connecting' && connectTimeoutMs <= firstTokenTimeoutMs) this.#fail('connect_timeout')
+    else if (phase === 'connecting' || phase === 'waiting') this.#fail('first_token_timeout')
     else this.#fail('stalled')
   }
 }

@@ -16,7 +16,7 @@ const code = (expected: string) => (error: unknown) => {
 }
 
 test('an open circuit is passed over, without costing an extra call', async () => {
-  const { ask, refuse, script, models, clock } = atHand()
+  const { ask, refuse, script, models, clock } = modelsAtHand()
   models.use([first, second])
   await refuse(5, [first])
   const { answer } = ask([first, second])
@@ -60,7 +60,7 @@ test('an open circuit is passed over, without costing an extra call', async () =
 })
 
 test('a failure before the turn of another model counts as a failover', async () => {
-  const { ask, script, models } = atHand()
+  const { ask, script, models } = modelsAtHand()
   models.use([first, second])
   const { answer } = ask([first, second])
   ;(await script.opened(1)).refuse(500)
@@ -73,7 +73,7 @@ test('a failure before the turn of another model counts as a failover', async ()
 })
 
 test('at most half of a route is out: beyond that the least bad circuit is used', async () => {
-  const { ask, refuse, script, clock, models } = atHand()
+  const { ask, refuse, script, clock, models } = modelsAtHand()
   await refuse(5, [first])
   clock.advance(1)
   await refuse(5, [second])
@@ -96,7 +96,7 @@ test('at most half of a route is out: beyond that the least bad circuit is used'
 })
 
 test('a circuit held open by an operator lets nothing through', async () => {
-  const { ask, script, models } = atHand()
+  const { ask, script, models } = modelsAtHand()
   models.use([first])
   assert.equal(models.setCircuit('unknown', 'open'), undefined)
   assert.deepEqual(
@@ -111,7 +111,7 @@ test('a circuit held open by an operator lets nothing through', async () => {
 })
 
 test('a 429 cools a deployment and counts nowhere', async () => {
-  const { ask, refuse, script, clock, models } = atHand()
+  const { ask, refuse, script, clock, models } = modelsAtHand()
   models.use([first, second])
   await refuse(4, [first])
   const { answer } = ask([first, second])
@@ -133,7 +133,7 @@ test('a 429 cools a deployment and counts nowhere', async () => {
 })
 
 test('when all are rate limited the caller is told when to come back', async () => {
-  const { ask, script, clock } = atHand()
+  const { ask, script, clock } = modelsAtHand()
   const { answer } = ask([first, second])
   ;(await script.opened(1)).refuse(429, { retryAfterMs: 9000 })
   ;(await script.opened(2)).refuse(429)
@@ -150,7 +150,7 @@ test('when all are rate limited the caller is told when to come back', async () 
 })
 
 test('a 429, a refused request and a cancelled one give the half-open slot back', async () => {
-  const { ask, refuse, script, clock, models } = atHand()
+  const { ask, refuse, script, clock, models } = modelsAtHand()
   await refuse(5, [first])
   clock.advance(2000)
   for (const [index, status] of [400, 429].entries()) {
@@ -171,8 +171,24 @@ test('a 429, a refused request and a cancelled one give the half-open slot back'
   assert.equal(models.health()[0]?.circuit, 'closed')
 })
 
+test('a prompt that does not fit gives the half-open slot back, too', async () => {
+  const { ask, refuse, script, clock, models } = modelsAtHand()
+  await refuse(5, [first])
+  clock.advance(2000)
+  const messages = () => {
+    throw new ParleyError('context_overflow')
+  }
+  await assert.rejects(ask([first], { messages }).answer, code('context_overflow'))
+  const { answer } = ask([first, second])
+  const trial = await script.opened(6)
+  assert.equal(trial.spec, first.spec)
+  trial.complete()
+  await answer
+  await models.close()
+})
+
 test('an open circuit is probed when its time is over, and users are kept away until it answers', async () => {
-  const { ask, refuse, script, clock, models } = atHand()
+  const { ask, refuse, script, clock, models } = modelsAtHand()
   models.use([first, second])
   await refuse(5, [first])
   clock.advance(1999)
@@ -198,7 +214,7 @@ test('an open circuit is probed when its time is over, and users are kept away u
 })
 
 test('a probe that meets a 429 comes again after it; one that hangs is given up', async () => {
-  const { refuse, script, clock, models } = atHand()
+  const { refuse, script, clock, models } = modelsAtHand()
   models.use([first])
   await refuse(5, [first])
   clock.advance(2000)
@@ -219,7 +235,7 @@ test('a probe that meets a 429 comes again after it; one that hangs is given up'
 })
 
 test('what no config version names any more is neither shown nor probed', async () => {
-  const { refuse, script, clock, models } = atHand()
+  const { refuse, script, clock, models } = modelsAtHand()
   models.use([first, first, second])
   assert.equal(models.health().length, 2)
   await refuse(5, [first])
@@ -234,7 +250,7 @@ test('what no config version names any more is neither shown nor probed', async 
 })
 
 test('a deployment that comes into use with its circuit open is probed, too', async () => {
-  const { refuse, script, clock, models } = atHand()
+  const { refuse, script, clock, models } = modelsAtHand()
   await refuse(5, [first])
   clock.advance(500)
   models.use([first])
@@ -251,7 +267,7 @@ test('a deployment that comes into use with its circuit open is probed, too', as
 })
 
 test('offline models are told apart by their names', async () => {
-  const { refuse, models } = atHand()
+  const { refuse, models } = modelsAtHand()
   const quick = candidate('quick', { provider: 'offline' })
   const slow = candidate('slow', { provider: 'offline' })
   await refuse(5, [quick])
@@ -264,7 +280,7 @@ test('offline models are told apart by their names', async () => {
 })
 
 test('config versions that name the same deployment share what is known of it', async () => {
-  const { refuse, models } = atHand()
+  const { refuse, models } = modelsAtHand()
   const renamed = candidate('renamed', { model: 'first', price: { input: 0, output: 0 } })
   const elsewhere = candidate('elsewhere', {
     model: 'first',
@@ -283,79 +299,8 @@ test('config versions that name the same deployment share what is known of it', 
   await models.close()
 })
 
-test('beyond the limit calls wait, then go to the next model, then are turned away', async () => {
-  const { ask, script, models } = atHand()
-  const narrow = candidate('narrow', { concurrency: 1 })
-  const spare = candidate('spare', { concurrency: 1 })
-  models.use([narrow, spare])
-  const running = ask([narrow, spare])
-  const call = await script.opened(1)
-  const waiting = ask([narrow, spare])
-  await setImmediate()
-  assert.deepEqual(
-    models.health().map(({ active, queued }) => [active, queued]),
-    [
-      [1, 1],
-      [0, 0],
-    ],
-  )
-  const overflowing = ask([narrow, spare])
-  const elsewhere = await script.opened(2)
-  assert.equal(elsewhere.spec, spare.spec)
-  const waitingThere = ask([narrow, spare])
-  await setImmediate()
-  await assert.rejects(ask([narrow, spare]).answer, code('models_busy'))
-
-  call.complete()
-  await running.answer
-  ;(await script.opened(3)).complete()
-  assert.equal((await waiting.answer).model, 'narrow')
-  elsewhere.complete()
-  await overflowing.answer
-  ;(await script.opened(4)).complete()
-  assert.equal((await waitingThere.answer).model, 'spare')
-})
-
-test('waiting for a place takes no longer than a first token may, and ends with the signal', async () => {
-  const { ask, script, clock, models } = atHand()
-  const narrow = candidate('narrow', { concurrency: 2 })
-  models.use([narrow])
-  ask([narrow])
-  ask([narrow])
-  const call = await script.opened(2)
-  call.text('Hello')
-  script.calls[0]?.text('Hello')
-  const timers = { firstTokenTimeoutMs: 300 }
-  const late = ask([narrow], { timers })
-  const gone = ask([narrow], { timers })
-  await setImmediate()
-  gone.abort.abort('stop')
-  await assert.rejects(gone.answer, (reason) => reason === 'stop')
-  clock.advance(300)
-  await assert.rejects(late.answer, code('models_busy'))
-  assert.deepEqual(
-    models.health().map(({ active, queued }) => [active, queued]),
-    [[2, 0]],
-  )
-})
-
-test('a circuit that opens while a call waits for its place is respected', async () => {
-  const { ask, script, models } = atHand()
-  const narrow = candidate('narrow', { concurrency: 5 })
-  for (let call = 0; call < 5; call++) ask([narrow])
-  await script.opened(5)
-  const waiting = ask([narrow, second])
-  await setImmediate()
-  for (const call of script.calls.slice(0, 5)) call.refuse(500)
-  const call = await script.opened(6)
-  assert.equal(call.spec, second.spec)
-  call.complete()
-  assert.equal((await waiting.answer).model, 'second')
-  await models.close()
-})
-
 test('when the extra calls are used up, failures surface', async () => {
-  const { ask, script, models } = atHand()
+  const { ask, script, models } = modelsAtHand()
   models.use([first, second])
   models.setCircuit('first', 'closed')
   let failovers = 0
@@ -381,8 +326,3 @@ test('when the extra calls are used up, failures surface', async () => {
   call.fail('cut_off')
   await assert.rejects(visible.answer, code('model_interrupted'))
 })
-
-function atHand() {
-  const hand = modelsAtHand()
-  return { ...hand, ask: hand.ask.bind(hand), refuse: hand.refuse.bind(hand) }
-}

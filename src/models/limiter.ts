@@ -36,7 +36,7 @@ export class Limiter {
 
   /** Waits for a place; false when the queue is full or the time is up. Rejects with the signal's reason. */
   wait(limit: number, timeoutMs: number, signal: AbortSignal): Promise<boolean> {
-    if (this.#waiting.size >= limit) return Promise.resolve(false)
+    if (this.#waiting.size >= limit || timeoutMs <= 0) return Promise.resolve(false)
     return new Promise((resolve, reject) => {
       const leave = () => {
         this.#waiting.delete(waiter)

@@ -73,6 +73,7 @@ examples('what was said already is not said again', [
   ['It conti', 'continues to', 'It continues to'],
   ['in the', 'the house', 'in the house'],
   ['Done.', 'Done.', 'Done.'],
+  ['xab ab', 'ab abc', 'xab ab abc'],
   ['今天天气很好，我们去公园', '天气很好，我们去公园散步', '今天天气很好，我们去公园散步'],
   ['smile 🙂 and', 'smile 🙂 and wave 👋', 'smile 🙂 and wave 👋'],
 ])
