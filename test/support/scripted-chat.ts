@@ -1,7 +1,9 @@
-import type { Chat, TurnRequest, TurnView } from '#chat/chat.ts'
+import type { Addressee, Chat, RelayRequest, TurnRequest, TurnView } from '#chat/chat.ts'
 import { isTerminal, type TurnEvent, type TurnEventType } from '#chat/turn-events.ts'
 import { ParleyError } from '#errors.ts'
+import type { Principal } from '#identity/principal.ts'
 import { newId } from '#ids.ts'
+import type { Answer, AnswerSink } from '#models/answer.ts'
 
 /** A chat whose turns say what a test makes them say: for the shapes and the faults of transports, without models or a store. */
 export class ScriptedChat implements Chat {
@@ -66,15 +68,15 @@ export class ScriptedChat implements Chat {
     view.feedback = feedback
   }
 
-  addressee(): never {
+  addressee(_model: string): Addressee {
     throw new ParleyError('model_not_found')
   }
 
-  addressees(): [] {
+  addressees(): Addressee[] {
     return []
   }
 
-  relay(): Promise<never> {
+  relay(_principal: Principal, _request: RelayRequest, _sink: AnswerSink): Promise<Answer> {
     return Promise.reject(new ParleyError('model_not_found'))
   }
 

@@ -24,9 +24,10 @@ export async function openTurn(call: CompletionCall): Promise<RequestTurn> {
   })
   reply.headers({ 'x-parley-turn': id, 'x-parley-config': config })
 
-  let ended = false
+  let settled = false
   const leave = () => {
-    if (ended) return
+    if (settled) return
+    settled = true
     chat.cancel(principal, id).catch((error) => {
       const { code } = asParleyError(error)
       if (code !== 'turn_finished') log.warn({ turn: id, code }, 'A turn that nobody reads could not be cancelled')
@@ -38,7 +39,7 @@ export async function openTurn(call: CompletionCall): Promise<RequestTurn> {
   async function* events() {
     try {
       for await (const batch of chat.read(principal, id, -1, over.signal)) {
-        ended = batch.some((event) => isTerminal(event.type))
+        if (batch.some((event) => isTerminal(event.type))) settled = true
         yield batch
       }
     } finally {
