@@ -118,7 +118,8 @@ test('what has expired or been deleted is swept away bit by bit', async () => {
 
 test('a database that cannot be written refuses, keeps its state, and takes calls again', async () => {
   await using folder = await newFolder()
-  const store = open(folder.file, manualClock())
+  const clock = manualClock()
+  const store = open(folder.file, clock)
   const [at, other, record] = [key('p', 'at'), key('p', 'log'), key('p', 'record')]
   await store.put(at, Buffer.from('kept'))
   await store.append(other, 0, Buffer.from('kept'))
@@ -130,9 +131,14 @@ test('a database that cannot be written refuses, keeps its state, and takes call
     store.put(record, Buffer.from('lost')),
     store.delete(at),
   ])
+  const readOnly = await store.get(at)
+  assert.equal(readOnly?.value.toString(), 'kept')
   for (const result of results) assert.equal(result.status === 'rejected' && result.reason.code, 'state_unavailable')
+  assert.equal(store.reachable, false)
   intruder.exec('ROLLBACK')
   intruder.close()
+  clock.advance(2000)
+  assert.equal(store.reachable, true)
   assert.deepEqual(await store.get(at), { value: Buffer.from('kept'), version: 1 })
   assert.deepEqual(await store.read(other, -1, 10), [{ position: 0, body: Buffer.from('kept') }])
   assert.equal(await store.put(record, Buffer.from('new'), { ifVersion: 0 }), 1)

@@ -99,7 +99,7 @@ export class RedisSignals {
 
   #subscribe(key: string, topic: Topic): Promise<void> {
     if (!topic.subscribed) {
-      const subscribed = this.#subscribeNow(key, topic.address).catch((error: unknown) => {
+      const subscribed = this.#subscribeNow(key, topic).catch((error: unknown) => {
         if (topic.subscribed === subscribed) topic.subscribed = undefined
         throw error
       })
@@ -108,9 +108,9 @@ export class RedisSignals {
     return topic.subscribed
   }
 
-  async #subscribeNow(key: string, address: string): Promise<void> {
+  async #subscribeNow(key: string, topic: Topic): Promise<void> {
     const { clock, timeoutMs } = this.#options
-    const { link, ready } = this.#subscriberAt(address)
+    const { link, ready } = this.#subscriberAt(topic.address)
     const late = Promise.withResolvers<never>()
     const cancel = clock.after(timeoutMs, () => {
       late.reject(new Error('Redis does not answer'))
@@ -118,7 +118,8 @@ export class RedisSignals {
     })
     const subscribe = async () => {
       await ready.promise
-      await link.redis.ssubscribe(key)
+      // Nobody may be listening any more.
+      if (this.#topics.get(key) === topic) await link.redis.ssubscribe(key)
     }
     try {
       await Promise.race([subscribe(), late.promise])

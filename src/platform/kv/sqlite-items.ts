@@ -181,6 +181,13 @@ export class Items {
     return entries.concat(item.tail.slice(from, from + limit - entries.length))
   }
 
+  /** A page to write, with nothing new on it. */
+  writeForNothing(): void {
+    this.#touched = true
+    this.#sql.addGarbage.run(0, 0)
+    this.#sql.dropGarbage.run(0)
+  }
+
   /** Where the present transaction stands; `undoTo` takes back what came after. The statements are rolled back apart. */
   mark(): { undo: number; journal: number } {
     return { undo: this.#undo.length, journal: this.#journal.length }
@@ -190,6 +197,12 @@ export class Items {
     for (let at = this.#undo.length - 1; at >= undo; at--) this.#undo[at]?.()
     this.#undo.length = undo
     this.#journal.cut(journal)
+  }
+
+  /** The whole transaction is taken back. */
+  rolledBack(): void {
+    this.undoTo({ undo: 0, journal: 0 })
+    this.#touched = false
   }
 
   /** Part of the transaction: what it changed, as a row of the journal. */

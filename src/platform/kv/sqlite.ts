@@ -48,6 +48,7 @@ export class SqliteEngine implements Engine {
   #scheduled = false
   #cancelSettle: (() => void) | undefined
   #cancelSweep: () => void
+  #writable = true
   #closed = false
 
   constructor({ path, clock, log, maxLogPages = 16_384 }: SqliteOptions) {
@@ -73,7 +74,7 @@ export class SqliteEngine implements Engine {
   }
 
   get reachable(): boolean {
-    return !this.#closed
+    return this.#writable && !this.#closed
   }
 
   submit(call: Call): void {
@@ -123,7 +124,7 @@ export class SqliteEngine implements Engine {
     try {
       outcomes = this.#runTogether(calls) ?? this.#runApart(calls)
     } catch (error) {
-      this.#log.error({ err: error }, 'the database cannot be written')
+      this.#failed(error)
       for (const call of calls) call.fail(unavailable(error))
       return
     }
@@ -143,8 +144,9 @@ export class SqliteEngine implements Engine {
     let outcomes: Outcome[]
     try {
       outcomes = calls.map((call) => ({ reply: this.#run(call) }))
-    } catch {
+    } catch (error) {
       this.#rollback()
+      if (isOfDatabase(error)) throw error
       return undefined
     }
     this.#commit()
@@ -172,6 +174,7 @@ export class SqliteEngine implements Engine {
     try {
       outcome = { reply: this.#run(call) }
     } catch (error) {
+      if (isOfDatabase(error)) throw error
       this.#sql.rollbackToSavepoint.run()
       this.#items.undoTo(mark)
       this.#step.signals.length = signals
@@ -200,20 +203,23 @@ export class SqliteEngine implements Engine {
       throw error
     }
     this.#items.committed()
-    if (touched) this.#checkpoints?.wrote(journalBytes)
+    if (!touched) return
+    this.#checkpoints?.wrote(journalBytes)
+    this.#succeeded()
   }
 
   #rollback(): void {
     // SQLite has already rolled back by itself after some errors.
     if (this.#database.isTransaction) this.#sql.rollback.run()
-    this.#items.undoTo({ undo: 0, journal: 0 })
+    this.#items.rolledBack()
     this.#step.signals.length = 0
   }
 
   #settle(): void {
     this.#cancelSettle = undefined
     if (!this.#checkpoints?.holding) this.#settleSlice()
-    if (this.#items.unsettled > 0) this.#cancelSettle = this.#clock.after(settleMs, () => this.#settle())
+    if (this.#items.unsettled === 0) return
+    this.#cancelSettle = this.#clock.after(this.#writable ? settleMs : sweepMs, () => this.#settle())
   }
 
   #settleSlice(): void {
@@ -229,6 +235,8 @@ export class SqliteEngine implements Engine {
       this.#step.now = this.#clock.now()
       this.#attempt(() => {
         this.#sql.begin.run()
+        // Somebody has to try, or nobody would find out that it can be written again.
+        if (!this.#writable) this.#items.writeForNothing()
         more = sweep(this.#step, this.#sql)
         this.#commit()
       })
@@ -241,8 +249,18 @@ export class SqliteEngine implements Engine {
       upkeep()
     } catch (error) {
       if (this.#database.isTransaction) this.#rollback()
-      this.#log.error({ err: error }, 'the database cannot be kept up')
+      this.#failed(error)
     }
+  }
+
+  #failed(error: unknown): void {
+    if (this.#writable) this.#log.error({ err: error }, 'the database cannot be written')
+    this.#writable = false
+  }
+
+  #succeeded(): void {
+    if (!this.#writable) this.#log.info('the database can be written again')
+    this.#writable = true
   }
 
   #deliver({ key, payload }: Signal): void {
@@ -254,4 +272,8 @@ export class SqliteEngine implements Engine {
       }
     }
   }
+}
+
+function isOfDatabase(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ERR_SQLITE_ERROR'
 }
