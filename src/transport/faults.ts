@@ -11,6 +11,8 @@ export function asFault(thrown: unknown): ParleyError {
       return new ParleyError('body_too_large')
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
     case 'FST_ERR_CTP_INVALID_TYPE':
+    // Of a QUERY request, before its address is looked at.
+    case 'FST_ERR_ROUTE_MISSING_CONTENT_TYPE':
       return new ParleyError('unsupported_media_type')
     case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
       return new ParleyError('invalid_request', { message: 'The body is shorter than its content-length.' })

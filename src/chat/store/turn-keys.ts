@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { ParleyError } from '#errors.ts'
 import { type Owner, partitionOf } from '#identity/principal.ts'
 import { type Key, key } from '#platform/kv/kv.ts'
 
@@ -9,7 +10,11 @@ export interface TurnKeys {
   log: Key
 }
 
+const TURN_ID = /^turn_[0-9a-f]{32}$/
+
+/** Throws turn_not_found for what is no turn's id: other things of the principal are kept beside its turns. */
 export function turnKeys(principal: Owner, turn: string): TurnKeys {
+  if (!TURN_ID.test(turn)) throw new ParleyError('turn_not_found')
   const partition = partitionOf(principal)
   return { turn: key(partition, turn), log: key(partition, `${turn}:log`) }
 }
