@@ -1,6 +1,7 @@
 import type { AddressInfo } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import { pino } from 'pino'
+import type { Authenticator } from '#identity/authenticator.ts'
 import type { Principal } from '#identity/principal.ts'
 import type { Log } from '#log.ts'
 import { type Clock, systemClock } from '#platform/clock.ts'
@@ -30,7 +31,7 @@ export interface TransportServerOptions {
   clock?: Clock
   limits?: Partial<TransportLimits>
   logLevel?: string
-  authenticate?: () => Principal | Promise<Principal>
+  authenticate?: Authenticator['authenticate']
 }
 
 /** The HTTP server alone, listening, with the routes that a test gives it. */

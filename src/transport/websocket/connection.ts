@@ -89,7 +89,8 @@ export class Connection implements StreamMember {
     if (this.#blockedAtMs !== undefined && nowMs - this.#blockedAtMs > this.#slowConsumerMs) {
       return this.close('slow consumer')
     }
-    if (nowMs - this.#pingedAtMs < this.#streams.limits.heartbeatMs) return
+    const { limits, periodMs } = this.#streams
+    if (nowMs - this.#pingedAtMs < limits.heartbeatMs - periodMs) return
     if (!this.#heard) return this.#socket.terminate()
     this.#heard = false
     this.#pingedAtMs = nowMs

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 
-const ADDRESS = /^\/ws\/v1\/specialists\/[\w-]+(\?|$)/
+const ADDRESS = /^\/ws\/v1\/specialists\/[\w-]{1,64}(\?|$)/
 
 /**
  * What Node takes out of HTTP and hands over as a bare socket. Everything else that wants to change the protocol (clients

@@ -12,6 +12,7 @@ import { IdPath } from '../schema.ts'
 import { CallAllowance } from './call-allowance.ts'
 import { Connection } from './connection.ts'
 import { FollowedTurns } from './followed-turns.ts'
+import { isWebSocketHandshake } from './handshake.ts'
 import { createMethods, type MethodDeps } from './methods.ts'
 import { createSession } from './session.ts'
 
@@ -85,6 +86,10 @@ export function registerWebSocketApi(server: FastifyInstance, deps: Deps): void 
       headers.push(`x-request-id: ${asked['x-request-id']}`)
     })
     scope.websocketServer.on('wsClientError', refuseBrokenClient)
+    // No parser listens on this connection for another request. The plugin ends it, but not when an earlier hook refused.
+    scope.addHook('onResponse', async ({ raw }) => {
+      if (isWebSocketHandshake(raw)) raw.socket.destroySoon()
+    })
     scope.get<{ Params: Static<typeof IdPath> }>(
       '/ws/v1/specialists/:id',
       {
