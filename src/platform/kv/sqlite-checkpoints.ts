@@ -87,6 +87,8 @@ export class Checkpoints {
   #start(): Worker {
     const worker = new Worker(new URL('./sqlite-checkpoint-worker.ts', import.meta.url), {
       workerData: this.#options.path,
+      // Whatever was loaded before the process (a test's watcher, say) is not for this thread.
+      execArgv: [],
     })
     worker.on('message', (result: CheckpointResult) => this.#done(result))
     worker.on('error', (error) => {
