@@ -9,7 +9,6 @@ import { createConversations } from '#conversations/create.ts'
 import { ParleyError } from '#errors.ts'
 import { createAdmission } from '#governance/admission.ts'
 import { createLocalAuthenticator, isLoopbackHost } from '#identity/local.ts'
-import type { Principal } from '#identity/principal.ts'
 import { newId } from '#ids.ts'
 import type { Log } from '#log.ts'
 import { checkModels } from '#models/check.ts'
@@ -22,6 +21,7 @@ import { openKv } from '#platform/kv/open.ts'
 import { defaultLimits, type TransportLimits } from '#transport/limits.ts'
 import { registerNativeApi } from '#transport/native-api.ts'
 import { registerOpenAiApi } from '#transport/openai/openai-api.ts'
+import { registerPage } from '#transport/page/page-routes.ts'
 import { createServer } from '#transport/server.ts'
 import { registerWebSocketApi } from '#transport/websocket/web-socket-api.ts'
 import manifest from '../package.json' with { type: 'json' }
@@ -111,10 +111,7 @@ export async function createApp(env: Env, log: Log, overrides: Overrides = {}): 
     log,
     clock,
     chat,
-    conversations: {
-      ...conversations,
-      delete: (principal: Principal, id: string) => chat.deleteConversation(principal, id),
-    },
+    conversations,
     configs,
     models,
     limits,
@@ -125,6 +122,7 @@ export async function createApp(env: Env, log: Log, overrides: Overrides = {}): 
   registerNativeApi(server, api)
   registerWebSocketApi(server, api)
   registerOpenAiApi(server, { chat, log, clock, limits })
+  await registerPage(server)
 
   const lifetime = opened.move()
   return {

@@ -1,0 +1,28 @@
+import { readFile } from 'node:fs/promises'
+import type { FastifyInstance } from 'fastify'
+
+const FILES = {
+  '/': { file: 'index.html', type: 'text/html; charset=utf-8' },
+  '/page/page.css': { file: 'page.css', type: 'text/css; charset=utf-8' },
+  '/page/page.js': { file: 'page.js', type: 'text/javascript; charset=utf-8' },
+  '/page/turn-client.js': { file: 'turn-client.js', type: 'text/javascript; charset=utf-8' },
+  '/page/answer-view.js': { file: 'answer-view.js', type: 'text/javascript; charset=utf-8' },
+}
+
+const HEADERS = {
+  'cache-control': 'no-cache',
+  'content-security-policy':
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'",
+  'referrer-policy': 'no-referrer',
+  'x-content-type-options': 'nosniff',
+}
+
+/** The page at `/`: a chat for whoever opens the address, in plain files, read once. */
+export async function registerPage(server: FastifyInstance): Promise<void> {
+  for (const [url, { file, type }] of Object.entries(FILES)) {
+    const body = await readFile(new URL(file, import.meta.url))
+    server.get(url, { config: { open: true }, schema: { hide: true } }, (_request, reply) =>
+      reply.headers({ ...HEADERS, 'content-type': type }).send(body),
+    )
+  }
+}
