@@ -1,6 +1,6 @@
-import { createHash } from 'node:crypto'
 import type { ConfigVersion } from '#config/document.ts'
 import { conversationKeys } from '#conversations/keys.ts'
+import type { Seal } from '#conversations/vault.ts'
 import { ParleyError } from '#errors.ts'
 import type { Principal } from '#identity/principal.ts'
 import { newId } from '#ids.ts'
@@ -38,12 +38,7 @@ export async function startTurn(
   if (Buffer.byteLength(input.message) > turnLimits.messageBytes) throw new ParleyError('message_too_large')
   const seal = await room.conversations.seal(principal)
   const leasedAtMs = room.clock.monotonic()
-  const opening = open(
-    room,
-    input,
-    request,
-    seal.seal(JSON.stringify(input), placeOf(turnKeys(principal, input.turn).turn, 'input')),
-  )
+  const opening = open(room, input, request, seal)
   // In the same tick, behind the opening: once the turn is open, nobody else adds to the history.
   const history = loadHistory(room, principal, setting.conversation)
   const [result, { messages, next }] = await Promise.all([opening, history])
@@ -85,13 +80,14 @@ function inputOf(principal: Principal, request: TurnRequest, setting: Setting, s
 }
 
 /** The deadline is noted before the turn exists: a crash in between leaves an entry too many, never a turn too few. */
-async function open(room: ChatRoom, input: TurnInput, request: TurnRequest, sealed: Buffer): Promise<OpenResult> {
+async function open(room: ChatRoom, input: TurnInput, request: TurnRequest, seal: Seal): Promise<OpenResult> {
   const { principal, turn, conversation } = input
   const { shard, member } = deadlineMember(principal, turn)
-  const keys = [turnKeys(principal, turn).turn, idempotencyKey(principal, request.idempotencyKey ?? '')]
+  const record = turnKeys(principal, turn).turn
+  const keys = [record, idempotencyKey(principal, request.idempotencyKey ?? '')]
   if (conversation !== null) {
-    const { record, messages, index } = conversationKeys(principal, conversation)
-    keys.push(record, messages, index)
+    const { record: kept, messages, index } = conversationKeys(principal, conversation)
+    keys.push(kept, messages, index)
   }
   const [, result] = await Promise.all([
     room.kv.run(noteDeadline, [shard], [member, room.leaseMs]),
@@ -99,9 +95,9 @@ async function open(room: ChatRoom, input: TurnInput, request: TurnRequest, seal
       turn,
       room.replica,
       room.leaseMs,
-      sealed,
+      seal.seal(JSON.stringify(input), placeOf(record, 'input')),
       turnLifetimes.turnMs,
-      request.idempotencyKey === undefined ? '' : hashOf(request),
+      request.idempotencyKey === undefined ? '' : digestOf(request, seal),
       turnLifetimes.idempotencyMs,
       room.conversationIdleMs,
     ]),
@@ -109,10 +105,8 @@ async function open(room: ChatRoom, input: TurnInput, request: TurnRequest, seal
   return result
 }
 
-function hashOf({ in: where, message, readOnly }: TurnRequest): string {
-  return createHash('sha256')
-    .update(JSON.stringify([where, message, readOnly]))
-    .digest('base64url')
+function digestOf({ in: where, message, readOnly }: TurnRequest, seal: Seal): string {
+  return seal.digest(JSON.stringify([where, message, readOnly]))
 }
 
 function refuse(result: OpenResult): void {

@@ -69,6 +69,18 @@ describe(`a seal (seed ${seed})`, () => {
     )
   })
 
+  it('digests the same text alike, with its own key only', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary' }), fc.string({ unit: 'binary' }), (text, other) => {
+        assert.equal(seal.digest(text), seal.digest(text))
+        if (Buffer.from(text).equals(Buffer.from(other))) return
+        assert.notEqual(seal.digest(text), seal.digest(other))
+        assert.notEqual(seal.digest(text), createSeal(randomBytes(32)).digest(text))
+      }),
+      property,
+    )
+  })
+
   it('never uses a nonce twice, also when the pool is refilled', () => {
     const count = 5000
     const used = new Set(Array.from({ length: count }, () => seal.seal('', '').toString('hex', 0, 13)))

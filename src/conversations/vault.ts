@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, createSecretKey, randomFillSync } from 'node:crypto'
+import { createCipheriv, createDecipheriv, createHmac, createSecretKey, hkdfSync, randomFillSync } from 'node:crypto'
 import { ParleyError } from '#errors.ts'
 
 /**
@@ -9,6 +9,8 @@ export interface Seal {
   seal(plain: string | Uint8Array, place: string): Buffer
   /** Throws `ParleyError` sealed_unreadable. */
   unseal(sealed: Uint8Array, place: string): Buffer
+  /** The same for the same text, and of no use for guessing it without the key. */
+  digest(text: string): string
 }
 
 const ALGORITHM = 'aes-256-gcm'
@@ -50,6 +52,10 @@ export function createSeal(key: Uint8Array): Seal {
       } catch (cause) {
         throw new ParleyError('sealed_unreadable', { cause })
       }
+    },
+    digest(text) {
+      const derived = new Uint8Array(hkdfSync('sha256', key, '', 'digest', 32))
+      return createHmac('sha256', derived).update(text).digest('base64url')
     },
   }
 }

@@ -6,6 +6,8 @@ import { createInterface } from 'node:readline'
 export interface Replica extends AsyncDisposable {
   url: string
   process: ChildProcess
+  /** The lines of its stdout so far. */
+  printed: readonly string[]
   /** SIGKILL, and gone. */
   kill(): Promise<void>
   /** SIGTERM; the exit code. */
@@ -26,10 +28,12 @@ export async function startReplica(variables: Record<string, string>): Promise<R
     await exited
   }
   try {
-    const url = await readyAt(child)
+    const printed: string[] = []
+    const url = await readyAt(child, printed)
     return {
       url,
       process: child,
+      printed,
       kill: () => end('SIGKILL'),
       terminate: async () => {
         await end('SIGTERM')
@@ -44,12 +48,13 @@ export async function startReplica(variables: Record<string, string>): Promise<R
 }
 
 /** Reads the address from what the process prints once it serves; goes on reading, so that its pipe never fills. */
-function readyAt(child: ChildProcess): Promise<string> {
+function readyAt(child: ChildProcess, printed: string[]): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>()
   if (!child.stdout) throw new Error('the replica has no output')
   const timer = setTimeout(() => reject(new Error('the replica is not ready in time')), READY_MS)
   const lines = createInterface(child.stdout)
   lines.on('line', (line) => {
+    printed.push(line)
     const address = /OpenAI\s+(http:\/\/\S+)\/v1/.exec(line)?.[1]
     if (address) resolve(address)
     else if (process.env.PARLEY_TEST_LOG) process.stderr.write(`${line}\n`)
