@@ -1,16 +1,29 @@
-import { type Logger, pino } from 'pino'
+import { type DestinationStream, type Logger, pino } from 'pino'
 
 export type Log = Logger
 
+const SECRETS = ['authorization', 'password', 'apiKey', 'secret', 'token'] as const
+
 /**
- * Structured logs on stdout. Messages are static sentences, facts go into fields; never the content of messages,
- * arguments or documents, and never a query string.
+ * Structured logs on stdout, written beside the work: lines that come together leave together, and the last ones before the
+ * process exits. Messages are static sentences, facts go into fields; never the content of messages, arguments or documents,
+ * and never a query string.
  */
-export function createLog(level: string): Log {
-  return pino({
-    level,
-    base: null,
-    timestamp: pino.stdTimeFunctions.isoTime,
-    redact: { paths: ['*.authorization', '*.password', '*.apiKey', '*.secret', '*.token'], censor: '[redacted]' },
-  })
+export function createLog(level: string, to: DestinationStream = pino.destination({ sync: false })): Log {
+  const options = { level, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { log: withoutSecrets } }
+  return pino(options, to)
+}
+
+/** What pino's own `redact` does with wildcards costs more than the rest of a line. */
+function withoutSecrets(fields: Record<string, unknown>): Record<string, unknown> {
+  let shown = fields
+  for (const name in fields) {
+    const value = fields[name]
+    if (typeof value !== 'object' || value === null) continue
+    const found = SECRETS.filter((secret) => secret in value)
+    if (found.length === 0) continue
+    const plain = value instanceof Error ? pino.stdSerializers.err(value) : value
+    shown = { ...shown, [name]: { ...plain, ...Object.fromEntries(found.map((secret) => [secret, '[redacted]'])) } }
+  }
+  return shown
 }
