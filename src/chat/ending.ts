@@ -2,7 +2,7 @@ import type { Message } from '#conversations/conversations.ts'
 import { conversationKeys } from '#conversations/keys.ts'
 import { encodeMessages } from '#conversations/message-codec.ts'
 import { sealTitle, titleFrom } from '#conversations/title.ts'
-import type { ErrorBody, ParleyError } from '#errors.ts'
+import type { ParleyError } from '#errors.ts'
 import { newId } from '#ids.ts'
 import type { Log } from '#log.ts'
 import type { Answer } from '#models/answer.ts'
@@ -12,7 +12,7 @@ import { receiptOf } from './receipt.ts'
 import { callerTools } from './step.ts'
 import { placeOf } from './store/turn-keys.ts'
 import type { TurnContext } from './turn-context.ts'
-import type { Receipt, TurnEvent } from './turn-events.ts'
+import type { Receipt, TurnEvent, TurnEvents } from './turn-events.ts'
 import type { TurnOutcome } from './turn-input.ts'
 import type { CommitEnd, Ending } from './turn-log.ts'
 
@@ -67,7 +67,12 @@ export function terminalOf(
 ): Pick<TurnEvent, 'type' | 'data'> {
   if (end.status === 'cancelled') return { type: 'turn.cancelled', data: JSON.stringify({ receipt }) }
   if (end.status === 'failed') {
-    const body: ErrorBody & { receipt: Receipt } = { ...end.error.toBody(undefined), receipt }
+    const { retryAfterMs } = end.error
+    const body: TurnEvents['turn.failed'] = {
+      ...end.error.toBody(undefined),
+      ...(retryAfterMs !== undefined && { retryAfterMs }),
+      receipt,
+    }
     return { type: 'turn.failed', data: JSON.stringify(body) }
   }
   const wire = toolCalls.map(({ id, name, arguments: args }) => ({

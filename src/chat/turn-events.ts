@@ -24,7 +24,8 @@ export interface TurnEvents {
   usage: Segment & { step: number; finish?: Answer['finish'] }
   /** `toolCalls`: of the caller's own tools, for the caller to answer (only on `/v1`). */
   'turn.completed': { finish: Answer['finish']; toolCalls?: WireToolCall[]; receipt: Receipt }
-  'turn.failed': ErrorBody & { receipt: Receipt }
+  /** `retryAfterMs` where it is known how long waiting helps. */
+  'turn.failed': ErrorBody & { retryAfterMs?: number; receipt: Receipt }
   'turn.cancelled': { receipt: Receipt }
 }
 

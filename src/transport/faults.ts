@@ -31,9 +31,9 @@ export function asFault(thrown: unknown): ParleyError {
 }
 
 /** What a turn that failed says of it, as one of ours again. */
-export function recallFault({ code, message }: { code: string; message: string }): ParleyError {
+export function recallFault({ code, message }: { code: string; message: string }, retryAfterMs?: number): ParleyError {
   return isErrorCode(code)
-    ? new ParleyError(code, { message })
+    ? new ParleyError(code, { message, ...(retryAfterMs !== undefined && { retryAfterMs }) })
     : new ParleyError('internal', { cause: new Error(`${code}: ${message}`) })
 }
 

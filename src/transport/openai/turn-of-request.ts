@@ -57,7 +57,10 @@ export function wireOf({ asked, clock }: CompletionCall, { id }: RequestTurn): W
 /** How a turn ended well; throws what it failed of. */
 export function completedTurn(terminal: TurnEvent): TurnEvents['turn.completed'] {
   if (isOf(terminal, 'turn.completed')) return dataOf(terminal)
-  if (isOf(terminal, 'turn.failed')) throw recallFault(dataOf(terminal).error)
+  if (isOf(terminal, 'turn.failed')) {
+    const { error, retryAfterMs } = dataOf(terminal)
+    throw recallFault(error, retryAfterMs)
+  }
   throw new ParleyError('turn_finished', { message: 'The turn was cancelled.' })
 }
 
