@@ -7,7 +7,10 @@ async function main(): Promise<void> {
   const env = readEnv()
   const log = createLog(env.logLevel)
   const app = await createApp(env, log)
-  const address = await app.listen()
+  const address = await app.listen().catch(async (error) => {
+    await app.stop()
+    throw error
+  })
 
   const uses = app.uses.map(({ need, engine }) => `  ${need.padEnd(9)} ${engine}`).join('\n')
   process.stdout.write(

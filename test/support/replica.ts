@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
+import { text } from 'node:stream/consumers'
 
 /** A Parley of its own process, as it is run in earnest: can be killed. */
 export interface Replica extends AsyncDisposable {
@@ -15,6 +16,19 @@ export interface Replica extends AsyncDisposable {
 }
 
 const READY_MS = 20_000
+
+/** Runs `src/main.ts` with these variables until it ends by itself: for what must not start. */
+export async function runToExit(
+  variables: Record<string, string>,
+): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  const child = spawn(process.execPath, ['src/main.ts'], {
+    env: { PATH: process.env.PATH ?? '', PORT: '0', PARLEY_LOG_LEVEL: 'warn', ...variables },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: READY_MS,
+  })
+  const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')])
+  return { code: child.exitCode, stdout, stderr }
+}
 
 /** Starts `src/main.ts` on a free port with these variables and nothing else of the environment that Parley reads. */
 export async function startReplica(variables: Record<string, string>): Promise<Replica> {
