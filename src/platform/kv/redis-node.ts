@@ -123,7 +123,7 @@ export class RedisNode {
     stream.cork()
     for (const call of calls) {
       for (const preface of this.#prefacesOf(call)) {
-        stream.write(out.subarray(start, at))
+        if (at > start) stream.write(out.subarray(start, at))
         start = at
         stream.write(encodeWords(preface.words))
         this.#expect(batch, preface)

@@ -103,8 +103,8 @@ export class RedisServers {
       commandTimeoutMs,
       onInfo: (info) => {
         this.#inspect(address, info)
-        if (keepsNoLog(info))
-          log.warn({ address }, 'Redis keeps no append-only file: what it has not saved goes with it')
+        if (!keepsNoLog(info)) return
+        log.warn({ address }, 'Redis keeps no append-only file: what it has not saved goes with it')
       },
       onChange: () => this.#changed(),
       onAgain: (refused, waiting) => this.#again(refused, waiting),
@@ -208,9 +208,9 @@ export class RedisServers {
     for (const [address, node] of this.#nodes) {
       if (named.has(address)) continue
       this.#nodes.delete(address)
-      this.#faults.delete(address)
       void node.close()
     }
+    for (const address of this.#faults.keys()) if (!named.has(address)) this.#faults.delete(address)
     this.#options.onChange()
   }
 }

@@ -29,6 +29,7 @@ export class RedisEngine implements Engine {
   readonly #signals: RedisSignals
   readonly #login: RedisLogin | undefined
   readonly #onReachable = new Set<() => void>()
+  #wasReachable = false
   #closed = false
 
   constructor(options: RedisOptions) {
@@ -88,7 +89,12 @@ export class RedisEngine implements Engine {
 
   #changed(): void {
     this.#signals.follow()
-    if (this.#servers.reachable) for (const resolve of this.#onReachable) resolve()
+    const { reachable } = this.#servers
+    if (reachable === this.#wasReachable) return
+    this.#wasReachable = reachable
+    if (!reachable) return this.#options.log.warn('Redis is out of reach')
+    this.#options.log.info('Redis is within reach')
+    for (const resolve of this.#onReachable) resolve()
   }
 
   async #authenticate(username: string, token: string): Promise<void> {

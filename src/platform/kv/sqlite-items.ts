@@ -61,8 +61,9 @@ export class Items {
   constructor(statements: Statements) {
     this.#sql = statements
     this.#sql.begin.run()
-    for (const row of this.#sql.journal.all())
+    for (const row of this.#sql.journal.all()) {
       for (const change of readChanges(bufferOf(row.changes))) this.#replay(change)
+    }
     this.#sql.trimJournal.run(Number.MAX_SAFE_INTEGER)
     this.#sql.commit.run()
     this.#nextId = Number(this.#sql.lastId.get()?.id ?? 0) + 1

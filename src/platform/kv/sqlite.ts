@@ -186,9 +186,8 @@ export class SqliteEngine implements Engine {
 
   #run({ operation, keys, args }: Call): Reply {
     const reply = operation.twin(this.#step, keys, args)
-    for (const value of reply) {
-      if (typeof value === 'number' && !Number.isSafeInteger(value))
-        throw new RangeError('Numbers of a reply are whole')
+    if (reply.some((value) => typeof value === 'number' && !Number.isSafeInteger(value))) {
+      throw new RangeError('Numbers of a reply are whole')
     }
     return reply
   }
