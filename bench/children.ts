@@ -84,6 +84,8 @@ function startNode(nodeArgs: readonly string[], { core, env = {} }: StartOptions
   const child = spawn(file, args, {
     env: { PATH: process.env.PATH ?? '', ...env },
     stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+    // JSON has no NaN.
+    serialization: 'advanced',
   })
   const endWithUs = () => child.kill('SIGKILL')
   process.once('exit', endWithUs)
