@@ -110,7 +110,7 @@ function conversationPart(turn: TurnContext, end: End): Ending['conversation'] {
       messagesAt,
       encodeMessages(seal, keys, messagesAt, messages),
       messages.length,
-      sealTitle(seal, keys, titleFrom(input.message)),
+      messagesAt === 0 ? sealTitle(seal, keys, titleFrom(input.message)) : '',
       room.conversationIdleMs,
     ],
   }

@@ -5,6 +5,7 @@ import { ParleyError } from '#errors.ts'
 import type { Principal } from '#identity/principal.ts'
 import { newId } from '#ids.ts'
 import type { StartedTurn, TurnRequest } from './chat.ts'
+import { encodeEvents } from './event-codec.ts'
 import { loadHistory } from './history.ts'
 import { turnLifetimes, turnLimits } from './limits.ts'
 import type { Producers } from './producers.ts'
@@ -14,7 +15,7 @@ import { noteDeadline } from './store/deadlines.ts'
 import { type OpenResult, openTurn } from './store/open.ts'
 import { deadlineMember, idempotencyKey, placeOf, turnKeys } from './store/turn-keys.ts'
 import type { ChatRoom } from './turn-context.ts'
-import type { Arm } from './turn-events.ts'
+import type { Arm, TurnEvent, TurnEvents } from './turn-events.ts'
 import type { TurnInput } from './turn-input.ts'
 
 /** Where a turn belongs: what never changes over a conversation's life. */
@@ -38,7 +39,8 @@ export async function startTurn(
   if (Buffer.byteLength(input.message) > turnLimits.messageBytes) throw new ParleyError('message_too_large')
   const seal = await room.conversations.seal(principal)
   const leasedAtMs = room.clock.monotonic()
-  const opening = open(room, input, request, seal)
+  const first = startedEvent(input)
+  const opening = open(room, input, request, seal, first)
   // In the same tick, behind the opening: once the turn is open, nobody else adds to the history.
   const history = loadHistory(room, principal, setting.conversation)
   const [result, { messages, next }] = await Promise.all([opening, history])
@@ -48,13 +50,16 @@ export async function startTurn(
     return { id: result.turn, ...started, created: false }
   }
   refuse(result)
+  const progress = new Progress()
+  progress.replay(first)
   producers.produce({
     input,
     config: setting.config,
     seal,
     history: historyOf(messages),
     messagesAt: next,
-    progress: new Progress(),
+    progress,
+    known: [first],
     fence: 1,
     leasedAtMs,
     takenOver: false,
@@ -79,12 +84,23 @@ function inputOf(principal: Principal, request: TurnRequest, setting: Setting, s
   }
 }
 
+function startedEvent({ turn, conversation, specialist, config, arm }: TurnInput): TurnEvent {
+  const data: TurnEvents['turn.started'] = { turn, conversation, specialist, config, arm }
+  return { position: 0, type: 'turn.started', data: JSON.stringify(data) }
+}
+
 /** The deadline is noted before the turn exists: a crash in between leaves an entry too many, never a turn too few. */
-async function open(room: ChatRoom, input: TurnInput, request: TurnRequest, seal: Seal): Promise<OpenResult> {
+async function open(
+  room: ChatRoom,
+  input: TurnInput,
+  request: TurnRequest,
+  seal: Seal,
+  first: TurnEvent,
+): Promise<OpenResult> {
   const { principal, turn, conversation } = input
   const { shard, member } = deadlineMember(principal, turn)
-  const record = turnKeys(principal, turn).turn
-  const keys = [record, idempotencyKey(principal, request.idempotencyKey ?? '')]
+  const { turn: record, log } = turnKeys(principal, turn)
+  const keys = [record, idempotencyKey(principal, request.idempotencyKey ?? ''), log]
   if (conversation !== null) {
     const { record: kept, messages, index } = conversationKeys(principal, conversation)
     keys.push(kept, messages, index)
@@ -100,6 +116,8 @@ async function open(room: ChatRoom, input: TurnInput, request: TurnRequest, seal
       request.idempotencyKey === undefined ? '' : digestOf(request, seal),
       turnLifetimes.idempotencyMs,
       room.conversationIdleMs,
+      seal.seal(encodeEvents([first]), placeOf(log, 0)),
+      turnLifetimes.openLogMs,
     ]),
   ])
   return result

@@ -3,6 +3,7 @@ import { ParleyError } from '#errors.ts'
 import type { Principal } from '#identity/principal.ts'
 import type { ChatMessage } from '#models/answer.ts'
 import { delay } from '#platform/clock.ts'
+import type { Key } from '#platform/kv/kv.ts'
 import { commitEnd, type End, terminalOf } from './ending.ts'
 import type { LiveTurn } from './live-turn.ts'
 import { Deadline, produce } from './produce.ts'
@@ -12,6 +13,7 @@ import { dropDeadline } from './store/deadlines.ts'
 import { releaseTurn } from './store/lease.ts'
 import { deadlineMember, replicaKey, turnKeys } from './store/turn-keys.ts'
 import { type ChatRoom, type TurnContext, TurnStop } from './turn-context.ts'
+import type { TurnEvent } from './turn-events.ts'
 import type { TurnInput } from './turn-input.ts'
 import { type Loss, TurnLog } from './turn-log.ts'
 
@@ -29,6 +31,8 @@ export interface HeldTurn {
   leasedAtMs: number
   /** Another producer began it and is gone. */
   takenOver: boolean
+  /** The events that the log ends with, where they are at hand. */
+  known?: readonly TurnEvent[]
   /** It is only to be ended. */
   hopeless?: boolean
   /** This replica is done with it, one way or another. */
@@ -47,6 +51,7 @@ const TICKS_PER_LEASE = 20
 /** For a last append when the grace time is over. */
 const LAST_WORDS_MS = 2000
 const LISTEN_RETRY_MS = 1000
+const DROPPED_AT_ONCE = 1000
 
 /**
  * The turns that this replica produces. One timer keeps the time for all of them; commands for them arrive on one key.
@@ -57,6 +62,8 @@ export class Producers {
   readonly #room: ChatRoom
   readonly #live = new Map<string, Production>()
   readonly #stopped = new AbortController()
+  /** Entries of the deadline indexes that nobody needs any more. */
+  readonly #met = new Map<Key, string[]>()
   #stopTicking: () => void = () => {}
   #stopListening: Promise<() => void>
 
@@ -103,6 +110,7 @@ export class Producers {
       fence: held.fence,
       leaseMs: room.leaseMs,
       leasedAtMs: held.leasedAtMs,
+      known: held.known ?? [],
       next: held.progress.next,
       onCancel: () => abort.abort(new TurnStop('cancelled')),
       onLoss: (loss, cause) => this.#onLoss(input, loss, cause, abort),
@@ -142,6 +150,7 @@ export class Producers {
     this.#stopped.abort(stop)
     await this.#finished(LAST_WORDS_MS)
     this.#stopTicking()
+    this.#dropMet()
     ;(await this.#stopListening)()
   }
 
@@ -157,7 +166,6 @@ export class Producers {
     const { room, input, log } = turn
     const deadline = new Deadline(room.clock, () => abort.abort(new TurnStop('deadline')))
     try {
-      if (turn.progress.next === 0) turn.emit('turn.started', startedData(turn))
       const end: End = held.hopeless
         ? { status: 'failed', error: new ParleyError('turn_lost') }
         : await produce(turn, held.history, held.takenOver, deadline)
@@ -190,9 +198,7 @@ export class Producers {
     log.live.close()
     if (result !== 'committed') return
     const { shard, member } = deadlineMember(input.principal, input.turn)
-    room.kv.run(dropDeadline, [shard], [member]).catch(() => {
-      // The sweeper finds the turn done and drops the entry itself.
-    })
+    this.#met.getOrInsertComputed(shard, () => []).push(member)
   }
 
   #showLast(turn: TurnContext, end: End): void {
@@ -220,7 +226,16 @@ export class Producers {
 
   #tick(): void {
     for (const { log } of this.#live.values()) log.tick()
+    this.#dropMet()
     this.#stopTicking = this.#room.clock.after(this.#room.leaseMs / TICKS_PER_LEASE, () => this.#tick())
+  }
+
+  /** Deadlines of turns that have ended, many at a time; what is lost here the sweeper finds done, and drops itself. */
+  #dropMet(): void {
+    for (const [shard, members] of this.#met) {
+      this.#room.kv.run(dropDeadline, [shard], members.splice(0, DROPPED_AT_ONCE)).catch(() => {})
+      if (members.length === 0) this.#met.delete(shard)
+    }
   }
 
   /** Commands are hints: each is noted in the turn's record too, where its next append or renewal finds it. */
@@ -239,9 +254,4 @@ export class Producers {
 
 function isLost({ reason }: AbortSignal): boolean {
   return reason instanceof TurnStop && reason.kind === 'out-of-reach'
-}
-
-function startedData({ input, config }: TurnContext) {
-  const { turn, conversation, specialist, arm } = input
-  return { turn, conversation, specialist, config: config.name, arm }
 }

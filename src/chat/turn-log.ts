@@ -27,6 +27,8 @@ export interface TurnLogOptions {
   leaseMs: number
   /** When the lease was asked for, monotonic ms. */
   leasedAtMs: number
+  /** What the log is known to end with, for readers to find in memory. */
+  known: readonly TurnEvent[]
   /** Position of the first event to come. */
   next: number
   onCancel(): void
@@ -78,7 +80,8 @@ export class TurnLog {
   constructor(options: TurnLogOptions) {
     this.#options = options
     this.#leasedAtMs = options.leasedAtMs
-    this.live = new LiveTurn(options.next)
+    this.live = new LiveTurn(options.next - options.known.length)
+    this.live.push(options.known)
   }
 
   get isLost(): boolean {
@@ -188,8 +191,7 @@ export class TurnLog {
     try {
       const [first, last] = span(this.#open)
       const body = seal.seal(encodeEvents(this.#open), placeOf(keys.log, last))
-      const args = [fence, first, last, body, leaseMs, turnLifetimes.openLogMs]
-      const result = await kv.run(appendEvents, [keys.turn, keys.log], args)
+      const result = await kv.run(appendEvents, [keys.turn, keys.log], [fence, first, last, body, leaseMs])
       if (result.kind === 'refused') return this.#lose('fenced')
       if (result.kind === 'gap') {
         if (!this.#reconcile(result.top)) this.#lose('broken')

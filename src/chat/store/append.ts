@@ -5,7 +5,7 @@ import { bytes, field, integer } from './reply.ts'
  * Appends events to a turn's log under its fence, and renews the lease. Repeating it is harmless: what is in the log already
  * is acknowledged again, and a part that would leave a gap before it is not taken.
  * KEYS turn, log
- * ARGV fence, position of the first event, of the last, sealed events, lease ms, log ttl ms
+ * ARGV fence, position of the first event, of the last, sealed events, lease ms
  */
 export type AppendResult = { kind: 'appended'; cancelled: boolean } | { kind: 'refused' } | { kind: 'gap'; top: number }
 
@@ -20,10 +20,9 @@ export const appendEvents: Operation<AppendResult> = {
     if top + 1 ~= tonumber(ARGV[2]) then return {2, top} end
     log_append(KEYS[2], tonumber(ARGV[3]), ARGV[4])
     redis.call('HSET', KEYS[1], 'top', ARGV[3], 'lease', now_ms() + tonumber(ARGV[5]))
-    if top == -1 then redis.call('PEXPIRE', KEYS[2], ARGV[6]) end
     signal(KEYS[2], '')
     return {0, cancelled}`,
-  twin: (step, [turn, log], [fence, first, last, body, leaseMs, ttlMs]) => {
+  twin: (step, [turn, log], [fence, first, last, body, leaseMs]) => {
     if (!turn || !log) throw new RangeError('turn.append needs two keys')
     if (field(step.get(turn, 'fence')) !== integer(fence) || step.get(turn, 'state')?.toString() !== 'live') return [1]
     const cancelled = step.get(turn, 'cancel') ? 1 : 0
@@ -32,7 +31,6 @@ export const appendEvents: Operation<AppendResult> = {
     if (top + 1 !== integer(first)) return [2, top]
     step.append(log, integer(last), bytes(body))
     step.set(turn, { top: integer(last), lease: step.now + integer(leaseMs) })
-    if (top === -1) step.expire(log, integer(ttlMs))
     step.signal(log, '')
     return [0, cancelled]
   },

@@ -18,13 +18,13 @@ export const noteDeadline: Operation<void> = {
   decode: () => undefined,
 }
 
-/** KEYS index · ARGV member. */
+/** KEYS index · ARGV members. */
 export const dropDeadline: Operation<void> = {
   name: 'deadline.drop',
-  lua: `redis.call('ZREM', KEYS[1], ARGV[1]) return {}`,
-  twin: (step, [index], [member]) => {
+  lua: `redis.call('ZREM', KEYS[1], unpack(ARGV)) return {}`,
+  twin: (step, [index], members) => {
     if (!index) throw new RangeError('deadline.drop needs a key')
-    step.remove(index, text(member))
+    for (const member of members) step.remove(index, text(member))
     return []
   },
   decode: () => undefined,

@@ -3,8 +3,9 @@ import { bytes, integer, text } from './reply.ts'
 
 /**
  * Opens a turn: at most one lives in a conversation, and an Idempotency-Key names one turn.
- * KEYS turn, idempotency, [conversation record, messages, index]
- * ARGV turn id, owner, lease ms, sealed input, turn ttl ms, body hash ('' = no key), idempotency ttl ms, conversation ttl ms
+ * KEYS turn, idempotency, log, [conversation record, messages, index]
+ * ARGV turn id, owner, lease ms, sealed input, turn ttl ms, body hash ('' = no key), idempotency ttl ms, conversation ttl ms,
+ *      sealed first event, log ttl ms
  */
 export type OpenResult =
   | { kind: 'opened' }
@@ -23,24 +24,27 @@ export const openTurn: Operation<OpenResult> = {
         return {2}
       end
     end
-    if KEYS[3] then
-      if redis.call('EXISTS', KEYS[3]) == 0 then return {4} end
-      local live = redis.call('HGET', KEYS[3], 'live')
+    if KEYS[4] then
+      if redis.call('EXISTS', KEYS[4]) == 0 then return {4} end
+      local live = redis.call('HGET', KEYS[4], 'live')
       if live and live ~= '' then return {3, live} end
-      redis.call('HSET', KEYS[3], 'live', ARGV[1])
-      for k = 3, 5 do redis.call('PEXPIRE', KEYS[k], ARGV[8]) end
+      redis.call('HSET', KEYS[4], 'live', ARGV[1])
+      for k = 4, 6 do redis.call('PEXPIRE', KEYS[k], ARGV[8]) end
     end
     if ARGV[6] ~= '' then
       redis.call('HSET', KEYS[2], 'turn', ARGV[1], 'hash', ARGV[6])
       redis.call('PEXPIRE', KEYS[2], ARGV[7])
     end
-    redis.call('HSET', KEYS[1], 'state', 'live', 'fence', 1, 'owner', ARGV[2], 'top', -1,
+    redis.call('HSET', KEYS[1], 'state', 'live', 'fence', 1, 'owner', ARGV[2], 'top', 0,
       'lease', now_ms() + tonumber(ARGV[3]), 'input', ARGV[4])
     redis.call('PEXPIRE', KEYS[1], ARGV[5])
+    log_append(KEYS[3], 0, ARGV[9])
+    redis.call('PEXPIRE', KEYS[3], ARGV[10])
     return {0}`,
-  twin: (step, [turn, idempotency, record, ...others], args) => {
-    if (!turn || !idempotency) throw new RangeError('turn.open needs two keys or five')
+  twin: (step, [turn, idempotency, log, record, ...others], args) => {
+    if (!turn || !idempotency || !log) throw new RangeError('turn.open needs three keys or six')
     const [id, owner, leaseMs, input, ttlMs, hash, idempotencyTtlMs, conversationTtlMs] = args
+    const [event, logTtlMs] = args.slice(8)
     if (text(hash) !== '') {
       const seen = step.get(idempotency, 'turn')
       if (seen) return step.get(idempotency, 'hash')?.toString() === text(hash) ? [1, seen] : [2]
@@ -57,8 +61,10 @@ export const openTurn: Operation<OpenResult> = {
       step.expire(idempotency, integer(idempotencyTtlMs))
     }
     const lease = step.now + integer(leaseMs)
-    step.set(turn, { state: 'live', fence: 1, owner: text(owner), top: -1, lease, input: bytes(input) })
+    step.set(turn, { state: 'live', fence: 1, owner: text(owner), top: 0, lease, input: bytes(input) })
     step.expire(turn, integer(ttlMs))
+    step.append(log, 0, bytes(event))
+    step.expire(log, integer(logTtlMs))
     return [0]
   },
   decode: ([kind, turn]) => {
