@@ -9,12 +9,16 @@ import { compareChat } from './compare.ts'
 import { measureConversations } from './conversations.ts'
 import { describeMachine, findCores, pin } from './machine.ts'
 import type { BenchOptions, PartReport } from './parts.ts'
+import { measureState } from './state.ts'
 import { holdStreams } from './streams.ts'
+import { measureWebSocket } from './websocket.ts'
 
 const PARTS: Record<string, (options: BenchOptions) => Promise<PartReport>> = {
   chat: compareChat,
   cancel: measureCancel,
   conversations: measureConversations,
+  state: measureState,
+  websocket: measureWebSocket,
   streams: holdStreams,
 }
 
