@@ -109,28 +109,15 @@ async function turnsOf(kv: Kv, conversations: Conversations, principal: Principa
     const id = newId('turn')
     const { turn, log } = turnKeys(principal, id)
     const keys = conversationKeys(principal, conversation)
-    const opening = [id, 'bench', DAY_MS, seal.seal('{}', 'input'), DAY_MS, '', DAY_MS, DAY_MS]
-    await kv.run(openTurn, [turn, turn, keys.record], opening)
+    const events = seal.seal('turn.started {}\n', 'start')
+    const opening = [id, 'bench', DAY_MS, seal.seal('{}', 'input'), DAY_MS, '', DAY_MS, DAY_MS, events, DAY_MS]
+    await kv.run(openTurn, [turn, turn, log, keys.record, keys.messages, keys.index], opening)
     return async () => {
-      const events = seal.seal('turn.completed {}\n', 'end')
       const sealed = encodeMessages(seal, keys, 0, messages)
-      const ending = [
-        1,
-        0,
-        0,
-        events,
-        events,
-        DAY_MS,
-        DAY_MS,
-        id,
-        conversation,
-        0,
-        sealed,
-        2,
-        sealTitle(seal, keys, 'A title'),
-      ]
+      const ofTurn = [1, 1, 1, events, events, DAY_MS, DAY_MS]
+      const kept = [id, conversation, 0, sealed, 2, sealTitle(seal, keys, 'A title'), DAY_MS]
       const all = [turn, log, keys.record, keys.messages, keys.index]
-      if ((await kv.run(commitTurn, all, [...ending, DAY_MS])) !== 'committed')
+      if ((await kv.run(commitTurn, all, [...ofTurn, ...kept])) !== 'committed')
         throw new Error('The turn is not committed.')
     }
   }
