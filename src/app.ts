@@ -122,7 +122,7 @@ export async function createApp(env: Env, log: Log, overrides: Overrides = {}): 
   registerNativeApi(server, api)
   registerWebSocketApi(server, api)
   registerOpenAiApi(server, { chat, log, clock, limits })
-  await registerPage(server)
+  registerPage(server)
 
   const lifetime = opened.move()
   return {

@@ -9,6 +9,7 @@ import { relative, resolve } from 'node:path'
 import { finished } from 'node:stream/promises'
 import { run } from 'node:test'
 import { spec } from 'node:test/reporters'
+import { ensureChromium } from './support/ensure-chromium.ts'
 import { ensureRedis } from './support/ensure-redis.ts'
 
 const testTimeoutMs = 120_000
@@ -17,6 +18,7 @@ const runTimeoutMs = 15 * 60_000
 const files = findTestFiles(process.argv.slice(2))
 if (files.length === 0) stop('No test file matches.')
 await ensureRedis().catch((error: Error) => stop(error.message))
+await ensureChromium().catch((error: Error) => stop(error.message))
 process.exitCode = (await runTests(files)) ? 0 : 1
 
 function findTestFiles(patterns: string[]): string[] {

@@ -1,72 +1,104 @@
-/** One answer on the page: its text, and between it what happened. All of it is set as text, never as markup. */
+/**
+ * One answer on the page: stretches of text, and between them what happened, folded from the events of its turn. All of it
+ * is set as text, never as markup.
+ */
 export class AnswerView {
   #article
-  /** The texts of the present step, in order; a reset empties them. */
-  #texts = []
-  /** Length of what came without an id at the end of the text, and may come again. */
-  #provisional = 0
+  #parts = []
+  /** The parts as they were at the last event with an id, while something provisional follows it. */
+  #settled
 
   constructor(parent) {
     this.#article = parent.appendChild(document.createElement('article'))
     this.#article.className = 'assistant'
-    this.#beginText()
   }
 
   apply({ id, type, data }) {
-    if (id !== undefined) this.#provisional = 0
-    if (type === 'token') this.#say(data.text, id)
-    else if (type === 'segment') this.#seam(data)
-    else if (type === 'call') this.#call(data)
-    else if (type === 'run' && data.output !== undefined) this.#aside(`${data.action} ${data.status}: ${data.output}`)
-    else if (type === 'notice') this.#aside(data.message)
-    else if (type === 'snapshot') this.#show(data.text)
-    else if (type === 'turn.cancelled') this.#aside('Stopped.')
-    else if (type === 'turn.failed') this.fault(`${data.error.message} (${data.error.code})`)
+    if (id === undefined) this.#settled ??= this.#parts.map((part) => ({ ...part }))
+    this.#effects[type]?.(data)
+    if (id !== undefined) this.#settled = undefined
   }
 
   /** A new connection sends again what came without an id. */
   forgetProvisional() {
-    const text = this.#texts.at(-1)
-    text.deleteData(text.length - this.#provisional, this.#provisional)
-    this.#provisional = 0
+    if (this.#settled) this.#show(this.#settled)
+    this.#settled = undefined
   }
 
-  fault(text) {
-    this.#aside(text).classList.add('fault')
+  say(text) {
+    const last = this.#parts.at(-1)
+    if (last?.kind !== 'text') return this.#add({ kind: 'text', text })
+    last.text += text
+    this.#article.lastChild.appendData(text)
   }
 
-  #say(text, id) {
-    this.#texts.at(-1).appendData(text)
-    if (id === undefined) this.#provisional += text.length
+  aside(text) {
+    this.#add({ kind: 'aside', text })
   }
 
-  #seam({ model, reason, reset }) {
-    if (reset) for (const text of this.#texts) text.data = ''
-    this.#aside(`${model} ${reset ? 'starts over' : 'continues'} (${reason.replaceAll('_', ' ')})`)
+  call(key, action, given) {
+    this.#add({ kind: 'call', text: `${action} ${brief(given)}`, key })
   }
 
-  #call({ action, arguments: given }) {
-    this.#texts = []
-    this.#aside(`calls ${action} ${given}`)
+  /** How a call stands, and what came of it. */
+  settle(key, status, output) {
+    const state = output === undefined ? ` · ${status}` : ` · ${status}: ${brief(output)}`
+    this.#show(this.#parts.map((part) => (part.key === key ? { ...part, state } : part)))
   }
 
-  #show(text) {
-    this.#article.replaceChildren()
-    this.#texts = []
-    this.#beginText()
-    this.#say(text, '')
-  }
-
-  #aside(text) {
-    const line = document.createElement('p')
-    line.className = 'aside'
-    line.textContent = text
+  /** Why there is no more of it, with a way to try again. */
+  fault(text, retry) {
+    const line = nodeOf({ kind: 'fault', text: `${text} ` })
+    const button = line.appendChild(document.createElement('button'))
+    button.type = 'button'
+    button.textContent = 'Retry'
+    button.addEventListener('click', () => {
+      line.remove()
+      retry()
+    })
     this.#article.append(line)
-    this.#beginText()
-    return line
   }
 
-  #beginText() {
-    this.#texts.push(this.#article.appendChild(document.createTextNode('')))
+  remove() {
+    this.#article.remove()
   }
+
+  #effects = {
+    token: ({ text }) => this.say(text),
+    snapshot: ({ text }) => this.#show([{ kind: 'text', text }]),
+    segment: ({ model, reason, reset }) => {
+      const step = this.#parts.findLastIndex(({ kind }) => kind === 'call')
+      if (reset) this.#show(this.#parts.filter(({ kind }, at) => kind !== 'text' || at < step))
+      this.aside(`${reset ? 'Started over' : 'Continued'} by ${model} (${reason.replaceAll('_', ' ')})`)
+    },
+    call: ({ step, index, action, arguments: given }) => this.call(`${step}/${index}`, action, given),
+    run: ({ step, index, status, output }) => this.settle(`${step}/${index}`, status, output),
+    notice: ({ message }) => this.aside(message),
+    'turn.completed': ({ finish }) => {
+      if (finish === 'length') this.aside('The model reached its greatest length.')
+    },
+    'turn.cancelled': () => this.aside('Stopped.'),
+  }
+
+  #add(part) {
+    this.#parts.push(part)
+    this.#article.append(nodeOf(part))
+  }
+
+  #show(parts) {
+    this.#parts = parts
+    this.#article.replaceChildren(...parts.map(nodeOf))
+  }
+}
+
+function nodeOf({ kind, text, state = '' }) {
+  if (kind === 'text') return document.createTextNode(text)
+  const line = document.createElement('p')
+  line.className = `aside ${kind}`
+  line.textContent = text + state
+  return line
+}
+
+function brief(text) {
+  return text.length > 160 ? `${text.slice(0, 160)}…` : text
 }

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { readFileSync } from 'node:fs'
 import type { FastifyInstance } from 'fastify'
 
 const FILES = {
@@ -18,9 +18,9 @@ const HEADERS = {
 }
 
 /** The page at `/`: a chat for whoever opens the address, in plain files, read once. */
-export async function registerPage(server: FastifyInstance): Promise<void> {
+export function registerPage(server: FastifyInstance): void {
   for (const [url, { file, type }] of Object.entries(FILES)) {
-    const body = await readFile(new URL(file, import.meta.url))
+    const body = readFileSync(new URL(file, import.meta.url))
     server.get(url, { config: { open: true }, schema: { hide: true } }, (_request, reply) =>
       reply.headers({ ...HEADERS, 'content-type': type }).send(body),
     )

@@ -1,5 +1,5 @@
 import { AnswerView } from './answer-view.js'
-import { call, follow, readTurn, startTurn } from './turn-client.js'
+import { call, follow, load, Refusal, readTurn } from './turn-client.js'
 
 const byId = (id) => document.getElementById(id)
 const [specialist, messages, starters, status, spoken] = ['specialist', 'messages', 'starters', 'status', 'spoken'].map(
@@ -7,9 +7,10 @@ const [specialist, messages, starters, status, spoken] = ['specialist', 'message
 )
 const [composer, message, send, stop] = ['composer', 'message', 'send', 'stop'].map(byId)
 
-/** The conversation is in the address, so that a reload comes back to it. */
-let conversation = location.hash.slice(1) || undefined
-let turn
+/** The id of the conversation that is shown, also in the address, so that a reload comes back to it. */
+let conversation
+/** The answer under way: how to leave it, the id of its turn once known, and whether it shall stop. */
+let live
 /** Scrolling up by hand lets go of the end; only the reader does that. */
 let atEnd = true
 
@@ -21,87 +22,12 @@ for (const type of ['wheel', 'touchmove', 'keydown']) {
   })
 }
 
-function toEnd() {
-  if (atEnd) messages.scrollTop = messages.scrollHeight
-}
-
-function showUser(text) {
-  starters.hidden = true
-  const article = messages.appendChild(document.createElement('article'))
-  article.className = 'user'
-  article.textContent = text
-  atEnd = true
-  toEnd()
-}
-
-function setBusy(busy) {
-  send.hidden = busy
-  stop.hidden = !busy
-  stop.disabled = false
-  status.textContent = busy ? 'Answering…' : ''
-}
-
-async function answer(open) {
-  const view = new AnswerView(messages)
-  setBusy(true)
-  try {
-    const onTurn = (id) => {
-      turn = id
-    }
-    const onBreak = (broken) => {
-      if (broken) view.forgetProvisional()
-      status.textContent = broken ? 'Reconnecting… nothing is lost.' : 'Answering…'
-    }
-    for await (const event of follow(open, { onTurn, onBreak })) {
-      view.apply(event)
-      toEnd()
-    }
-    spoken.textContent = 'Answer complete.'
-  } catch (error) {
-    view.fault(error.message)
-    offerRetry(open)
-  } finally {
-    turn = undefined
-    setBusy(false)
-    toEnd()
-  }
-}
-
-function offerRetry(open) {
-  const retry = document.createElement('button')
-  retry.type = 'button'
-  retry.textContent = 'Retry'
-  retry.addEventListener('click', () => {
-    retry.remove()
-    void answer(open)
-  })
-  messages.append(retry)
-}
-
-async function ask(text) {
-  if (!stop.hidden) return
-  showUser(text)
-  spoken.textContent = ''
-  try {
-    if (!conversation) {
-      const made = await call('POST', '/api/v1/conversations', { specialist: specialist.value })
-      conversation = made.id
-      history.replaceState(null, '', `#${conversation}`)
-      specialist.disabled = true
-    }
-  } catch (error) {
-    status.textContent = error.message
-    return
-  }
-  await answer(startTurn(conversation, text))
-}
-
 composer.addEventListener('submit', (event) => {
   event.preventDefault()
   const text = message.value.trim()
-  if (text === '' || !stop.hidden) return
+  if (text === '' || live) return
   message.value = ''
-  void ask(text)
+  void say(text)
 })
 
 message.addEventListener('keydown', (event) => {
@@ -110,56 +36,181 @@ message.addEventListener('keydown', (event) => {
   composer.requestSubmit()
 })
 
-/** Leaving the page is not cancelling; this is. */
-stop.addEventListener('click', async () => {
-  if (!turn) return
-  stop.disabled = true
-  status.textContent = 'Stopping…'
-  await call('POST', `/api/v1/turns/${turn}/cancel`).catch((error) => {
-    if (error.code !== 'turn_finished') status.textContent = error.message
-    stop.disabled = false
-  })
+starters.addEventListener('click', ({ target }) => {
+  if (target instanceof HTMLButtonElement && !live) void say(target.textContent)
 })
 
-starters.addEventListener('click', ({ target }) => {
-  if (target instanceof HTMLButtonElement) void ask(target.textContent)
+stop.addEventListener('click', () => void cancel())
+
+addEventListener('keydown', (event) => {
+  if (event.key === 'Escape') void cancel()
 })
 
 byId('fresh').addEventListener('click', () => {
-  location.assign(location.pathname)
+  if (location.hash) history.pushState(null, '', location.pathname)
+  void show('')
+  message.focus()
 })
 
-/** Shows what was said, and goes on with a turn that still runs. */
-async function restore() {
-  const found = await call('GET', `/api/v1/conversations/${conversation}`)
-  specialist.value = found.specialist
-  specialist.disabled = true
-  for (let after = -1; after !== null; ) {
-    const page = await call('GET', `/api/v1/conversations/${conversation}/messages?after=${after}`)
-    for (const { role, content, toolCalls } of page.items) {
-      if (role === 'user') showUser(content)
-      else if (role === 'assistant') {
-        const view = new AnswerView(messages)
-        view.apply({ id: '', type: 'token', data: { text: content } })
-        for (const { name, arguments: given } of toolCalls ?? []) {
-          view.apply({ id: '', type: 'call', data: { action: name, arguments: given } })
-        }
-      }
-    }
-    after = page.next
-  }
-  toEnd()
-  if (!found.liveTurn) return
-  turn = found.liveTurn
-  showUser((await call('GET', `/api/v1/turns/${turn}`)).message)
-  await answer(readTurn(turn))
+addEventListener('hashchange', () => void show(location.hash.slice(1)))
+
+function toEnd() {
+  if (atEnd) messages.scrollTop = messages.scrollHeight
 }
 
-try {
-  const { items } = await call('GET', '/api/v1/specialists')
-  for (const { id, title } of items) specialist.append(new Option(title ? `${id} · ${title}` : id, id))
-  if (conversation) await restore()
-} catch (error) {
-  status.textContent = error.message
+function setLive(answer, text = '') {
+  live = answer
+  send.hidden = Boolean(answer)
+  stop.hidden = !answer
+  status.textContent = text
 }
-message.focus()
+
+function addMessage(text) {
+  starters.hidden = true
+  const article = messages.appendChild(document.createElement('article'))
+  article.className = 'user'
+  article.textContent = text
+  atEnd = true
+  toEnd()
+  return article
+}
+
+/** The key makes a message that is sent again the same message. */
+function say(text, key = crypto.randomUUID()) {
+  const article = addMessage(text)
+  const ask = async ({ headers, signal }) => {
+    if (!conversation) {
+      const made = await call('POST', '/api/v1/conversations', { body: { specialist: specialist.value }, signal })
+      conversation = (await made.json()).id
+      history.replaceState(null, '', `#${conversation}`)
+      specialist.disabled = true
+    }
+    const path = `/api/v1/conversations/${conversation}/turns`
+    return call('POST', path, { body: { message: text }, headers: { ...headers, 'idempotency-key': key }, signal })
+  }
+  return answer(ask, (turn) => {
+    if (turn) return say(text)
+    article.remove()
+    return say(text, key)
+  })
+}
+
+/** Shows an answer as it comes. `again` is offered when it fails; it is told the turn, if one was begun. */
+async function answer(open, again) {
+  for (const stale of messages.querySelectorAll('.fault button')) stale.remove()
+  const view = new AnswerView(messages)
+  const mine = { leave: new AbortController(), turn: undefined, stopping: false }
+  const { signal } = mine.leave
+  setLive(mine, 'Answering…')
+  spoken.textContent = ''
+  const onBreak = () => {
+    view.forgetProvisional()
+    if (!signal.aborted) status.textContent = 'Reconnecting… nothing is lost.'
+  }
+  try {
+    for await (const event of follow(open, { onBreak, signal })) {
+      status.textContent = mine.stopping ? 'Stopping…' : 'Answering…'
+      view.apply(event)
+      toEnd()
+      if (!mine.turn) {
+        mine.turn = event.turn
+        if (mine.stopping) void cancel()
+      }
+      if (event.id && event.type === 'turn.failed') throw new Refusal(event.data.error, event.response)
+    }
+    spoken.textContent = 'Answer complete.'
+  } catch (error) {
+    if (signal.aborted) return
+    view.fault(describe(error), () => {
+      if (!mine.turn) view.remove()
+      message.focus()
+      void again(mine.turn)
+    })
+    toEnd()
+  } finally {
+    if (live === mine) setLive(undefined)
+  }
+}
+
+/** Leaving the page is not cancelling; this is. What comes of it is told by the stream. */
+async function cancel() {
+  if (!live) return
+  live.stopping = true
+  status.textContent = 'Stopping…'
+  if (!live.turn) return
+  await call('POST', `/api/v1/turns/${live.turn}/cancel`).catch((error) => {
+    if (live && error.code !== 'turn_finished') status.textContent = describe(error)
+  })
+}
+
+/** Shows a conversation from its beginning, a running answer included; '' for one that is still to begin. */
+async function show(id) {
+  if (id !== '' && id === conversation) return
+  live?.leave.abort()
+  setLive(undefined)
+  conversation = id || undefined
+  for (const article of messages.querySelectorAll('article')) article.remove()
+  starters.hidden = Boolean(id)
+  specialist.disabled = Boolean(id)
+  if (!id) return
+  try {
+    await restore(id)
+  } catch (error) {
+    if (conversation !== id) return
+    conversation = undefined
+    new AnswerView(messages).fault(describe(error), () => void show(id))
+  }
+}
+
+async function restore(id) {
+  const path = `/api/v1/conversations/${encodeURIComponent(id)}`
+  const { specialist: partner, liveTurn } = await load(path)
+  const said = []
+  for (let after = -1; after !== null; ) {
+    const page = await load(`${path}/messages?after=${after}&limit=500`)
+    said.push(...page.items)
+    after = page.next
+  }
+  const running = liveTurn && said.every(({ turn }) => turn !== liveTurn) && (await load(`/api/v1/turns/${liveTurn}`))
+  if (conversation !== id) return
+  specialist.value = partner
+  showSaid(said)
+  if (!running) return
+  addMessage(running.message)
+  void answer(readTurn(liveTurn), () => say(running.message))
+}
+
+function showSaid(said) {
+  let view
+  for (const { role, content, toolCalls = [], callId, complete } of said) {
+    if (role === 'user') {
+      addMessage(content)
+      view = new AnswerView(messages)
+    } else if (role === 'tool') {
+      view.settle(callId, 'done', content)
+    } else {
+      if (content) view.say(content)
+      for (const { id, name, arguments: given } of toolCalls) view.call(id, name, given)
+      if (complete === false) view.aside('This answer is not complete.')
+    }
+  }
+  toEnd()
+}
+
+function describe(error) {
+  return error instanceof Refusal ? error.message : 'The server cannot be reached.'
+}
+
+async function start() {
+  try {
+    const { items } = await load('/api/v1/specialists')
+    for (const { id, title } of items) specialist.append(new Option(`${id} · ${title}`, id))
+  } catch (error) {
+    new AnswerView(messages).fault(describe(error), () => location.reload())
+    return
+  }
+  await show(location.hash.slice(1))
+  message.focus()
+}
+
+void start()

@@ -5,97 +5,90 @@ const TERMINAL = new Set(['turn.completed', 'turn.failed', 'turn.cancelled'])
 
 /** What the server refused, in its own words. */
 export class Refusal extends Error {
-  constructor({ code, message, request_id }) {
-    super(`${message} (${code}${request_id ? `, ${request_id}` : ''})`)
+  constructor({ code, message, request_id }, { status, headers }) {
+    const request = request_id ?? headers.get('x-request-id')
+    super(`${message} (${code}${request ? `, ${request}` : ''})`)
     this.code = code
+    this.status = status
   }
 }
 
-export async function call(method, path, body) {
+/** Resolves with a response that is a success; rejects with a Refusal, or with a TypeError when nobody answers. */
+export async function call(method, path, { body, headers, signal } = {}) {
   const response = await fetch(path, {
     method,
-    headers: body === undefined ? {} : { 'content-type': 'application/json' },
-    body: body === undefined ? undefined : JSON.stringify(body),
+    headers: { ...(body && { 'content-type': 'application/json' }), ...headers },
+    body: body && JSON.stringify(body),
+    signal,
   })
-  if (response.ok) return response.status === 204 ? undefined : response.json().catch(() => undefined)
-  throw await refusalOf(response)
-}
-
-async function refusalOf(response) {
+  if (response.ok) return response
   const { error } = await response.json().catch(() => ({}))
-  return new Refusal(error ?? { code: response.status, message: response.statusText })
+  throw new Refusal(error ?? { code: response.status, message: 'The server could not answer.' }, response)
 }
 
-/** Starts a turn; asked again after a failed request, the key makes it the same turn. */
-export function startTurn(conversation, message) {
-  const key = crypto.randomUUID()
-  return (signal) =>
-    fetch(`/api/v1/conversations/${conversation}/turns`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json', accept: 'text/event-stream', 'idempotency-key': key },
-      body: JSON.stringify({ message }),
-      signal,
-    })
+export async function load(path) {
+  return (await call('GET', path)).json()
 }
 
+/** Opens the stream of a turn. */
 export function readTurn(turn) {
-  return (signal, lastId) =>
-    fetch(`/api/v1/turns/${turn}/stream`, {
-      headers: { accept: 'text/event-stream', ...(lastId && { 'last-event-id': lastId }) },
-      signal,
-    })
+  return (init) => call('GET', `/api/v1/turns/${turn}/stream`, init)
 }
 
 /**
- * The events of a turn until its terminal one, over as many connections as it takes. Before a new connection takes up the
- * thread, `onBreak(true)` says so, and what came without an id since the last one with an id is to be forgotten: it comes
- * again.
+ * The events of a turn until its terminal one, over as many connections as it takes; `open` makes the first. What comes
+ * without an id is provisional, also when it is terminal: it may come again or come differently, so `onBreak` has it
+ * forgotten before the next connection takes up the thread after the last id. With each event comes the response it is from.
  */
-export async function* follow(open, { onTurn, onBreak }) {
+export async function* follow(open, { onBreak, signal }) {
   let lastId
+  let turn
   for (let tries = 0; ; tries += 1) {
     try {
       const silence = new AbortController()
-      const response = await open(silence.signal, lastId)
+      const either = AbortSignal.any([signal, silence.signal])
+      const headers = { accept: 'text/event-stream', ...(lastId && { 'last-event-id': lastId }) }
+      const response = await open({ headers, signal: either })
       if (response.status === 204) return
-      if (!response.ok) {
-        const refusal = await refusalOf(response)
-        if (response.status < 500) throw refusal
-        throw new Error('try again', { cause: refusal })
-      }
-      const turn = response.headers.get('x-parley-turn')
-      if (turn) {
-        onTurn(turn)
-        open = readTurn(turn)
-      }
-      onBreak(false)
-      for await (const event of events(response.body, silence)) {
+      turn = response.headers.get('x-parley-turn')
+      open = readTurn(turn)
+      for await (const event of eventsOf(response.body, silence)) {
         tries = 0
         lastId = event.id ?? lastId
-        yield event
-        if (TERMINAL.has(event.type)) return
+        yield { ...event, turn, response }
+        if (event.id && TERMINAL.has(event.type)) return
       }
     } catch (error) {
-      if (error instanceof Refusal) throw error
+      if (signal.aborted || !mayPass(error, turn)) throw error
     }
-    onBreak(true)
+    onBreak()
     await new Promise((resolve) => setTimeout(resolve, RETRY_MS[Math.min(tries, RETRY_MS.length - 1)]))
   }
 }
 
-async function* events(body, silence) {
+/** Nobody answered, or it fell silent; or the server is in trouble while a turn runs, which will be over one day. */
+function mayPass(error, turn) {
+  if (!(error instanceof Refusal)) return error instanceof TypeError || error.name === 'AbortError'
+  return turn !== undefined && (error.status >= 500 || error.status === 429)
+}
+
+async function* eventsOf(body, silence) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader()
   let rest = ''
-  for (;;) {
-    const timer = setTimeout(() => silence.abort(), SILENCE_MS)
-    const { value, done } = await reader.read().finally(() => clearTimeout(timer))
-    if (done) return
-    const blocks = (rest + value).split('\n\n')
-    rest = blocks.pop()
-    for (const block of blocks) {
-      const field = (name) => new RegExp(`^${name}: (.*)$`, 'm').exec(block)?.[1]
-      const data = field('data')
-      if (data !== undefined) yield { id: field('id'), type: field('event'), data: JSON.parse(data) }
+  try {
+    for (;;) {
+      const timer = setTimeout(() => silence.abort(), SILENCE_MS)
+      const { value, done } = await reader.read().finally(() => clearTimeout(timer))
+      if (done) return
+      const blocks = (rest + value).split('\n\n')
+      rest = blocks.pop()
+      for (const block of blocks) {
+        const field = (name) => new RegExp(`^${name}: (.*)$`, 'm').exec(block)?.[1]
+        const data = field('data')
+        if (data !== undefined) yield { id: field('id'), type: field('event'), data: JSON.parse(data) }
+      }
     }
+  } finally {
+    reader.cancel().catch(() => {})
   }
 }

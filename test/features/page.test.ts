@@ -1,0 +1,235 @@
+import assert from 'node:assert/strict'
+import { after, before, beforeEach, test } from 'node:test'
+import type { Page } from 'playwright-core'
+import { startApp, type TestApp } from '../support/app.ts'
+import { startBrowser, type TestBrowser } from '../support/browser.ts'
+import { chatConfig, upstreamModel } from '../support/chat-config.ts'
+import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts'
+import { startUpstream, type Upstream } from '../support/upstream.ts'
+import { madeUpPieces } from '../support/upstream-plan.ts'
+
+let upstream: Upstream
+let app: TestApp
+let line: TcpProxy
+let browser: TestBrowser
+let page: Page
+let complaints: string[]
+
+before(async () => {
+  upstream = await startUpstream()
+  const model = (name: string) => upstreamModel(name, upstream.baseUrl, { continuation: 'restart' })
+  app = await startApp({
+    config: chatConfig({ primary: model('primary'), backup: model('backup') }),
+    variables: { PARLEY_EGRESS_HOSTS: upstream.host },
+  })
+  line = await startTcpProxy({ host: '127.0.0.1', port: Number(new URL(app.url).port) })
+  browser = await startBrowser()
+})
+
+beforeEach(async () => {
+  upstream.requests.length = 0
+  const window = await browser.open()
+  complaints = window.complaints
+  page = await window.context.newPage()
+  page.setDefaultTimeout(5000)
+  await page.goto(`http://127.0.0.1:${line.port}/`)
+  await page.getByRole('option', { name: 'plain · Plain' }).waitFor({ state: 'attached' })
+})
+
+after(async () => {
+  await browser[Symbol.asyncDispose]()
+  await line[Symbol.asyncDispose]()
+  await app.stop()
+  await upstream.close()
+})
+
+async function say(text: string): Promise<void> {
+  await page.getByLabel('Message').fill(text)
+  await page.getByRole('button', { name: 'Send' }).click()
+}
+
+const lastAnswer = () => page.locator('article.assistant').last()
+const answered = () => page.getByText('Answer complete.').waitFor({ state: 'attached' })
+
+/** The visible text of the last answer, without what is said beside it. */
+const textOfAnswer = () =>
+  lastAnswer().evaluate((article) =>
+    [...article.childNodes].map((node) => (node.nodeType === 3 ? node.textContent : '')).join(''),
+  )
+
+/** Until the last answer has so many characters. */
+async function untilLong(length: number): Promise<void> {
+  await lastAnswer().evaluate(async (article, least) => {
+    while ((article.textContent?.length ?? 0) < least) await new Promise((resolve) => setTimeout(resolve, 10))
+  }, length)
+}
+
+test('an answer appears token by token, is announced once it is complete, and is never read as HTML', async () => {
+  const pieces = ['<img src=x onerror=alert(1)> ', ...madeUpPieces(30), '<b>bold</b>']
+  upstream.plan = [{ pieces, pace: 100 }]
+  await page.getByLabel('Specialist').selectOption('plain')
+  await say('hello <i>you</i>')
+  await untilLong(40)
+  assert.ok((await textOfAnswer()).length < pieces.join('').length)
+  assert.equal(await page.getByRole('status').textContent(), '')
+  await answered()
+  assert.equal(await textOfAnswer(), pieces.join(''))
+  assert.equal(await page.locator('article.user').textContent(), 'hello <i>you</i>')
+  assert.equal(await page.locator('article *').count(), 0)
+  assert.deepEqual(complaints, [])
+})
+
+test('a reload comes back to the conversation, and a new one begins afresh', async () => {
+  upstream.plan = [{ toolCalls: [{ name: 'calculate', arguments: '{"expression":"6*7"}' }] }, { pieces: ['It is 42.'] }]
+  await page.getByLabel('Specialist').selectOption('helper')
+  await say('what is 6*7?')
+  await answered()
+  await say('mock: tokens=5')
+  await page.getByText(madeUpPieces(5).join('').slice(0, 20)).waitFor()
+  await answered()
+  const shown = await page.locator('article').allTextContents()
+  assert.match(shown[1] ?? '', /^calculate \{"expression":"6\*7"\} · succeeded: \{"result":42\}It is 42\.$/)
+  await page.reload()
+  await page.locator('article').nth(3).waitFor()
+  const again = await page.locator('article').allTextContents()
+  assert.deepEqual(
+    again.map((text) => text.replace('done', 'succeeded')),
+    shown,
+  )
+  assert.equal(await page.getByLabel('Specialist').inputValue(), 'helper')
+  await page.getByRole('button', { name: 'New conversation' }).click()
+  assert.equal(await page.locator('article').count(), 0)
+  assert.equal(new URL(page.url()).hash, '')
+  await page.goBack()
+  await page.locator('article').nth(3).waitFor()
+  assert.deepEqual(complaints, [])
+})
+
+test('Stop ends a long answer, at the provider, too; so does Escape', async () => {
+  for (const stop of [() => page.getByRole('button', { name: 'Stop' }).click(), () => page.keyboard.press('Escape')]) {
+    await say('mock: tokens=2000 pace=100')
+    await untilLong(30)
+    await stop()
+    await lastAnswer().getByText('Stopped.').waitFor()
+    const request = upstream.requests.at(-1)
+    await request?.closed
+    assert.notEqual(request?.abortedAt, undefined)
+    assert.ok(await page.getByRole('button', { name: 'Send' }).isVisible())
+  }
+  assert.deepEqual(complaints, [])
+})
+
+test('a line that is cut again and again costs nothing: the answer is complete and identical', async () => {
+  await say('mock: tokens=120 pace=150')
+  for (const length of [60, 300, 700]) {
+    await untilLong(length)
+    line.cut()
+  }
+  await answered()
+  assert.equal(await textOfAnswer(), madeUpPieces(120).join(''))
+  assert.equal(upstream.requests.length, 1)
+  assert.deepEqual(
+    complaints.filter((text) => !text.includes('net::ERR_')),
+    [],
+  )
+})
+
+test('a line that is gone before the turn is known is waited for, and the turn is started once', async () => {
+  line.break()
+  await say('mock: tokens=5')
+  await page.getByText('Reconnecting…').waitFor()
+  line.mend()
+  await answered()
+  assert.equal(await textOfAnswer(), madeUpPieces(5).join(''))
+  assert.equal(await page.locator('article').count(), 2)
+  assert.equal(upstream.requests.length, 1)
+})
+
+test('a reload in the middle of an answer goes on with it', async () => {
+  await say('mock: tokens=120 pace=150')
+  await untilLong(60)
+  await page.reload()
+  await untilLong(60)
+  assert.ok(await page.getByRole('button', { name: 'Stop' }).isVisible())
+  await answered()
+  assert.equal(await textOfAnswer(), madeUpPieces(120).join(''))
+  assert.deepEqual(await page.locator('article.user').allTextContents(), ['mock: tokens=120 pace=150'])
+  assert.equal(upstream.requests.length, 1)
+})
+
+test('what came without an id is forgotten when the stream breaks, notes included', async () => {
+  const frame = (id: number | undefined, event: string, data: object) =>
+    `${id === undefined ? '' : `id: turn_1.${id}\n`}event: ${event}\ndata: ${JSON.stringify(data)}\n\n`
+  const call = { step: 0, index: 0, action: 'calculate', arguments: '{}' }
+  const asked: (string | undefined)[] = []
+  const answers = [
+    [frame(0, 'token', { text: 'one ' }), frame(undefined, 'token', { text: 'lost ' }), frame(undefined, 'call', call)],
+    [frame(1, 'token', { text: 'two ' }), frame(undefined, 'token', { text: 'three ' }), frame(3, 'call', call)],
+    [frame(undefined, 'turn.failed', { error: { code: 'turn_lost', message: 'Lost.' } })],
+    [frame(4, 'token', { text: 'four' }), frame(5, 'turn.completed', { finish: 'stop' })],
+  ]
+  await page.route(/\/(turns|stream)$/, async (route) => {
+    asked.push(route.request().headers()['last-event-id'])
+    const headers = { 'content-type': 'text/event-stream', 'x-parley-turn': 'turn_1' }
+    await route.fulfill({ headers, body: answers.shift()?.join('') ?? '' })
+  })
+  await say('hi')
+  await answered()
+  assert.equal(await textOfAnswer(), 'one two three four')
+  assert.deepEqual(await page.locator('.aside').allTextContents(), ['calculate {}'])
+  assert.deepEqual(asked, [undefined, 'turn_1.0', 'turn_1.3', 'turn_1.3'])
+})
+
+test('a model that starts over shows a seam, and no word of the one before it', async () => {
+  upstream.plan = [{ pieces: ['never ', 'mind '], fault: 'reset', pace: 50 }, { pieces: ['a ', 'new ', 'start'] }]
+  await say('hi')
+  await answered()
+  assert.equal(await textOfAnswer(), 'a new start')
+  assert.match((await page.locator('.aside').textContent()) ?? '', /^Started over by backup \(.+\)$/)
+})
+
+test('an error shows its code and its request, and Retry asks again', async () => {
+  upstream.plan = [{ status: 400 }]
+  await say('mock: tokens=5')
+  await page.getByText(/\(provider_rejected, req_[0-9a-f]{32}\)/).waitFor()
+  assert.match((await page.getByRole('status').textContent()) ?? '', /^$/)
+  await page.getByRole('button', { name: 'Retry' }).click()
+  await answered()
+  assert.equal(await textOfAnswer(), madeUpPieces(5).join(''))
+  assert.equal(await page.getByRole('button', { name: 'Retry' }).count(), 0)
+  await page.route('**/turns', (route) =>
+    route.fulfill({ status: 503, json: { error: { code: 'overloaded', message: 'Full.', request_id: 'req_1' } } }),
+  )
+  await say('one more')
+  await page.getByText('Full. (overloaded, req_1)').waitFor()
+  await page.unroute('**/turns')
+  await page.getByRole('button', { name: 'Retry' }).click()
+  await answered()
+  assert.equal(await page.locator('article').count(), 6)
+})
+
+test('a conversation that is not there says so', async () => {
+  await page.goto(`http://127.0.0.1:${line.port}/#conv_nothing`)
+  await page.reload()
+  await page.getByText(/\(conversation_not_found, req_/).waitFor()
+  assert.ok(await page.getByRole('button', { name: 'Retry' }).isVisible())
+})
+
+test('the keyboard is enough', async () => {
+  await page.getByLabel('Message').press('a')
+  await page.getByLabel('Message').press('Shift+Enter')
+  await page.getByLabel('Message').press('b')
+  await page.getByLabel('Message').press('Enter')
+  await answered()
+  assert.equal(await page.locator('article.user').textContent(), 'a\nb')
+  assert.equal(await page.getByLabel('Message').inputValue(), '')
+  assert.equal(await page.locator('textarea:focus').count(), 1)
+})
+
+test('it follows the colours of the system', async () => {
+  const ground = () => page.evaluate('getComputedStyle(document.body).backgroundColor')
+  await page.emulateMedia({ colorScheme: 'light' })
+  const light = await ground()
+  await page.emulateMedia({ colorScheme: 'dark' })
+  assert.notEqual(await ground(), light)
+})

@@ -1,0 +1,33 @@
+import { type BrowserContext, type BrowserContextOptions, chromium } from 'playwright-core'
+import { ensureChromium } from './ensure-chromium.ts'
+
+export interface TestBrowser extends AsyncDisposable {
+  /** A window of its own. What its pages write to their console, or fail to load, is gathered in `complaints`. */
+  open(options?: BrowserContextOptions): Promise<{ context: BrowserContext; complaints: string[] }>
+}
+
+const quiet = [
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+]
+
+/** A real Chromium without a window, with a profile that is thrown away. */
+export async function startBrowser(): Promise<TestBrowser> {
+  const executablePath = await ensureChromium()
+  // Chromium has no sandbox for root.
+  const browser = await chromium.launch({ executablePath, chromiumSandbox: process.getuid?.() !== 0, args: quiet })
+  return {
+    async open(options) {
+      const context = await browser.newContext(options)
+      const complaints: string[] = []
+      context.on('console', (message) => complaints.push(message.text()))
+      context.on('weberror', (error) => complaints.push(String(error.error())))
+      return { context, complaints }
+    },
+    [Symbol.asyncDispose]: () => browser.close(),
+  }
+}
