@@ -173,11 +173,11 @@ export class TurnLog {
     return this.#leasedAtMs + this.#options.leaseMs * 0.9
   }
 
-  /** In a microtask, so that events added together are appended together. */
+  /** Once the present work is done: events that came together are appended together, and with the end, if that came too. */
   #schedule(): void {
     if (this.#scheduled || this.#appending || this.#closing) return
     this.#scheduled = true
-    queueMicrotask(() => {
+    setImmediate(() => {
       this.#scheduled = false
       if (!this.#appending && !this.#closing && !this.#loss && this.#open.length > 0) this.#appending = this.#append()
     })
@@ -194,12 +194,12 @@ export class TurnLog {
       const result = await kv.run(appendEvents, [keys.turn, keys.log], [fence, first, last, body, leaseMs])
       if (result.kind === 'refused') return this.#lose('fenced')
       if (result.kind === 'gap') {
-        if (!this.#reconcile(result.top)) this.#lose('broken')
-        return
+        if (!this.#reconcile(result.top)) return this.#lose('broken')
+      } else {
+        this.#leasedAtMs = sentAtMs
+        this.#acknowledged(count)
+        if (result.cancelled) this.#options.onCancel()
       }
-      this.#leasedAtMs = sentAtMs
-      this.#acknowledged(count)
-      if (result.cancelled) this.#options.onCancel()
     } catch (error) {
       if (!isUnavailable(error)) return this.#lose('broken', error)
       this.#goAway()
@@ -261,6 +261,7 @@ export class TurnLog {
     const forgotten = behind.slice(0, behind.length - this.#shown)
     this.#open = [...forgotten, ...this.#open]
     this.#shown += forgotten.length
+    for (const event of forgotten) this.#openChars += event.data.length
     return true
   }
 
