@@ -6,6 +6,7 @@ import type { ParleyError } from '#errors.ts'
 import { newId } from '#ids.ts'
 import type { Log } from '#log.ts'
 import type { Answer } from '#models/answer.ts'
+import type { TurnView } from './chat.ts'
 import { loadHistory } from './history.ts'
 import { callId, stepRecords } from './prompt.ts'
 import { receiptOf } from './receipt.ts'
@@ -28,12 +29,13 @@ export type End =
 export async function commitEnd(turn: TurnContext, end: End, signal: AbortSignal): Promise<CommitEnd> {
   const { room, input, config, progress, log } = turn
   const receipt = receiptOf(input, config, progress, turn.omittedMessages, room.clock.now())
-  const outcome = outcomeOf(turn, end, receipt)
-  const { type, data, position } = outcome.terminal
+  const toolCalls = end.status === 'completed' && end.finish === 'tool_calls' ? callerCalls(turn) : []
+  const terminal = { ...terminalOf(end, receipt, toolCalls), position: progress.next }
+  const outcome: TurnOutcome = { text: progress.text, terminal }
   const sealed = turn.seal.seal(JSON.stringify(outcome), placeOf(turn.keys.turn, 'end'))
   let tries = 0
   const committed = await log.commit(
-    { type, data, position },
+    terminal,
     async () => {
       tries += 1
       if (tries > 1) turn.messagesAt = (await loadHistory(room, input.principal, input.conversation)).next
@@ -45,25 +47,11 @@ export async function commitEnd(turn: TurnContext, end: End, signal: AbortSignal
   return committed
 }
 
-function outcomeOf(turn: TurnContext, end: End, receipt: Receipt): TurnOutcome {
-  const { progress } = turn
-  const error = end.status === 'failed' ? end.error : undefined
-  const toolCalls = end.status === 'completed' && end.finish === 'tool_calls' ? callerCalls(turn) : []
-  return {
-    status: end.status,
-    text: progress.text,
-    receipt,
-    error: error ? { code: error.code, message: error.message } : null,
-    toolCalls,
-    terminal: { ...terminalOf(end, receipt, toolCalls), position: progress.next },
-  }
-}
-
 /** The terminal event's type and data. */
 export function terminalOf(
   end: End,
   receipt: Receipt,
-  toolCalls: TurnOutcome['toolCalls'],
+  toolCalls: TurnView['toolCalls'],
 ): Pick<TurnEvent, 'type' | 'data'> {
   if (end.status === 'cancelled') return { type: 'turn.cancelled', data: JSON.stringify({ receipt }) }
   if (end.status === 'failed') {
@@ -85,7 +73,7 @@ export function terminalOf(
 }
 
 /** The caller's own calls of the current step, under ids that are unique for the caller. */
-export function callerCalls(turn: TurnContext): TurnOutcome['toolCalls'] {
+export function callerCalls(turn: TurnContext): TurnView['toolCalls'] {
   const callers = new Set(callerTools(turn).map((tool) => tool.function.name))
   const { step, calls } = turn.progress.current
   return calls

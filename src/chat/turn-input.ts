@@ -1,7 +1,6 @@
 import type { Principal } from '#identity/principal.ts'
 import type { ChatMessage } from '#models/answer.ts'
-import type { Feedback } from './chat.ts'
-import type { Arm, Receipt, TurnEvent } from './turn-events.ts'
+import type { Arm, TurnEvent } from './turn-events.ts'
 
 /** What a turn was started with: kept sealed in its record, all that a successor needs besides the log. */
 export interface TurnInput {
@@ -19,14 +18,8 @@ export interface TurnInput {
   startedAt: number
 }
 
-/** What a turn ended with: kept sealed in its record, for as long as the record lives. */
+/** What a turn ended with: kept sealed in its record, for as long as the record lives. The rest is in the terminal event. */
 export interface TurnOutcome {
-  status: 'completed' | 'failed' | 'cancelled'
   text: string
-  receipt: Receipt
-  error: { code: string; message: string } | null
-  toolCalls: readonly { id: string; name: string; arguments: string }[]
   terminal: Pick<TurnEvent, 'type' | 'data'> & { position: number }
 }
-
-export type SealedFeedback = Feedback & { at: number }

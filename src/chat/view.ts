@@ -6,6 +6,7 @@ import { readLog } from './read-log.ts'
 import { loadTurn } from './store/commands.ts'
 import { placeOf, turnKeys } from './store/turn-keys.ts'
 import type { ChatRoom } from './turn-context.ts'
+import type { Receipt, TurnEvents } from './turn-events.ts'
 import type { TurnInput, TurnOutcome } from './turn-input.ts'
 
 /** A turn as it stands: from its outcome when it has ended, else folded from its log. */
@@ -19,8 +20,8 @@ export async function viewTurn(room: ChatRoom, principal: Principal, turn: strin
   const known = { id: turn, conversation, specialist, config, message }
   const feedback = record.feedback ? read<Feedback>(record.feedback, 'feedback') : null
   if (record.end) {
-    const { status, text, receipt, error, toolCalls } = read<TurnOutcome>(record.end, 'end')
-    return { ...known, status, text, position: record.top, receipt, error, toolCalls, feedback }
+    const { text, terminal } = read<TurnOutcome>(record.end, 'end')
+    return { ...known, text, position: record.top, feedback, ...endOf(terminal) }
   }
   const progress = new Progress()
   for await (const batch of readLog(room.kv, keys, seal, -1)) for (const event of batch) progress.replay(event)
@@ -34,4 +35,16 @@ export async function viewTurn(room: ChatRoom, principal: Principal, turn: strin
     toolCalls: [],
     feedback,
   }
+}
+
+/** What the terminal event says of a turn. */
+function endOf({ type, data }: TurnOutcome['terminal']): Pick<TurnView, 'status' | 'receipt' | 'error' | 'toolCalls'> {
+  if (type === 'turn.completed') {
+    const { receipt, toolCalls }: TurnEvents['turn.completed'] = JSON.parse(data)
+    const calls = toolCalls?.map(({ id, function: called }) => ({ id, ...called })) ?? []
+    return { status: 'completed', receipt, error: null, toolCalls: calls }
+  }
+  const { receipt, error }: Partial<TurnEvents['turn.failed']> & { receipt: Receipt } = JSON.parse(data)
+  const said = error ? { code: error.code, message: error.message } : null
+  return { status: error ? 'failed' : 'cancelled', receipt, error: said, toolCalls: [] }
 }
