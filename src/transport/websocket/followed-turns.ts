@@ -75,7 +75,7 @@ export class FollowedTurns {
 }
 
 /** Its data is JSON already and is passed on as it is. */
-export function renderEvent(turn: string, { position, type, data }: TurnEvent): string {
+function renderEvent(turn: string, { position, type, data }: TurnEvent): string {
   const id = position === undefined ? 'null' : `"${formatEventId(turn, position)}"`
   return renderNotification('turn.event', `{"turn":"${turn}","id":${id},"event":"${type}","data":${data}}`)
 }
