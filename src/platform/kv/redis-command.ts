@@ -49,7 +49,7 @@ export interface Batch {
 
 /** A command that goes before a call; its success needs no notice. */
 export interface Preface {
-  words: readonly string[]
+  bytes: Buffer
   onError: (error: Error) => void
 }
 
@@ -111,9 +111,9 @@ export function writeCall(out: Buffer, start: number, { call, script }: RedisCal
   return at + out.write(text, at, 'latin1')
 }
 
-/** A command of ASCII words. */
-export function encodeWords(words: readonly string[]): string {
-  return `*${words.length}\r\n${words.map(bulk).join('')}`
+export function encodeWords(words: readonly string[]): Buffer {
+  const bulks = words.map((word) => `$${Buffer.byteLength(word)}\r\n${word}\r\n`)
+  return Buffer.from(`*${words.length}\r\n${bulks.join('')}`)
 }
 
 function bulk(ascii: string): string {

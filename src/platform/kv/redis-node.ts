@@ -28,6 +28,7 @@ export interface Refused {
 
 /** Between attempts at a slot that is on its way to another node. */
 const tryAgainMs = 20
+const none: readonly Preface[] = []
 /** ioredis writes nothing: see `#flush`. */
 const sink = { write: () => true } as unknown as Parameters<Redis['sendCommand']>[1]
 
@@ -111,50 +112,45 @@ export class RedisNode {
     if (this.#state !== 'up' || this.#refused.length > 0 || this.#queue.length === 0) return
     const { stream } = this.link.redis
     if (!stream.writable) return this.#failWaiting()
-    const calls = this.#queue
-    this.#queue = []
     const batch: Batch = { sentAt: this.#options.clock.monotonic(), left: 0 }
     this.#batches.push(batch)
+    const frames: (Preface | RedisCall)[] = []
     let bound = 0
-    for (const call of calls) bound += boundOf(call)
-    const out = Buffer.allocUnsafe(bound)
-    let start = 0
-    let at = 0
-    stream.cork()
-    for (const call of calls) {
+    for (const call of this.#queue) {
       for (const preface of this.#prefacesOf(call)) {
-        if (at > start) stream.write(out.subarray(start, at))
-        start = at
-        stream.write(encodeWords(preface.words))
-        this.#expect(batch, preface)
+        frames.push(preface)
+        bound += preface.bytes.length
       }
-      at = writeCall(out, at, call)
-      this.#expect(batch, call)
+      frames.push(call)
+      bound += boundOf(call)
     }
-    stream.write(out.subarray(start, at))
-    stream.uncork()
+    this.#queue = []
+    const out = Buffer.allocUnsafe(bound)
+    let at = 0
+    for (const frame of frames) {
+      at = frame instanceof RedisCall ? writeCall(out, at, frame) : at + frame.bytes.copy(out, at)
+      batch.left += 1
+      const command = new RedisCommand(batch, frame, this.#onAnswer)
+      this.link.redis.sendCommand(command as unknown as Command, sink)
+    }
+    stream.write(out.subarray(0, at))
     this.#watch()
   }
 
   /** What has to go before a call: its script at first, and the permission to run it on a node that imports its slot. */
-  #prefacesOf(call: RedisCall): Preface[] {
+  #prefacesOf(call: RedisCall): readonly Preface[] {
     const { sha, text } = call.script
+    const isLoaded = this.#loaded.has(sha)
+    if (isLoaded && !call.asking) return none
     const prefaces: Preface[] = []
-    if (!this.#loaded.has(sha)) {
+    if (!isLoaded) {
       this.#loaded.add(sha)
-      prefaces.push({ words: ['SCRIPT', 'LOAD', text], onError: (error) => this.#unloadable.set(sha, error) })
+      const bytes = encodeWords(['SCRIPT', 'LOAD', text])
+      prefaces.push({ bytes, onError: (error) => this.#unloadable.set(sha, error) })
     }
-    if (call.asking) {
-      call.asking = false
-      prefaces.push({ words: ['ASKING'], onError: () => {} })
-    }
+    if (call.asking) prefaces.push({ bytes: encodeWords(['ASKING']), onError: () => {} })
+    call.asking = false
     return prefaces
-  }
-
-  #expect(batch: Batch, sent: RedisCall | Preface): void {
-    batch.left += 1
-    const command = new RedisCommand(batch, sent, this.#onAnswer)
-    this.link.redis.sendCommand(command as unknown as Command, sink)
   }
 
   readonly #onAnswer = ({ batch, sent }: RedisCommand, error: Error | undefined, reply: unknown): void => {
