@@ -29,7 +29,7 @@ export interface Chat {
   addressees(): Addressee[]
   /**
    * Passes a request through to a route (or to a specialist without actions, whose instructions go first): no log, no
-   * resume, cancelled by `signal`. The sink gets the provider's own bytes.
+   * resume. The sink gets the provider's own bytes.
    */
   relay(principal: Principal, request: RelayRequest, sink: AnswerSink): Promise<Answer>
   /** Turns and relays that this replica produces at the moment. */
@@ -52,7 +52,8 @@ export interface RelayRequest {
   to: Addressee
   messages: readonly ChatMessage[]
   parameters: Readonly<Record<string, unknown>>
-  signal: AbortSignal
+  /** Calls it off, with the reason that the answer rejects with; a chat that drains does so itself, after the grace time. */
+  abort: AbortController
 }
 
 export interface TurnRequest {

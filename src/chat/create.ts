@@ -12,6 +12,7 @@ import { type Setting, startTurn } from './open-turn.ts'
 import { Producers } from './producers.ts'
 import { readTurn } from './read-turn.ts'
 import { addresseeOf, addresseesOf, relay } from './relay.ts'
+import { Relays } from './relays.ts'
 import { cancelTurn, noteFeedback } from './store/commands.ts'
 import { placeOf, replicaKey, turnKeys } from './store/turn-keys.ts'
 import { Sweeper } from './sweeper.ts'
@@ -41,7 +42,7 @@ export function createChat(options: ChatOptions): Chat {
   const { kv, conversations, configs, models } = room
   const producers = new Producers(room)
   const sweeper = new Sweeper(room, producers)
-  const relays = new Set<AbortController>()
+  const relays = new Relays()
   /** What a conversation never changes; that it still exists is checked as the turn opens. */
   const pins = new LRUCache<string, Pinned>({ max: PINS })
   let draining = false
@@ -113,16 +114,10 @@ export function createChat(options: ChatOptions): Chat {
     async relay(principal, request, sink) {
       refuseWhileDraining()
       const admitted = admission.admit(principal)
-      const abort = new AbortController()
-      const onAbort = () => abort.abort(request.signal.reason)
-      request.signal.addEventListener('abort', onAbort, { once: true })
-      relays.add(abort)
       try {
         const { config } = assign(principal)
-        return await relay(models, config, { ...request, signal: abort.signal }, sink)
+        return await relays.run(request.abort, () => relay(models, config, request, sink))
       } finally {
-        request.signal.removeEventListener('abort', onAbort)
-        relays.delete(abort)
         admitted.release()
       }
     },
@@ -134,8 +129,7 @@ export function createChat(options: ChatOptions): Chat {
     async drain(graceMs) {
       draining = true
       await sweeper.stop()
-      await producers.drain(graceMs)
-      for (const abort of relays) abort.abort(new ParleyError('shutting_down'))
+      await Promise.all([producers.drain(graceMs), relays.drain(room.clock, graceMs)])
     },
   }
 }

@@ -27,7 +27,7 @@ export function addresseeOf(config: ConfigVersion, model: string): Addressee {
 export function relay(
   models: Models,
   config: ConfigVersion,
-  { to, messages, parameters, signal }: RelayRequest,
+  { to, messages, parameters, abort }: RelayRequest,
   sink: AnswerSink,
 ): Promise<Answer> {
   const specialist = to.kind === 'specialist' ? config.document.specialists[to.name] : undefined
@@ -36,5 +36,6 @@ export function relay(
   const candidates = routeCandidates(config, route)
   if (candidates.length === 0) throw new ParleyError('model_not_found', { param: 'model' })
   const timers = config.document.routes[route] ?? {}
+  const { signal } = abort
   return models.answer({ candidates, timers, parameters, messages: () => prompt, mode: 'relay', signal }, sink)
 }

@@ -68,7 +68,8 @@ export class ScriptedRelay {
         this.paused = false
       },
     })
-    request.signal.addEventListener('abort', () => this.#end.reject(request.signal.reason), { once: true })
+    const { signal } = request.abort
+    signal.addEventListener('abort', () => this.#end.reject(signal.reason), { once: true })
   }
 
   get answer(): Promise<Answer> {

@@ -18,12 +18,15 @@ export interface OpenAiDeps {
   limits: TransportLimits
 }
 
+/** Why nobody needs to work for a call any more. */
+export const OVER = new Error('The response is over.')
+
 /** A chat completion that is being answered. */
 export interface CompletionCall extends OpenAiDeps {
   principal: Principal
   asked: Asked
   reply: FastifyReply
-  /** Aborts when the response is over before the answer is: there is nobody to work for any more. */
+  /** Aborted with `OVER` when the response is over before the answer is. */
   over: AbortController
 }
 
@@ -35,7 +38,7 @@ export function openCompletionStream({ reply }: CompletionCall, model: string | 
 
 /** The stream ends with what went wrong, in place of `[DONE]`. */
 export function failStream({ over, reply, log }: CompletionCall, stream: EventStream, thrown: unknown): void {
-  if (over.signal.aborted) return
+  if (over.signal.reason === OVER) return
   const fault = asFault(thrown)
   const requestId = reply.request.id
   if (fault.code === 'internal') log.error({ requestId, err: fault.cause ?? fault }, 'Streaming an answer failed')

@@ -2,15 +2,13 @@ import { asFault } from '../faults.ts'
 import { onceClosed, principalOf } from '../request-context.ts'
 import type { Routes } from '../routing.ts'
 import { errors } from '../schema-replies.ts'
-import type { CompletionCall, OpenAiDeps } from './completion-call.ts'
+import { type CompletionCall, type OpenAiDeps, OVER } from './completion-call.ts'
 import { readRequest } from './completion-request.ts'
 import { sendRelayed } from './relayed-answer.ts'
 import { streamRelayed } from './relayed-stream.ts'
 import { Completion, CompletionRequest } from './schema.ts'
 import { sendTurn } from './turn-answer.ts'
 import { streamTurn } from './turn-stream.ts'
-
-const OVER = new Error('The response is over.')
 
 export function completionsRoute(routes: Routes, deps: OpenAiDeps): void {
   routes.post('/v1/chat/completions', {
@@ -58,7 +56,7 @@ export function completionsRoute(routes: Routes, deps: OpenAiDeps): void {
         await answer({ ...deps, principal: principalOf(request), asked, reply, over })
         answered = true
       } catch (error) {
-        if (over.signal.aborted) return void reply.hijack()
+        if (over.signal.reason === OVER) return void reply.hijack()
         // OpenAI's clients repeat by the status alone, unless they are told.
         reply.header('x-should-retry', String(asFault(error).retryable))
         throw error

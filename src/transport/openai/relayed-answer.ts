@@ -16,6 +16,6 @@ export async function sendRelayed({ chat, principal, asked, over, reply }: Compl
     },
     ended: (segment) => segments.push(segment),
   }
-  const { wire, model, finish } = await chat.relay(principal, { to, messages, parameters, signal: over.signal }, sink)
+  const { wire, model, finish } = await chat.relay(principal, { to, messages, parameters, abort: over }, sink)
   reply.header('x-parley-model', model).send({ ...fold.completion(wire, finish), ...accountOf(segments) })
 }

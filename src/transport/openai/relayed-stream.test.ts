@@ -188,7 +188,7 @@ test('a model that starts over ends the stream with an error, and is called off'
   assert.equal(chunks.length, 2)
   assert.equal(chunks[1]?.error?.code, 'model_interrupted')
   assert.equal(done, false)
-  assert.ok(relay.request.signal.aborted)
+  assert.ok(relay.request.abort.signal.aborted)
 })
 
 test('the usage chunk comes last, on request only: what all models used, and which failed', async () => {
@@ -261,7 +261,7 @@ test('an answer that is complete is not called off afterwards', async () => {
   await (await asked).text()
   const again = ask(transport.url, { model: 'nobody' })
   assert.equal((await again).status, 404)
-  assert.equal(relay.request.signal.aborted, false)
+  assert.equal(relay.request.abort.signal.aborted, false)
 })
 
 test('a reader that takes nothing holds the provider back, until it takes again', async () => {
@@ -315,9 +315,10 @@ test('streams end with an error when the server closes', async () => {
   await closing
   assert.equal(chunks.at(-1)?.error?.code, 'shutting_down')
   assert.equal(done, false)
-  assert.ok(relay.request.signal.aborted)
+  assert.ok(relay.request.abort.signal.aborted)
 })
 
-function aborts({ request: { signal } }: ScriptedRelay): Promise<void> {
+function aborts({ request }: ScriptedRelay): Promise<void> {
+  const { signal } = request.abort
   return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
 }

@@ -11,7 +11,7 @@ export async function streamRelayed(call: CompletionCall): Promise<void> {
   const { to, messages, parameters } = asked
   const sink = new RelayedStream(call)
   try {
-    const { wire } = await chat.relay(principal, { to, messages, parameters, signal: over.signal }, sink)
+    const { wire } = await chat.relay(principal, { to, messages, parameters, abort: over }, sink)
     sink.complete(wire)
   } catch (error) {
     sink.fail(error)
