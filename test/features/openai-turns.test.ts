@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, beforeEach, test } from 'node:test'
+import { systemClock } from '#platform/clock.ts'
 import { ask, contentOf, readStream } from '../support/completions.ts'
 import { type OpenAiApp, startOpenAiApp, weatherTool } from '../support/openai-app.ts'
 import { madeUpPieces, type PlannedCall } from '../support/upstream-plan.ts'
@@ -145,6 +146,28 @@ test('two clients of one history get the same; what is not kept is taken as the 
   }
   await complete({ messages: [user, foreign, { ...answered, tool_call_id: 'call_of_old' }] })
   assert.deepEqual(seen()[2], foreign)
+})
+
+test('our results are kept for an hour', async () => {
+  let laterMs = 0
+  const clock = { ...systemClock, now: () => Date.now() + laterMs }
+  await using later = await startOpenAiApp({}, { clock })
+  const say = async (messages: unknown[]) => {
+    const response = await ask(later.app.url, { model: 'helper', tools: [weatherTool], messages })
+    return ((await response.json()) as Completion).choices[0]?.message
+  }
+  later.upstream.plan = [{ toolCalls: [weather, calculate] }]
+  const message = await say([user])
+  const history = [user, message, { role: 'tool', tool_call_id: message?.tool_calls?.[0]?.id, content: 'blue' }]
+  for (const [minutes, results] of [
+    [59, 2],
+    [61, 1],
+  ] as const) {
+    laterMs = minutes * 60_000
+    await say(history)
+    const prompt = later.upstream.requests.at(-1)?.body.messages as Message[]
+    assert.equal(prompt.filter(({ role }) => role === 'tool').length, results)
+  }
 })
 
 test('a tool under the name of an action is refused', async () => {

@@ -1,3 +1,4 @@
+import type { Overrides } from '../../src/app.ts'
 import { startApp, type TestApp } from './app.ts'
 import { chatConfig, upstreamModel } from './chat-config.ts'
 import { startUpstream, type Upstream } from './upstream.ts'
@@ -13,7 +14,10 @@ export interface OpenAiApp extends AsyncDisposable {
  * The whole app for clients of OpenAI's API: `plain` and `helper` (which has actions) and the route `default` speak to a mock
  * upstream, `talker`, `doer` (which has actions) and the route `offline` to the offline model.
  */
-export async function startOpenAiApp(variables: Record<string, string> = {}): Promise<OpenAiApp> {
+export async function startOpenAiApp(
+  variables: Record<string, string> = {},
+  overrides: Overrides = {},
+): Promise<OpenAiApp> {
   const upstream = await startUpstream()
   const config = chatConfig({ primary: upstreamModel('primary', upstream.baseUrl) })
   const { plain, helper } = config.specialists
@@ -39,6 +43,7 @@ export async function startOpenAiApp(variables: Record<string, string> = {}): Pr
       },
     },
     variables: { PARLEY_EGRESS_HOSTS: upstream.host, ...variables },
+    overrides,
   })
   const stop = async () => {
     await app.stop()
