@@ -6,6 +6,7 @@ import { type Call, type Engine, unavailable } from './engine.ts'
 import type { Key, Reply } from './kv.ts'
 import { Checkpoints } from './sqlite-checkpoints.ts'
 import { Items } from './sqlite-items.ts'
+import { CommitPacing } from './sqlite-pacing.ts'
 import { createTables, prepareStatements, type Statements } from './sqlite-schema.ts'
 import { type Signal, SqliteStep } from './sqlite-step.ts'
 import { sweep } from './sqlite-sweep.ts'
@@ -42,6 +43,7 @@ export class SqliteEngine implements Engine {
   readonly #sql: Statements
   readonly #items: Items
   readonly #step: SqliteStep
+  readonly #pacing = new CommitPacing()
   readonly #checkpoints: Checkpoints | undefined
   readonly #listeners = new Map<Key, Set<(payload: string) => void>>()
   #queue: Call[] = []
@@ -109,16 +111,20 @@ export class SqliteEngine implements Engine {
   #schedule(): void {
     if (this.#scheduled || this.#queue.length === 0) return
     this.#scheduled = true
-    setImmediate(() => {
+    const flush = () => {
       this.#scheduled = false
       if (this.#database.isOpen && !this.#checkpoints?.holding) this.#flush()
-    })
+    }
+    const { delayMs } = this.#pacing
+    if (delayMs === 0) setImmediate(flush)
+    else setTimeout(flush, delayMs)
   }
 
   #flush(): void {
     const calls = this.#queue
     if (calls.length === 0) return
     this.#queue = []
+    this.#pacing.committed(calls.length)
     this.#step.now = this.#clock.now()
     let outcomes: Outcome[]
     try {
