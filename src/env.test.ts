@@ -41,8 +41,14 @@ test('each need is chosen by its own variables', () => {
 
 test('a half-set or contradictory environment is refused, every variable named at once', () => {
   assert.match(faultOf({ REDIS_URL: 'redis://localhost' }), /REDIS_URL needs PARLEY_MASTER_KEYS/)
-  const several = faultOf({ PORT: '99999', PARLEY_REDIS_AUTH: 'boss', REDIS_URL: 'http://x', PARLEY_MASTER_KEYS: 'a:short' })
-  for (const name of ['PORT', 'PARLEY_REDIS_AUTH', 'REDIS_URL', 'PARLEY_MASTER_KEYS']) assert.match(several, new RegExp(name))
+  const several = faultOf({
+    PORT: '99999',
+    PARLEY_REDIS_AUTH: 'boss',
+    REDIS_URL: 'http://x',
+    PARLEY_MASTER_KEYS: 'a:short',
+  })
+  for (const name of ['PORT', 'PARLEY_REDIS_AUTH', 'REDIS_URL', 'PARLEY_MASTER_KEYS'])
+    assert.match(several, new RegExp(name))
 })
 
 test('numbers are taken at their limits and refused one past them', () => {
