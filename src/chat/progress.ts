@@ -1,4 +1,4 @@
-import { isSettled, type RunStatus } from '#actions/port.ts'
+import type { RunStatus } from '#actions/port.ts'
 import type { Answer, Segment } from '#models/answer.ts'
 import { dataOf } from './event-codec.ts'
 import type { TurnEvent, TurnEvents, TurnEventType } from './turn-events.ts'
@@ -111,10 +111,6 @@ export interface CallProgress {
   arguments: string
   status: RunStatus
   output: string | undefined
-}
-
-export function isAnswered(call: CallProgress): boolean {
-  return isSettled(call)
 }
 
 function newStep(step: number): StepProgress {
