@@ -9,17 +9,32 @@ import { madeUpPieces } from '../support/upstream-plan.ts'
 /** Providers that misbehave, and requests that do, on `/v1`: `default` relays, `helper` opens turns. */
 
 const models = ['default', 'helper']
-const everyWay = models.flatMap((model) => [false, true].map((stream) => ({ model, stream })))
+const everyWay = waysOf(models)
+/** With little patience before the first word, and within the answer. */
+const waiting = waysOf(['waiting', 'helper-waiting'])
+const stalling = waysOf(['stalling', 'helper-stalling'])
 let upstream: Upstream
 let app: TestApp
 
 before(async () => {
   upstream = await startUpstream()
+  const config = chatConfig({ primary: upstreamModel('primary', upstream.baseUrl) })
+  const { helper } = config.specialists
+  assert.ok(helper)
   app = await startApp({
-    config: chatConfig(
-      { primary: upstreamModel('primary', upstream.baseUrl) },
-      { connectTimeoutMs: 400, firstTokenTimeoutMs: 400, stallTimeoutMs: 300 },
-    ),
+    config: {
+      ...config,
+      routes: {
+        ...config.routes,
+        waiting: { models: ['primary'], firstTokenTimeoutMs: 300 },
+        stalling: { models: ['primary'], stallTimeoutMs: 300 },
+      },
+      specialists: {
+        ...config.specialists,
+        'helper-waiting': { ...helper, route: 'waiting' },
+        'helper-stalling': { ...helper, route: 'stalling' },
+      },
+    },
     variables: { PARLEY_EGRESS_HOSTS: upstream.host },
   })
   // So many failures would keep calls away from it.
@@ -35,6 +50,10 @@ after(async () => {
   await app.stop()
   await upstream.close()
 })
+
+function waysOf(names: readonly string[]) {
+  return names.flatMap((model) => [false, true].map((stream) => ({ model, stream })))
+}
 
 async function codeOf(response: Response): Promise<string> {
   return ((await response.json()) as { error: { code: string } }).error.code
@@ -57,9 +76,10 @@ test('a provider that fails before its first word is an error with a status', as
     [{ hang: true }, 504, 'model_timeout'],
   ]
   for (const [plan, status, code] of cases) {
-    upstream.plan = everyWay.map(() => plan)
+    const ways = status === 504 ? waiting : everyWay
+    upstream.plan = ways.map(() => plan)
     await Promise.all(
-      everyWay.map(async (way) => {
+      ways.map(async (way) => {
         const response = await ask(app.url, way)
         assert.deepEqual([response.status, await codeOf(response)], [status, code], JSON.stringify({ ...plan, ...way }))
       }),
@@ -70,9 +90,10 @@ test('a provider that fails before its first word is an error with a status', as
 test('a provider that fails within its answer is an error in the stream, after all that it said', async () => {
   const faults = ['garbage', 'half-chunk', 'no-finish', 'error', 'reset', 'cut', 'keep-alives', 'stall'] as const
   for (const fault of faults) {
-    upstream.plan = everyWay.map(() => ({ tokens: 6, fault, at: 4 }))
+    const ways = fault === 'stall' || fault === 'keep-alives' ? stalling : everyWay
+    upstream.plan = ways.map(() => ({ tokens: 6, fault, at: 4 }))
     await Promise.all(
-      everyWay.map(async (way) => {
+      ways.map(async (way) => {
         const response = await ask(app.url, way)
         if (!way.stream) return assert.equal(response.status, 502)
         const { chunks, done } = readStream(await response.text())
