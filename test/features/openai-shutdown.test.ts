@@ -10,7 +10,7 @@ const models = ['default', 'helper']
 
 test('answers under way get the grace time, and nothing new begins', async () => {
   const world = await startOpenAiApp({ PARLEY_DRAIN_MS: '20000' })
-  world.upstream.plan = () => ({ tokens: 30, pace: 100 })
+  world.upstream.plan = () => ({ tokens: 250, pace: 100 })
   const running = await Promise.all(models.map((model) => ask(world.app.url, { model, stream: true })))
   const stopping = world[Symbol.asyncDispose]()
   for (const model of models) {
@@ -22,7 +22,7 @@ test('answers under way get the grace time, and nothing new begins', async () =>
   }
   for (const response of running) {
     const { chunks, done } = readStream(await response.text())
-    assert.equal(contentOf(chunks), madeUpPieces(30).join(''))
+    assert.equal(contentOf(chunks), madeUpPieces(250).join(''))
     assert.ok(done)
   }
   await stopping
