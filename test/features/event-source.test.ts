@@ -15,7 +15,7 @@ interface Watched {
 
 /** What a page does with an EventSource that is left to itself; runs in the browser. */
 const watch = `
-  const source = new EventSource('/api/v1/specialists/plain/stream?message=' + encodeURIComponent('mock: tokens=60 pace=100'))
+  const source = new EventSource('/api/v1/specialists/plain/stream?message=' + encodeURIComponent('mock: tokens=60 pace=30'))
   window.watched = { tokens: [], openings: 0, closed: false }
   source.addEventListener('open', () => watched.openings++)
   source.addEventListener('token', ({ lastEventId, data }) => watched.tokens.push({ id: lastEventId, text: JSON.parse(data).text }))
@@ -23,9 +23,8 @@ const watch = `
 `
 
 test('an EventSource that loses its line resumes unaided, starts no second turn, and stops at the end', async () => {
-  await using upstream = Object.assign(await startUpstream(), {
-    [Symbol.asyncDispose]: () => upstream.close(),
-  })
+  await using opened = new AsyncDisposableStack()
+  const upstream = opened.adopt(await startUpstream(), (mock) => mock.close())
   await using app = await startApp({
     config: chatConfig({ primary: upstreamModel('primary', upstream.baseUrl) }),
     variables: { PARLEY_EGRESS_HOSTS: upstream.host },

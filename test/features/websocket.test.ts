@@ -55,7 +55,7 @@ test('the turns of a connection share its conversation, and the next one is told
 
 test('a turn that lost its connection is resumed on another at the exact token', async () => {
   const lost = await RpcClient.connect(app.url)
-  const { result } = await lost.call('chat', { message: 'mock: tokens=40 pace=200' })
+  const { result } = await lost.call('chat', { message: 'mock: tokens=40 pace=40' })
   await lost.eventsOf(result?.turn, (event) => event === 'token')
   lost.socket.terminate()
   await lost.closed
@@ -85,7 +85,7 @@ test('cancel stops the turn and the provider', async () => {
 
 test('one turn at a time lives in a conversation, and the second chat is told', async () => {
   const client = await RpcClient.connect(app.url)
-  const first = await client.call('chat', { message: 'mock: tokens=20 pace=100' })
+  const first = await client.call('chat', { message: 'mock: tokens=20 pace=40' })
   const second = await client.call('chat', { message: 'me too' })
   assert.deepEqual([second.error?.code, second.error?.data?.code], [-32000, 'turn_in_progress'])
   await client.eventsOf(first.result?.turn)

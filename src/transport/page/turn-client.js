@@ -48,7 +48,7 @@ export async function* follow(open, { onBreak, signal }) {
       const silence = new AbortController()
       const either = AbortSignal.any([signal, silence.signal])
       const headers = { accept: 'text/event-stream', ...(lastId && { 'last-event-id': lastId }) }
-      const response = await open({ headers, signal: either })
+      const response = await unlessSilent(silence, open({ headers, signal: either }))
       if (response.status === 204) return
       turn = response.headers.get('x-parley-turn')
       open = readTurn(turn)
@@ -72,13 +72,18 @@ function mayPass(error, turn) {
   return turn !== undefined && (error.status >= 500 || error.status === 429)
 }
 
+/** Gives a connection up that says nothing for too long, be it before its first byte or between two. */
+function unlessSilent(silence, news) {
+  const timer = setTimeout(() => silence.abort(), SILENCE_MS)
+  return news.finally(() => clearTimeout(timer))
+}
+
 async function* eventsOf(body, silence) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader()
   let rest = ''
   try {
     for (;;) {
-      const timer = setTimeout(() => silence.abort(), SILENCE_MS)
-      const { value, done } = await reader.read().finally(() => clearTimeout(timer))
+      const { value, done } = await unlessSilent(silence, reader.read())
       if (done) return
       const blocks = (rest + value).split('\n\n')
       rest = blocks.pop()
