@@ -2,8 +2,8 @@ import type { Call } from './engine.ts'
 import { type Script, scriptOf } from './redis-script.ts'
 
 /**
- * What ioredis asks of a command, less what its own `Command` costs: 2.5 instead of 5.5 µs of CPU per call in batches of
- * 200 (its automatic pipelining: 8.6). It does not write itself: the node writes all commands of a tick at once.
+ * What ioredis asks of a command, less what its own `Command` costs: a call takes two thirds of the CPU, and half of what
+ * its automatic pipelining takes (bench/state.ts). It does not write itself: the node writes all of a tick at once.
  */
 export class RedisCommand {
   readonly name = 'evalsha'
