@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import type { FastifyInstance } from 'fastify'
+import { ParleyError } from '#errors.ts'
 
 const FILES = {
   '/': { file: 'index.html', type: 'text/html; charset=utf-8' },
@@ -21,8 +22,10 @@ const HEADERS = {
 export function registerPage(server: FastifyInstance): void {
   for (const [url, { file, type }] of Object.entries(FILES)) {
     const body = readFileSync(new URL(file, import.meta.url))
-    server.get(url, { config: { open: true }, schema: { hide: true } }, (_request, reply) =>
-      reply.headers({ ...HEADERS, 'content-type': type }).send(body),
-    )
+    server.get(url, { config: { open: true }, schema: { hide: true } }, (request, reply) => {
+      // The router takes the target `*` for `/`.
+      if (request.raw.url === '*') throw new ParleyError('not_found')
+      reply.headers({ ...HEADERS, 'content-type': type }).send(body)
+    })
   }
 }
