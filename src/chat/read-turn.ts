@@ -37,6 +37,7 @@ export async function* readTurn(
   const seal = await room.conversations.seal(principal)
   const wakeups = new Wakeups(room, keys.log, signal)
   let next = after + 1
+  let provisional = false
   let unreachableSinceMs: number | undefined
   try {
     while (!signal.aborted) {
@@ -47,10 +48,13 @@ export async function* readTurn(
         else {
           yield batch
           next += batch.length
+          provisional = batch.at(-1)?.position === undefined
           if (endsWithTerminal(batch)) return
         }
         continue
       }
+      // What was shown without a position is not what the log goes on with: the reader has to come again.
+      if (here?.ended && provisional) throw new ParleyError('state_unavailable', { retryAfterMs: POLL_MS })
       if (here?.ended) here = undefined
       try {
         const before = next
@@ -67,8 +71,8 @@ export async function* readTurn(
           if ((await room.kv.read(keys.log, next - 1, 1)).length > 0) continue
           return yield* snapshotOf(seal.unseal(record.end ?? Buffer.alloc(0), placeOf(keys.turn, 'end')), next)
         }
-        if (record.leaseLeftMs < 0) await takeOver(room, producers, principal, turn)
-        else await wakeups.signalled(POLL_MS)
+        const isHeld = record.leaseLeftMs >= 0 || (await takeOver(room, producers, principal, turn)).kind === 'held'
+        if (isHeld) await wakeups.signalled(POLL_MS)
       } catch (error) {
         if (!(error instanceof ParleyError) || error.code !== 'state_unavailable') throw error
         const now = room.clock.monotonic()
