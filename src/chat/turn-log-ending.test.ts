@@ -160,6 +160,41 @@ test('an end that readers have waited for for nearly a lease has to be another o
   assert.deepEqual(await stateOf(turn), ['done', 2, 'lost'])
 })
 
+test('what came after the loss is not shown, and written with the end', async () => {
+  await using turn = await turnLogAtHand()
+  turn.add('a')
+  await turn.settled()
+  turn.reach('away')
+  turn.add('b')
+  await turn.settled()
+  await turn.pass(0.9 * LEASE_MS + 1)
+  assert.deepEqual(turn.losses, ['out-of-reach'])
+  turn.add('c', 'd')
+  const failure = turn.event('turn.failed', {})
+  turn.log.showLast(failure)
+  turn.reach('reachable')
+  assert.equal(await turn.log.commit(failure, async () => outcome('lost'), never), 'committed')
+  assert.deepEqual(await turn.kept(), [...ab, [2, 'c'], [3, 'd'], [4, 'turn.failed']])
+  assert.deepEqual(
+    turn.shown().map(([, text]) => text),
+    ['a', 'b', 'turn.failed'],
+  )
+})
+
+test('a turn that is lost before its successor has said anything is ended all the same', async () => {
+  await using turn = await turnLogAtHand(5)
+  await turn.pass(0.9 * LEASE_MS + 1)
+  assert.deepEqual(turn.losses, ['out-of-reach'])
+  turn.add('metered')
+  const failure = turn.event('turn.failed', {})
+  turn.log.showLast(failure)
+  assert.equal(await turn.log.commit(failure, async () => outcome('lost'), never), 'committed')
+  assert.deepEqual(await turn.kept(), [
+    [5, 'metered'],
+    [6, 'turn.failed'],
+  ])
+})
+
 test('trying to end stops with the signal', async () => {
   await using turn = await turnLogAtHand()
   turn.reach('away')

@@ -88,10 +88,12 @@ export class TurnLog {
     return this.#loss !== undefined
   }
 
+  /** Once the log is lost nobody hears of the event; where it can still be ended, its end takes the event along. */
   add(event: TurnEvent): void {
-    if (this.#loss) return
+    if (isFinal(this.#loss)) return
     this.#open.push(event)
     this.#openChars += event.data.length
+    if (this.#loss) return
     if (this.#away) this.#showOpen()
     if (this.#openChars > turnLimits.unacknowledgedChars) this.#hold(true)
     this.#schedule()
@@ -251,14 +253,15 @@ export class TurnLog {
    * still in memory is put back in front of what is open. False when that is not all of it.
    */
   #reconcile(top: number): boolean {
-    const [first] = span(this.#open)
+    const [first, last] = span(this.#open)
+    if (top >= last) return false
     if (top >= first) {
-      this.#acknowledged(Math.min(top - first + 1, this.#open.length))
+      this.#acknowledged(top - first + 1)
       return true
     }
     const behind = this.live.from(top + 1)
     if (!behind) return false
-    const forgotten = behind.slice(0, behind.length - this.#shown)
+    const forgotten = behind.filter((event) => event.position !== undefined)
     this.#open = [...forgotten, ...this.#open]
     this.#shown += forgotten.length
     for (const event of forgotten) this.#openChars += event.data.length
@@ -272,7 +275,8 @@ export class TurnLog {
     this.#shown -= shown
     this.#away = false
     if (shown > 0) this.live.acknowledge(events.slice(0, shown))
-    if (shown < count) this.live.push(shown > 0 ? events.slice(shown) : events)
+    // Readers who were told that the turn is lost have heard its last word.
+    if (shown < count && !this.live.ended) this.live.push(shown > 0 ? events.slice(shown) : events)
     for (const event of events) this.#openChars -= event.data.length
     if (this.#openChars <= turnLimits.unacknowledgedChars) this.#hold(false)
     if (this.#open.length > 0) return
