@@ -245,7 +245,6 @@ test('paths that try to lead elsewhere lead nowhere', async () => {
     '/src/main.ts',
     '/api/v1/conversations%00.html',
     '/%',
-    '*',
     `/${'a/'.repeat(3000)}`,
   ]) {
     const { code } = refusal(await send('GET', target), target.slice(0, 80))

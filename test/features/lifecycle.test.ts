@@ -32,7 +32,7 @@ beforeEach(async () => {
     PARLEY_CONFIG_DIR: folder,
     PARLEY_DATA_DIR: await mkdtemp(path.join(folder, 'data-')),
     PARLEY_EGRESS_HOSTS: upstream.host,
-    PARLEY_TURN_LEASE_MS: '1000',
+    PARLEY_TURN_LEASE_MS: '2000',
   }
 })
 
