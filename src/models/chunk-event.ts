@@ -74,6 +74,11 @@ export function errorOf(event: ChunkEvent): string | undefined {
  * a CR alone, which no provider sends, is not taken as an end of line).
  */
 export function frameData(frame: string): string | undefined {
+  // Nearly every frame is one line of data.
+  const lineEnd = frame.length - 2
+  if (frame.startsWith('data: ') && frame.endsWith('\n\n') && frame.indexOf('\n') === lineEnd) {
+    return frame.slice(6, frame[lineEnd - 1] === '\r' ? lineEnd - 1 : lineEnd)
+  }
   let data: string | undefined
   for (const ended of frame.split('\n')) {
     const line = ended.endsWith('\r') ? ended.slice(0, -1) : ended

@@ -16,6 +16,7 @@ export interface DeliveryOptions {
 }
 
 /** Beyond so much of frames that show nothing, a provider is passed on as it comes. */
+const NOTHING = Buffer.alloc(0)
 const MAX_HELD_BYTES = 1024 * 1024
 
 /**
@@ -93,7 +94,8 @@ export class Delivery {
   }
 
   #releaseFrames(skip: number): void {
-    const frames = trimFrames(Buffer.concat(this.#held), skip)
+    const [only = NOTHING] = this.#held
+    const frames = trimFrames(this.#held.length > 1 ? Buffer.concat(this.#held) : only, skip)
     this.#held = []
     if (frames.length > 0) this.#options.sink.frames?.(frames)
   }

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { firstChoice, frameData, isFields, parseEvent } from './chunk-event.ts'
 
 const QUOTE = 0x22
@@ -7,8 +8,8 @@ const CONTENT_KEY = /"content"\s*:\s*"/g
 const OBFUSCATION_KEY = /"obfuscation"\s*:\s*"/
 /** Frames beyond this are parsed: looking for their content would cost more than it saves. */
 const MAX_FRAME_BYTES = 8 * 1024
-/** Two, for an event may happen to show one of them whatever the hole holds. */
-const PROBES = ['parley probe', 'parley other probe']
+/** Drawn anew by each process, for an event must not show it whatever the hole holds. */
+const PROBE = `parley ${randomUUID()}`
 
 /**
  * The frame around the content of an event. Nearly all events of an answer are the same but for the text in
@@ -100,11 +101,9 @@ function sameAt(bytes: Buffer, at: number, part: Buffer): boolean {
 /** Whether the first of the holes, given by their ends, is what the event shows. */
 function holds(text: string, cuts: readonly number[]): boolean {
   const [start = 0, end = 0, paddingStart = text.length, paddingEnd = text.length] = cuts
-  return PROBES.every((probe) => {
-    const probed = text.slice(0, start) + probe + text.slice(end, paddingStart) + text.slice(paddingEnd)
-    const delta = firstChoice(parseEvent(frameData(probed) ?? '') ?? {})?.delta
-    return isFields(delta) && delta.content === probe
-  })
+  const probed = text.slice(0, start) + PROBE + text.slice(end, paddingStart) + text.slice(paddingEnd)
+  const delta = firstChoice(parseEvent(frameData(probed) ?? '') ?? {})?.delta
+  return isFields(delta) && delta.content === PROBE
 }
 
 function isContinuation(byte = 0): boolean {

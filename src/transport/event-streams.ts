@@ -45,14 +45,15 @@ export class EventStreams {
 
   /** Returns how to leave. */
   join(member: StreamMember): () => void {
-    if (this.#open++ === 0) this.#tick()
+    this.#open++
+    if (!this.#stopTimer) this.#tick()
     const slot = this.#slots[this.#next++ % SLOTS]
     slot?.add(member)
     if (this.#closed) queueMicrotask(() => member.dismiss())
     return () => {
-      if (!slot?.delete(member) || --this.#open > 0) return
-      this.#stopTimer?.()
-      this.#stopTimer = undefined
+      if (!slot?.delete(member)) return
+      this.#open--
+      if (this.#closed) this.#stopIfIdle()
     }
   }
 
@@ -67,6 +68,7 @@ export class EventStreams {
   /** Ends all streams, and those yet to come. */
   close(): void {
     this.#closed = true
+    this.#stopIfIdle()
     for (const slot of this.#slots) for (const member of slot) member.dismiss()
   }
 
@@ -76,9 +78,18 @@ export class EventStreams {
     for (const member of members) member.flush()
   }
 
+  #stopIfIdle(): void {
+    if (this.#open > 0) return
+    this.#stopTimer?.()
+    this.#stopTimer = undefined
+  }
+
   #tick(): void {
     this.nowMs = this.#clock.monotonic()
     this.#stopTimer = this.#clock.after(this.#tickMs, () => {
+      this.#stopTimer = undefined
+      // Only here, so that streams that come and go do not stop and start it each time.
+      if (this.#open === 0) return
       this.#tick()
       const slot = this.#slots[this.#visiting++ % SLOTS]
       for (const member of slot ?? []) member.visit(this.nowMs)

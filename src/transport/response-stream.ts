@@ -20,7 +20,6 @@ export class ResponseStream implements EventStream, StreamMember {
   readonly #streams: EventStreams
   readonly #response: ServerResponse
   readonly #farewell: EventStreamOptions['farewell']
-  readonly #closed = new AbortController()
   readonly #leave: () => void
   /** Undefined while a pipelined response waits for those before it. */
   #socket: Socket | undefined
@@ -35,6 +34,9 @@ export class ResponseStream implements EventStream, StreamMember {
   #wroteAtMs: number
   #blockedAtMs: number | undefined
   #cutOff = false
+  /** Made for whoever asks, and the reason kept for whoever asks later: on `/v1` nobody does. */
+  #closed: AbortController | undefined
+  #closedBy: Error | undefined
   #waiting: PromiseWithResolvers<void> | undefined
 
   constructor(reply: FastifyReply, farewell: EventStreamOptions['farewell']) {
@@ -50,6 +52,10 @@ export class ResponseStream implements EventStream, StreamMember {
   }
 
   get closed(): AbortSignal {
+    if (!this.#closed) {
+      this.#closed = new AbortController()
+      if (this.#closedBy) this.#closed.abort(this.#closedBy)
+    }
     return this.#closed.signal
   }
 
@@ -123,8 +129,13 @@ export class ResponseStream implements EventStream, StreamMember {
     if (this.#ended || this.#over) return
     this.write(this.#farewell(reason))
     this.end()
-    this.#closed.abort(reason)
+    this.#close(reason)
     this.#onDrain()
+  }
+
+  #close(reason: Error): void {
+    this.#closedBy ??= reason
+    this.#closed?.abort(reason)
   }
 
   #start(socket: Socket): void {
@@ -200,6 +211,6 @@ export class ResponseStream implements EventStream, StreamMember {
     this.#over = true
     this.#leave()
     this.#onDrain()
-    if (!this.#ended) this.#closed.abort(new Error('The reader has left.'))
+    if (!this.#ended) this.#close(new Error('The reader has left.'))
   }
 }
