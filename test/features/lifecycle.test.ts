@@ -113,7 +113,7 @@ test('a turn whose process was killed goes on when another starts on the same da
     await using replica = await startReplica(variables)
     const client = nativeClient(replica.url)
     conversation = await client.conversation('plain')
-    const started = await client.stream(conversation, 'mock: tokens=60 pace=60')
+    const started = await client.stream(conversation, 'mock: tokens=60 pace=20')
     turn = started.turn
     seen = await take(started.events, 5)
     await replica.kill()
@@ -131,12 +131,14 @@ test('a turn whose process was killed goes on when another starts on the same da
 })
 
 test('it goes on by itself, though nobody asks for it', async () => {
+  // The first producer would speak for minutes, the second says a word.
+  upstream.plan = [{ tokens: 10_000, pace: 30 }, { tokens: 1 }]
   let conversation: string
   {
     await using replica = await startReplica(variables)
     const client = nativeClient(replica.url)
     conversation = await client.conversation('plain')
-    const { events } = await client.stream(conversation, 'mock: tokens=30 pace=60')
+    const { events } = await client.stream(conversation, 'go on')
     await take(events, 2)
     await replica.kill()
     await assert.rejects(collect(events))
