@@ -14,6 +14,7 @@ import type { Log } from '#log.ts'
 import { checkModels } from '#models/check.ts'
 import { createModels } from '#models/create.ts'
 import { createProviders } from '#models/providers/providers.ts'
+import { countTokens } from '#models/tokenizer.ts'
 import { type Clock, systemClock } from '#platform/clock.ts'
 import { createTokenSource } from '#platform/credential.ts'
 import { openDataFolder } from '#platform/data-folder.ts'
@@ -35,6 +36,8 @@ export interface App {
   uses: readonly { need: string; engine: string }[]
   /** Resolves with the address once requests are served. */
   listen(): Promise<string>
+  /** Loads what would hold up the first who needs it; for after `listen`, in the background. */
+  prepare(): Promise<void>
   /** Not ready at once, no new turns, the grace time for running ones, then everything closed in reverse order. */
   stop(): Promise<void>
 }
@@ -135,6 +138,9 @@ export async function createApp(env: Env, log: Log, overrides: Overrides = {}): 
       { need: 'identity', engine: 'whoever sits at this machine' },
     ],
     listen: () => server.listen({ host: env.host, port: env.port, backlog: 4096 }),
+    async prepare() {
+      await countTokens('')
+    },
     async stop() {
       if (stopping) return
       stopping = true

@@ -27,6 +27,7 @@ async function main(): Promise<void> {
   }
   process.once('SIGTERM', stop)
   process.once('SIGINT', stop)
+  await app.prepare()
 }
 
 try {
