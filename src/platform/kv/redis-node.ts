@@ -47,6 +47,8 @@ export class RedisNode {
   readonly link: RedisLink
   readonly #options: NodeOptions
   #state: 'starting' | 'up' | 'down' | 'closed' = 'starting'
+  /** It is there but says that its cluster is not. */
+  #doubted = false
   #queue: RedisCall[] = []
   #scheduled = false
   #batches: Batch[] = []
@@ -68,7 +70,17 @@ export class RedisNode {
   }
 
   get up(): boolean {
-    return this.#state === 'up'
+    return this.#state === 'up' && !this.#doubted
+  }
+
+  /** It serves its slots, or is about to. */
+  get answers(): boolean {
+    return (this.#state === 'up' || this.#state === 'starting') && !this.#doubted
+  }
+
+  /** Others say that it has slots. */
+  trust(): void {
+    this.#doubted = false
   }
 
   submit(call: RedisCall): void {
@@ -167,6 +179,7 @@ export class RedisNode {
     const unloadable = error.message.startsWith('NOSCRIPT') && this.#unloadable.get(call.script.sha)
     const fault = replyFault(unloadable || error)
     if (error.message.startsWith('READONLY')) this.link.giveUp('Redis is a replica now')
+    if (error.message.startsWith('CLUSTERDOWN')) this.#doubt()
     if (fault === 'again' && this.#state === 'up') this.#refused.push({ call, error })
     else call.call.fail(fault === 'again' ? unavailable(error) : fault)
   }
@@ -221,10 +234,17 @@ export class RedisNode {
     if (typeof info === 'string' && /^loading:1/m.test(info)) return redis.disconnect(true)
     this.link.settled()
     this.#forgetScripts()
+    this.#doubted = false
     this.#state = 'up'
     this.#options.onInfo(typeof info === 'string' ? info : '')
     this.#options.onChange()
     this.#schedule()
+  }
+
+  #doubt(): void {
+    if (this.#doubted) return
+    this.#doubted = true
+    this.#options.onChange()
   }
 
   #goDown(): void {

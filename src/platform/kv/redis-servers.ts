@@ -26,7 +26,8 @@ const refreshMs = 500
 
 /**
  * Which server keeps which key: the only one, or in a cluster the owner of the key's slot. The map of slots is asked for
- * at the start and for as long as an owner is away; in between, servers say themselves what has moved.
+ * at the start and for as long as an owner is away; in between, servers say themselves what has moved. Order is kept through
+ * a move, not through a second one of the same slot before the calls that followed the first are answered.
  */
 export class RedisServers {
   readonly #options: ServersOptions
@@ -47,7 +48,7 @@ export class RedisServers {
 
   connect(): void {
     const { cluster, host, port } = this.#options
-    if (cluster) return this.refresh()
+    if (cluster) return this.#refresh()
     this.#owners = [this.#nodeAt(`${host}:${port}`)]
     this.#complete = true
   }
@@ -74,8 +75,7 @@ export class RedisServers {
     else call.call.fail(unavailable('no server for this key is known'))
   }
 
-  /** Asks the cluster anew for its map of slots. */
-  refresh(): void {
+  #refresh(): void {
     if (this.#options.cluster && !this.#refreshing && !this.#closed) void this.#askAndApply()
   }
 
@@ -126,7 +126,7 @@ export class RedisServers {
 
   #changed(): void {
     if (this.#closed) return
-    if (!this.reachable) this.refresh()
+    if (!this.reachable) this.#refresh()
     this.#options.onChange()
   }
 
@@ -157,7 +157,7 @@ export class RedisServers {
     if (this.reachable) return
     this.#cancelRefresh?.()
     const delayMs = refreshMs * (0.5 + Math.random() / 2)
-    this.#cancelRefresh = this.#options.clock.after(delayMs, () => this.refresh())
+    this.#cancelRefresh = this.#options.clock.after(delayMs, () => this.#refresh())
   }
 
   async #askForSlots(): Promise<SlotRange[] | undefined> {
@@ -196,21 +196,29 @@ export class RedisServers {
     }
   }
 
+  /**
+   * A server that answers keeps its slots, whatever the map says: there may be calls on their way to it, and when it has
+   * lost a slot it says so itself, to each of them in turn.
+   */
   #apply(ranges: readonly SlotRange[]): void {
-    const owners: (RedisNode | undefined)[] = new Array(slotCount).fill(undefined)
-    const named = new Set<string>()
+    const owners = Array.from({ length: slotCount }, (_, slot) => {
+      const owner = this.#owners[slot]
+      return owner?.answers ? owner : undefined
+    })
     for (const { first, last, address } of ranges) {
-      named.add(address)
-      owners.fill(this.#nodeAt(address), first, last + 1)
+      const named = this.#nodeAt(address)
+      named.trust()
+      for (let slot = first; slot <= last; slot++) owners[slot] ??= named
     }
     this.#owners = owners
     this.#complete = owners.every((owner) => owner !== undefined)
+    const used = new Set(owners)
     for (const [address, node] of this.#nodes) {
-      if (named.has(address)) continue
+      if (used.has(node)) continue
       this.#nodes.delete(address)
       void node.close()
     }
-    for (const address of this.#faults.keys()) if (!named.has(address)) this.#faults.delete(address)
+    for (const address of this.#faults.keys()) if (!this.#nodes.has(address)) this.#faults.delete(address)
     this.#options.onChange()
   }
 }

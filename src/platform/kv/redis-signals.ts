@@ -4,6 +4,7 @@ import type { Clock } from '../clock.ts'
 import { unavailable } from './engine.ts'
 import type { Key } from './kv.ts'
 import { RedisLink } from './redis-link.ts'
+import { readRedirect } from './redis-slots.ts'
 
 export interface SignalsOptions {
   connection: RedisOptions
@@ -12,8 +13,6 @@ export interface SignalsOptions {
   timeoutMs: number
   /** The server that keeps the key, and with it its channel. */
   addressOf: (key: Key) => string | undefined
-  /** A channel is no longer where it was thought to be. */
-  onMoved: () => void
 }
 
 type Listener = (payload: string) => void
@@ -33,6 +32,8 @@ interface Subscriber {
 }
 
 const retryMs = 500
+/** From a server that has lost a channel to the one that has it now. */
+const maxHops = 3
 
 /** Sharded subscriptions, each once per replica, over a connection of their own to each server that has some. */
 export class RedisSignals {
@@ -64,14 +65,10 @@ export class RedisSignals {
     return leave
   }
 
-  /** The servers have changed: follows the channels to where they are now. */
+  /** The servers have changed: channels that are not subscribed go to where their keys are now. */
   follow(): void {
     for (const [key, topic] of this.#topics) {
-      const address = this.#options.addressOf(key as Key)
-      if (!address || address === topic.address) continue
-      this.#unsubscribe(key, topic)
-      topic.address = address
-      topic.subscribed = undefined
+      if (!topic.subscribed) topic.address = this.#options.addressOf(key as Key) ?? topic.address
     }
     for (const [address, { link }] of this.#subscribers) {
       if (this.#isUsed(address)) continue
@@ -109,6 +106,18 @@ export class RedisSignals {
   }
 
   async #subscribeNow(key: string, topic: Topic): Promise<void> {
+    for (let hops = 0; ; hops++) {
+      try {
+        return await this.#subscribeThere(key, topic)
+      } catch (error) {
+        const moved = error instanceof Error && error.message.startsWith('MOVED') && readRedirect(error.message)
+        if (!moved || hops === maxHops) throw error
+        topic.address = moved.address
+      }
+    }
+  }
+
+  async #subscribeThere(key: string, topic: Topic): Promise<void> {
     const { clock, timeoutMs } = this.#options
     const { link, ready } = this.#subscriberAt(topic.address)
     const late = Promise.withResolvers<never>()
@@ -135,11 +144,12 @@ export class RedisSignals {
     this.#cancelRetry = undefined
     for (const [key, topic] of this.#topics) {
       if (topic.subscribed) continue
-      this.#subscribe(key, topic).catch((error: Error) => {
-        if (error.message.startsWith('MOVED')) this.#options.onMoved()
-        this.#cancelRetry ??= this.#options.clock.after(retryMs, () => this.#subscribeAll())
-      })
+      this.#subscribe(key, topic).catch(() => this.#retryLater())
     }
+  }
+
+  #retryLater(): void {
+    if (!this.#closed) this.#cancelRetry ??= this.#options.clock.after(retryMs, () => this.follow())
   }
 
   #leave(key: string, topic: Topic, listener: Listener): void {
@@ -180,6 +190,7 @@ export class RedisSignals {
           subscriber.up = false
           subscriber.ready = Promise.withResolvers()
           this.#forget(address)
+          this.#retryLater()
         },
       }),
     }

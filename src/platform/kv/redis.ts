@@ -44,7 +44,6 @@ export class RedisEngine implements Engine {
       ...{ connection, clock, log },
       timeoutMs: commandTimeoutMs,
       addressOf: (key) => this.#servers.ownerOf(key)?.address,
-      onMoved: () => this.#servers.refresh(),
     })
     this.#login =
       credential &&
