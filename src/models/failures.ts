@@ -14,6 +14,8 @@ const DEFAULT_COOL_MS = 5000
 const MIN_COOL_MS = 1000
 const MAX_COOL_MS = 60_000
 const MAX_MESSAGE_LENGTH = 500
+/** Places among the calls of a model come free all the time. */
+const BUSY_MS = 1000
 
 export function judgeRefusal(refusal: Refusal): Verdict {
   const { status } = refusal
@@ -44,7 +46,7 @@ export interface Exhaustion {
 export function exhausted({ reasons, busy, coolingMs, overflow, cause }: Exhaustion): unknown {
   const broken = reasons.filter((reason) => reason !== 'rate_limited' && reason !== 'misconfigured')
   if (broken.length > 0) return failure(broken.every(isTimeout) ? 'model_timeout' : 'model_failed', cause)
-  if (busy) return failure('models_busy', cause)
+  if (busy) return failure('models_busy', cause, BUSY_MS)
   if (coolingMs !== undefined || reasons.includes('rate_limited')) {
     const message = 'All models of this route are rate limited.'
     return new ParleyError('rate_limited', { message, retryAfterMs: coolingMs ?? MIN_COOL_MS, cause })
@@ -53,8 +55,8 @@ export function exhausted({ reasons, busy, coolingMs, overflow, cause }: Exhaust
   return overflow ?? failure('models_unavailable', cause)
 }
 
-function failure(code: ErrorCode, cause: unknown): ParleyError {
-  return new ParleyError(code, { cause })
+function failure(code: ErrorCode, cause: unknown, retryAfterMs?: number): ParleyError {
+  return new ParleyError(code, { cause, ...(retryAfterMs !== undefined && { retryAfterMs }) })
 }
 
 function isTimeout(reason: FailureReason): boolean {

@@ -1,5 +1,6 @@
 import type { FastifyReply } from 'fastify'
 import type { Chat, TurnView } from '#chat/chat.ts'
+import type { TurnEvent, TurnEvents } from '#chat/turn-events.ts'
 import { ParleyError } from '#errors.ts'
 import type { Log } from '#log.ts'
 import { preferredType } from './accept.ts'
@@ -32,10 +33,9 @@ export async function answerTurn(answer: TurnAnswer): Promise<void> {
   }
   reply.header('x-parley-turn', turn).header('x-parley-config', config)
   const signal = clientGone(reply)
-  for await (const _events of chat.read(principal, turn, -1, signal)) {
-    // Only its end matters.
-  }
-  reply.send(asAnswer(await chat.get(principal, turn)))
+  let last: TurnEvent | undefined
+  for await (const events of chat.read(principal, turn, -1, signal)) last = events.at(-1)
+  reply.send(asAnswer(await chat.get(principal, turn), last))
 }
 
 /** Goes on with a turn after a position; 204 when a stream has nothing more to give. */
@@ -50,8 +50,9 @@ export async function resumeTurn(answer: Omit<TurnAnswer, 'config'>, view: TurnV
 }
 
 /** A turn that failed before it said anything is an error; one that failed later is an answer that says so. */
-function asAnswer(view: TurnView): TurnView {
+function asAnswer(view: TurnView, last: TurnEvent | undefined): TurnView {
   const { status, text, error } = view
   if (status !== 'failed' || text !== '' || error === null) return view
-  throw recallFault(error)
+  const { retryAfterMs }: Partial<TurnEvents['turn.failed']> = last ? JSON.parse(last.data) : {}
+  throw recallFault(error, retryAfterMs)
 }

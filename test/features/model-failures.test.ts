@@ -11,6 +11,8 @@ const rejection = (code: string) =>
   })
 
 interface Case {
+  /** Seconds that a caller is told to wait. */
+  retryAfter?: RegExp
   first: Plan
   second?: Plan
   status: number
@@ -20,7 +22,13 @@ interface Case {
 const whenAllFail: Record<string, Case> = {
   'faults of the providers': { first: { status: 500 }, second: { status: 503 }, status: 502, code: 'model_failed' },
   silence: { first: { hang: true }, second: { fault: 'stall', at: 0 }, status: 504, code: 'model_timeout' },
-  'rate limits': { first: { status: 429 }, second: { status: 429 }, status: 429, code: 'rate_limited' },
+  'rate limits': {
+    first: { status: 429 },
+    second: { status: 429, retryAfter: '2' },
+    retryAfter: /^[12]$/,
+    status: 429,
+    code: 'rate_limited',
+  },
   'refused keys': { first: { status: 401 }, second: { status: 404 }, status: 502, code: 'model_misconfigured' },
   'a refused key and a fault': { first: { status: 401 }, second: { status: 500 }, status: 502, code: 'model_failed' },
   'a rate limit and silence': { first: { status: 429 }, second: { hang: true }, status: 504, code: 'model_timeout' },
@@ -51,7 +59,10 @@ const withoutAnother: Record<string, Case> = {
   },
 }
 
-for (const [name, { first, second, status, code }] of Object.entries({ ...whenAllFail, ...withoutAnother })) {
+for (const [name, { first, second, status, code, retryAfter }] of Object.entries({
+  ...whenAllFail,
+  ...withoutAnother,
+})) {
   const falls = second !== undefined
   test(`${falls ? 'when all fail the turn says how' : 'no other model is asked'}: ${name}`, async () => {
     const models: Record<string, RoutedModel> = { first: { plans: () => first }, second: { plans: () => second } }
@@ -69,6 +80,7 @@ for (const [name, { first, second, status, code }] of Object.entries({ ...whenAl
     const answered = await whole.answer()
     assert.equal(answered.status, status)
     assert.equal(answered.body.error.code, code)
+    assert.match(answered.headers.get('retry-after') ?? '', retryAfter ?? /^$/)
     assert.equal(answered.body.error.request_id, answered.headers.get('x-request-id'))
     const { body }: { body: TurnView } = await whole.client.call(
       'GET',
@@ -181,6 +193,8 @@ test('calls beyond the limit of a model wait, as many again, and further ones ar
   const started = route.answer()
   await route.upstreams.first?.arrived(1)
   const more = await Promise.all([route.answer(), route.answer()])
-  const outcomes = [await started, ...more].map(({ status, body }) => (status === 200 ? body.status : body.error.code))
+  const all = [await started, ...more]
+  const outcomes = all.map(({ status, body }) => (status === 200 ? body.status : body.error.code))
   assert.deepEqual(outcomes.sort(), ['completed', 'completed', 'models_busy'])
+  assert.equal(all.find(({ status }) => status === 503)?.headers.get('retry-after'), '1')
 })
