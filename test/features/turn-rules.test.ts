@@ -151,3 +151,25 @@ test('a turn started by GET runs no action that writes', async () => {
   const posted = await route.answer('write', 'helper')
   assert.deepEqual([posted.body.text, posted.body.receipt.runs[0].status], ['Done.', 'succeeded'])
 })
+
+test('when the log of a turn has expired, a position is answered with all its text at once', async () => {
+  const clock = manualClock(Date.now())
+  await using route = await startRoute(
+    { only: { plans: [{ pieces: ['It ', 'was ', 'so.'] }] } },
+    { overrides: { clock } },
+  )
+  const { turn, events } = await route.ask()
+  const last = events.length - 1
+  clock.advance(60 * 60_000 - 1)
+  assert.deepEqual(await collect(await route.client.resume(turn)), events)
+  clock.advance(1)
+  for (const after of [undefined, `${turn}.0`, `${turn}.${last - 1}`]) {
+    const seen = await collect(await route.client.resume(turn, after))
+    const snapshot = { id: `${turn}.${last - 1}`, type: 'snapshot', data: { text: 'It was so.', at: last - 1 } }
+    assert.deepEqual(seen, after?.endsWith(`.${last - 1}`) ? [events[last]] : [snapshot, events[last]])
+  }
+  const all = await fetch(`${route.app.url}/api/v1/turns/${turn}/stream`, {
+    headers: { 'last-event-id': `${turn}.${last}` },
+  })
+  assert.equal(all.status, 204)
+})
