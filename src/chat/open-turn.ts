@@ -100,7 +100,9 @@ async function open(
   const { principal, turn, conversation } = input
   const { shard, member } = deadlineMember(principal, turn)
   const { turn: record, log } = turnKeys(principal, turn)
-  const keys = [record, idempotencyKey(principal, request.idempotencyKey ?? ''), log]
+  // Without an Idempotency-Key its place is not looked at.
+  const { idempotencyKey: given } = request
+  const keys = [record, given === undefined ? record : idempotencyKey(principal, given), log]
   if (conversation !== null) {
     const { record: kept, messages, index } = conversationKeys(principal, conversation)
     keys.push(kept, messages, index)
