@@ -55,6 +55,11 @@ export class Load implements AsyncDisposable {
     await this.#next('holding')
   }
 
+  /** And when they are about to be left. */
+  async leaving(): Promise<void> {
+    await this.#next('leaving')
+  }
+
   /** What came of it, each stream compared with what was sent. */
   async check(): Promise<LoadReport> {
     this.#send({ do: 'check' })

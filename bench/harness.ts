@@ -42,8 +42,10 @@ export async function startHarness(): Promise<Harness> {
       const sampling = setInterval(() => {
         highest = Math.max(highest, residentKib(pid))
       }, SAMPLE_MS)
-      await load.start()
+      const ended = load.start()
+      await (job.holdMs === undefined ? ended : load.leaving())
       clearInterval(sampling)
+      await ended
       const upstreamCpuMs = cpuMs(upstream.pid) - before.upstream
       await quiet(pid)
       const spent = { cpuMs: cpuMs(pid) - before.own, redisCpuMs: redisPid ? cpuMs(redisPid) - before.redis : 0 }

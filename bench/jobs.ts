@@ -56,13 +56,14 @@ export interface Spread {
 }
 
 /**
- * To the load generator, and back: `prepare` → `prepared`, `start` → (`holding` →) `ended`, `check` → `checked`. What comes
+ * To the load generator, and back: `prepare` → `prepared`, `start` → (`holding` → `leaving` →) `ended`, `check` → `checked`. What comes
  * before and after does not disturb what is measured between `start` and `ended`.
  */
 export type ToLoad = { do: 'prepare'; job: Job } | { do: 'start' } | { do: 'check' }
 export type FromLoad =
   | { is: 'prepared' }
   | { is: 'holding' }
+  | { is: 'leaving' }
   | { is: 'ended' }
   | { is: 'checked'; report: LoadReport }
   | { is: 'failed'; why: string }

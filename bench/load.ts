@@ -11,6 +11,7 @@ import type { Aborted } from './upstream.ts'
 const PATIENCE_MS = 60_000
 /** How long the upstream may take to hear that an answer is not wanted. */
 const CANCEL_PATIENCE_MS = 3000
+const LEAVING_MS = 200
 const PREPARED_AT_ONCE = 16
 
 /** A job from its preparation to its check. */
@@ -117,6 +118,9 @@ async function hold(
   await Promise.race([promise, all])
   tell({ is: 'holding' })
   await new Promise((after) => setTimeout(after, holdMs))
+  tell({ is: 'leaving' })
+  // For whoever watches the target to look away before it has work again.
+  await new Promise((after) => setTimeout(after, LEAVING_MS))
   for (const stream of streams) stream.leave()
   await all
 }
