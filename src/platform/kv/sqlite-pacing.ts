@@ -3,7 +3,7 @@ const SPACING_MS = 2
 /** Looked at together. */
 const WINDOW = 64
 /** A spaced commit with fewer calls saved nothing. */
-const WORTHWHILE = 3
+const WORTHWHILE = 8
 
 /**
  * A commit costs the same for one call as for twenty. So when commits come faster than every half millisecond they are
