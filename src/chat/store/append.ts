@@ -11,6 +11,7 @@ export type AppendResult = { kind: 'appended'; cancelled: boolean } | { kind: 'r
 
 export const appendEvents: Operation<AppendResult> = {
   name: 'turn.append',
+  patient: true,
   lua: `
     local turn = redis.call('HMGET', KEYS[1], 'fence', 'state', 'top', 'cancel')
     if turn[1] ~= ARGV[1] or turn[2] ~= 'live' then return {1} end

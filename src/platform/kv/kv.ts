@@ -92,6 +92,8 @@ export type Reply = readonly (number | Buffer | null)[]
  */
 export interface Operation<Result> {
   readonly name: string
+  /** It may wait a moment for company, where that makes it cheaper: nobody waits for its answer. */
+  readonly patient?: boolean
   /** KEYS and ARGV as handed to `run`; returns a flat array of integers, strings and false (null). */
   readonly lua: string
   twin(step: Step, keys: readonly Key[], args: readonly Arg[]): Reply

@@ -44,6 +44,8 @@ export class SqliteEngine implements Engine {
   readonly #items: Items
   readonly #step: SqliteStep
   readonly #pacing = new CommitPacing()
+  /** Runs while only patient calls wait. */
+  #waiting: NodeJS.Timeout | undefined
   readonly #checkpoints: Checkpoints | undefined
   readonly #listeners = new Map<Key, Set<(payload: string) => void>>()
   #queue: Call[] = []
@@ -82,7 +84,7 @@ export class SqliteEngine implements Engine {
   submit(call: Call): void {
     if (this.#closed) return call.fail(unavailable('closed'))
     this.#queue.push(call)
-    this.#schedule()
+    this.#schedule(call.operation.patient === true)
   }
 
   async listen(key: Key, onSignal: (payload: string) => void): Promise<() => void> {
@@ -108,23 +110,33 @@ export class SqliteEngine implements Engine {
     this.#database.close()
   }
 
-  #schedule(): void {
-    if (this.#scheduled || this.#queue.length === 0) return
-    this.#scheduled = true
-    const flush = () => {
-      this.#scheduled = false
-      if (this.#database.isOpen && !this.#checkpoints?.holding) this.#flush()
+  /** At the end of the tick; where only patient calls wait, when the pacing says. */
+  #schedule(patient = false): void {
+    if (this.#queue.length === 0) return
+    const delayMs = patient ? this.#pacing.delayMs : 0
+    if (delayMs > 0) {
+      this.#waiting ??= setTimeout(() => {
+        this.#waiting = undefined
+        this.#flushIfPossible()
+      }, delayMs)
+    } else if (!this.#scheduled) {
+      this.#scheduled = true
+      setImmediate(() => {
+        this.#scheduled = false
+        this.#flushIfPossible()
+      })
     }
-    const { delayMs } = this.#pacing
-    if (delayMs === 0) setImmediate(flush)
-    else setTimeout(flush, delayMs)
+  }
+
+  #flushIfPossible(): void {
+    if (this.#database.isOpen && !this.#checkpoints?.holding) this.#flush()
   }
 
   #flush(): void {
     const calls = this.#queue
     if (calls.length === 0) return
     this.#queue = []
-    this.#pacing.committed(calls.length)
+    if (calls.every((call) => call.operation.patient)) this.#pacing.committed(calls.length)
     this.#step.now = this.#clock.now()
     let outcomes: Outcome[]
     try {
