@@ -1,9 +1,7 @@
-import { LRUCache } from 'lru-cache'
 import type { ConfigVersion } from '#config/document.ts'
-import type { Conversation } from '#conversations/conversations.ts'
 import { ParleyError } from '#errors.ts'
 import type { Admission } from '#governance/admission.ts'
-import { type Principal, partitionOf } from '#identity/principal.ts'
+import type { Principal } from '#identity/principal.ts'
 import { countMessages, maxTokens } from '#models/tokenizer.ts'
 import type { Chat, Feedback, TurnRequest } from './chat.ts'
 import type { TokenCounter } from './compaction.ts'
@@ -26,10 +24,6 @@ export interface ChatOptions extends Omit<ChatRoom, 'counter'> {
   assign(principal: Principal): { config: ConfigVersion; arm: Arm }
 }
 
-type Pinned = Pick<Conversation, 'specialist' | 'config' | 'arm'>
-
-const PINS = 50_000
-
 const counter: TokenCounter = {
   bound: (messages) => maxTokens(JSON.stringify(messages)),
   count: countMessages,
@@ -43,26 +37,16 @@ export function createChat(options: ChatOptions): Chat {
   const producers = new Producers(room)
   const sweeper = new Sweeper(room, producers)
   const relays = new Relays()
-  /** What a conversation never changes; that it still exists is checked as the turn opens. */
-  const pins = new LRUCache<string, Pinned>({ max: PINS })
   let draining = false
 
   function refuseWhileDraining(): void {
     if (draining) throw new ParleyError('shutting_down', { retryAfterMs: 1000 })
   }
 
-  async function pinned(principal: Principal, id: string): Promise<Pinned> {
-    const at = `${partitionOf(principal)} ${id}`
-    const known = pins.get(at)
-    if (known) return known
-    const { specialist, config, arm } = await conversations.get(principal, id)
-    pins.set(at, { specialist, config, arm })
-    return { specialist, config, arm }
-  }
-
   async function settingOf(principal: Principal, where: TurnRequest['in']): Promise<Setting> {
     if ('conversation' in where) {
-      const { specialist, config, arm } = await pinned(principal, where.conversation)
+      // That it still exists is checked as the turn opens.
+      const { specialist, config, arm } = await conversations.pins(principal, where.conversation)
       const version = configs.get(config) ?? configs.current()
       return { conversation: where.conversation, specialist, config: version, arm }
     }

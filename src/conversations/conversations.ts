@@ -9,6 +9,11 @@ export interface Conversations {
   /** Rejects with conversation_not_found. */
   get(principal: Principal, id: string): Promise<Conversation>
   /**
+   * What it was created with, from memory where it is known: that the conversation still exists is for the next step on the
+   * store to find out. Rejects with conversation_not_found.
+   */
+  pins(principal: Principal, id: string): Promise<ConversationPins>
+  /**
    * Newest activity first, 1 to 100. `cursor` is the `next` of the page before. A conversation that has news while pages
    * are turned moves to the front: missed on the pages to come, never seen twice. Rejects with invalid_request.
    */
@@ -41,6 +46,9 @@ export interface NewConversation {
   config: string
   arm: 'stable' | 'canary'
 }
+
+/** What never changes of a conversation. */
+export type ConversationPins = Pick<Conversation, 'specialist' | 'config' | 'arm'>
 
 export interface Conversation {
   id: string

@@ -1,10 +1,11 @@
+import { LRUCache } from 'lru-cache'
 import type { MasterKeysEnv } from '#env.ts'
 import { ParleyError } from '#errors.ts'
 import type { Owner } from '#identity/principal.ts'
 import { newId } from '#ids.ts'
 import { type Clock, systemClock } from '#platform/clock.ts'
-import type { Kv } from '#platform/kv/kv.ts'
-import type { Conversation, Conversations } from './conversations.ts'
+import type { Key, Kv } from '#platform/kv/kv.ts'
+import type { Conversation, ConversationPins, Conversations } from './conversations.ts'
 import { DataKeys } from './data-keys.ts'
 import { conversationIndex, conversationKeys } from './keys.ts'
 import { listConversations, pruneConversations } from './list.ts'
@@ -27,12 +28,22 @@ export interface ConversationsOptions {
 }
 
 const MAX_CONVERSATIONS = 10_000
+const PINS = 50_000
 
 /** Throws environment_invalid when there are no master keys to be had. */
 export async function createConversations(options: ConversationsOptions): Promise<Conversations> {
   const { kv, idleMs, clock = systemClock } = options
   const dataKeys = new DataKeys({ kv, masterKeys: await openMasterKeys(options.masterKeys), clock })
   await dataKeys.listen()
+
+  /** By the key of its record, which names its owner too. */
+  const pins = new LRUCache<Key, ConversationPins>({ max: PINS })
+
+  async function load(record: Key): Promise<StoredConversation> {
+    const stored = await kv.run(loadConversation, [record], [])
+    if (!stored) throw new ParleyError('conversation_not_found')
+    return stored
+  }
 
   async function shown(owner: Owner, id: string, stored: StoredConversation): Promise<Conversation> {
     const { title, ...rest } = stored
@@ -49,6 +60,7 @@ export async function createConversations(options: ConversationsOptions): Promis
       for (;;) {
         const createdAt = await kv.run(createConversation, [keys.record, keys.index], args)
         if (createdAt !== undefined) {
+          pins.set(keys.record, { specialist, config, arm })
           const fresh = { createdAt, updatedAt: createdAt, messages: 0, liveTurn: null, version: 1 }
           return { id, specialist, config, arm, title: title ?? null, ...fresh }
         }
@@ -57,9 +69,17 @@ export async function createConversations(options: ConversationsOptions): Promis
     },
 
     async get(principal, id) {
-      const stored = await kv.run(loadConversation, [conversationKeys(principal, id).record], [])
-      if (!stored) throw new ParleyError('conversation_not_found')
-      return shown(principal, id, stored)
+      return shown(principal, id, await load(conversationKeys(principal, id).record))
+    },
+
+    async pins(principal, id) {
+      const { record } = conversationKeys(principal, id)
+      const known = pins.get(record)
+      if (known) return known
+      const { specialist, config, arm } = await load(record)
+      const found = { specialist, config, arm }
+      pins.set(record, found)
+      return found
     },
 
     async list(principal, page) {

@@ -88,6 +88,21 @@ export function conversationsSuite(engine: string, openStore: () => Promise<Test
       assert.equal(counted.calls, before + 2)
     })
 
+    it('knows from memory what never changes, once it has created or looked', async () => {
+      const counted = counting(kv)
+      const elsewhere = await on(counted.kv)
+      const who = somebody()
+      const { id } = await begin(who)
+      assert.deepEqual(await elsewhere.pins(who, id), settings)
+      assert.equal(counted.calls, 1)
+      assert.deepEqual(await elsewhere.pins(who, id), settings)
+      const created = await elsewhere.create(who, { ...settings, arm: 'canary' })
+      assert.deepEqual(await elsewhere.pins(who, created.id), { ...settings, arm: 'canary' })
+      assert.equal(counted.calls, 2)
+      await assert.rejects(elsewhere.pins(somebody(), id), notFound)
+      await assert.rejects(elsewhere.pins(who, newId('conv')), notFound)
+    })
+
     it('finds nothing that belongs to somebody else', async () => {
       const [owner, other] = [somebody(), somebody()]
       const { id } = await begin(owner, 'mine')
