@@ -1,0 +1,112 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { chatAtHand, type Say, somebody } from '../../test/support/chat-at-hand.ts'
+import { dataOf } from './event-codec.ts'
+import { turnLimits } from './limits.ts'
+import type { TurnEvent } from './turn-events.ts'
+
+const call = (n = 0) => ({ name: 'act', arguments: `{"n":${n}}` })
+const runsOf = (events: readonly TurnEvent[]) =>
+  events
+    .filter((event): event is TurnEvent<'run'> => event.type === 'run')
+    .map((event) => dataOf(event))
+    .map(({ index, status, output }) => [index, status, output])
+const receiptOf = (events: readonly TurnEvent[]) => JSON.parse(events.at(-1)?.data ?? '{}').receipt
+
+test('the calls of a step run side by side, each under a key that names its place', async () => {
+  await using hand = await chatAtHand({ say: [{ calls: [call(1), call(2)] }, { text: 'Done.' }] })
+  const { turn, events, ended } = await hand.begin('act twice')
+  assert.deepEqual(
+    hand.actions.dispatched.map(({ key, action, arguments: args }) => [key, action, args]),
+    [
+      [`${turn}/0/0`, 'act', '{"n":1}'],
+      [`${turn}/0/1`, 'act', '{"n":2}'],
+    ],
+  )
+  hand.actions.change(1, 'running')
+  hand.actions.change(1, 'succeeded', '"two"')
+  await hand.pass(1)
+  assert.equal(hand.asked.length, 1, 'the model waits for both')
+  hand.actions.change(0, 'failed', 'It did not work.')
+  await ended
+  assert.deepEqual(runsOf(events), [
+    [0, 'queued', undefined],
+    [1, 'queued', undefined],
+    [1, 'running', undefined],
+    [1, 'succeeded', '"two"'],
+    [0, 'failed', 'It did not work.'],
+  ])
+  assert.deepEqual(
+    hand.asked[1]?.slice(-2).map(({ content }) => content),
+    ['It did not work.', '"two"'],
+  )
+  assert.equal(events.at(-1)?.type, 'turn.completed')
+})
+
+test('an action that takes long is told to be under way, and the turn goes on without it', async () => {
+  await using hand = await chatAtHand({ say: [{ calls: [call()] }, { text: 'It is under way.' }] })
+  const { events, ended } = await hand.begin('act')
+  await hand.pass(turnLimits.actionWaitMs - 500)
+  assert.equal(hand.asked.length, 1)
+  await hand.pass(500)
+  await ended
+  assert.match(String(hand.asked[1]?.at(-1)?.content), /under way/)
+  assert.deepEqual(
+    receiptOf(events).runs.map(({ status }: { status: string }) => status),
+    ['queued'],
+  )
+})
+
+test('a result that is too long for a prompt is cut, and says so', async () => {
+  await using hand = await chatAtHand({ say: [{ calls: [call(1), call(2)] }, { text: 'Long.' }] })
+  const { events, ended } = await hand.begin('act')
+  const atLimit = 'x'.repeat(turnLimits.outputChars)
+  hand.actions.change(0, 'succeeded', atLimit)
+  hand.actions.change(1, 'succeeded', `${atLimit}yz`)
+  await ended
+  const [whole, cut] = hand.asked[1]?.slice(-2).map(({ content }) => String(content)) ?? []
+  assert.ok(whole === atLimit)
+  assert.ok(cut?.startsWith(atLimit) && cut.endsWith(`[cut off here: the result has ${atLimit.length + 2} characters]`))
+  assert.equal(events.at(-1)?.type, 'turn.completed')
+})
+
+test('with the log out of reach nothing is dispatched until it is back', async () => {
+  const first = Promise.withResolvers<Say>()
+  await using hand = await chatAtHand({ say: [first.promise, { text: 'Done.' }] })
+  const { events, ended } = await hand.begin('act')
+  hand.reach('away')
+  first.resolve({ text: 'Let me see.', calls: [call()] })
+  await hand.pass(2000)
+  assert.ok(events.some(({ type, position }) => type === 'call' && position === undefined))
+  assert.deepEqual(hand.actions.dispatched, [])
+  hand.reach('reachable')
+  await hand.pass(1000)
+  assert.equal(hand.actions.dispatched.length, 1)
+  hand.actions.change(0, 'succeeded', '1')
+  await ended
+  assert.equal(events.at(-1)?.type, 'turn.completed')
+})
+
+test('a turn that is cancelled while it waits withdraws what has not begun', async () => {
+  await using hand = await chatAtHand({ say: [{ calls: [call()] }] })
+  const { turn, events, ended } = await hand.begin('act')
+  await hand.chat.cancel(somebody, turn)
+  await ended
+  assert.equal(events.at(-1)?.type, 'turn.cancelled')
+  assert.deepEqual(hand.actions.withdrawn, [turn])
+  hand.actions.change(0, 'succeeded', 'too late')
+  const { text, receipt } = await hand.chat.get(somebody, turn)
+  assert.deepEqual([text, receipt?.runs.map(({ status }) => status)], ['', ['queued']])
+})
+
+test('a fault of ours while calls are dispatched ends the turn typed', async () => {
+  await using hand = await chatAtHand({ say: [{ calls: [call()] }] })
+  hand.actions.port.dispatch = async () => {
+    throw new Error('a bug')
+  }
+  const { events, ended } = await hand.begin('act')
+  await ended
+  const failed = JSON.parse(events.at(-1)?.data ?? '{}')
+  assert.deepEqual([events.at(-1)?.type, failed.error.code], ['turn.failed', 'internal'])
+  assert.doesNotMatch(failed.error.message, /bug/)
+})

@@ -1,0 +1,98 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { type ChatAtHand, chatAtHand, LEASE_MS, somebody } from '../../test/support/chat-at-hand.ts'
+import { cancelTurn } from './store/commands.ts'
+import { dueDeadlines } from './store/deadlines.ts'
+import { claimTurn } from './store/lease.ts'
+import { deadlineShards, turnKeys } from './store/turn-keys.ts'
+
+async function dueIn({ store, clock }: ChatAtHand, ms: number): Promise<string[]> {
+  clock.advance(ms)
+  const due = await Promise.all(deadlineShards.map((shard) => store.run(dueDeadlines, [shard], [100])))
+  return due.flat()
+}
+
+/** Another producer takes the turn as soon as it may, and is not heard of again. */
+async function claimAndDie({ store, clock }: ChatAtHand, turn: string): Promise<number> {
+  clock.advance(LEASE_MS + 1)
+  const claim = await store.run(claimTurn, [turnKeys(somebody, turn).turn], ['mayfly', LEASE_MS])
+  assert.ok(claim.kind === 'claimed')
+  return claim.fence
+}
+
+test('a successor asks for the same runs by the same keys, and not for the step that was answered', async () => {
+  await using lost = await chatAtHand({ say: [{ text: 'Let me see. ', calls: [{ name: 'act', arguments: '{}' }] }] })
+  const { turn, events, ended } = await lost.begin('act')
+  lost.reach('away')
+  await using heir = await chatAtHand({ say: [{ text: 'Done.' }], sharing: lost })
+  await lost.pass(2 * LEASE_MS)
+  await ended
+  assert.equal(events.at(-1)?.type, 'turn.failed')
+  assert.deepEqual(
+    heir.actions.dispatched.map(({ key }) => key),
+    [`${turn}/0/0`],
+  )
+  assert.equal(heir.asked.length, 0)
+  heir.actions.change(0, 'succeeded', '"done"')
+  await heir.pass(500)
+  const view = await heir.chat.get(somebody, turn)
+  assert.deepEqual([view.status, view.text, view.receipt?.steps], ['completed', 'Let me see. Done.', 2])
+  assert.equal(heir.asked[0]?.at(-1)?.content, '"done"')
+})
+
+for (const [producers, outcome] of [
+  [4, 'completed'],
+  [5, 'failed'],
+] as const) {
+  test(`a turn that ${producers} producers did not survive is ${outcome} by the next`, async () => {
+    await using first = await chatAtHand({})
+    const { turn, ended } = await first.begin('hello')
+    first.reach('away')
+    for (let fence = 1; fence < producers; ) fence = await claimAndDie(first, turn)
+    await using last = await chatAtHand({ say: [{ text: 'Hello.' }], sharing: first })
+    await first.pass(2 * LEASE_MS)
+    await ended
+    const { status, error } = await last.chat.get(somebody, turn)
+    assert.equal(status, outcome)
+    assert.deepEqual([error?.code, last.asked.length], outcome === 'failed' ? ['turn_lost', 0] : [undefined, 1])
+    assert.deepEqual(await dueIn(last, LEASE_MS), [])
+  })
+}
+
+test('a turn that was to be cancelled when its producer died is cancelled by its successor', async () => {
+  await using lost = await chatAtHand({})
+  const { turn, ended } = await lost.begin('hello')
+  lost.reach('away')
+  await lost.store.run(cancelTurn, [turnKeys(somebody, turn).turn], [])
+  await using heir = await chatAtHand({ say: [], sharing: lost })
+  await lost.pass(2 * LEASE_MS)
+  await ended
+  assert.equal((await heir.chat.get(somebody, turn)).status, 'cancelled')
+})
+
+test('a turn whose key was destroyed is given up, and looked at no more', async () => {
+  await using lost = await chatAtHand({})
+  const { turn, ended } = await lost.begin('hello')
+  lost.reach('away')
+  await lost.conversations.destroyKey(somebody)
+  await using heir = await chatAtHand({ say: [{ text: 'Hello.' }], sharing: lost })
+  assert.equal((await dueIn(lost, LEASE_MS)).length, 1)
+  await lost.pass(LEASE_MS)
+  await ended
+  assert.deepEqual(await dueIn(heir, 2 * LEASE_MS), [])
+  assert.deepEqual(heir.asked, [])
+  await assert.rejects(heir.chat.get(somebody, turn), { code: 'sealed_unreadable' })
+})
+
+test('two sweepers meet in the claim: one of them goes on with the turn', async () => {
+  await using lost = await chatAtHand({})
+  const { turn, ended } = await lost.begin('hello')
+  lost.reach('away')
+  await using one = await chatAtHand({ say: [{ text: 'Hello.' }], sharing: lost })
+  await using other = await chatAtHand({ say: [{ text: 'Hello.' }], sharing: lost })
+  await lost.pass(2 * LEASE_MS)
+  await ended
+  const { status, text } = await one.chat.get(somebody, turn)
+  assert.deepEqual([status, text], ['completed', 'Hello.'])
+  assert.equal(one.asked.length + other.asked.length, 1)
+})
