@@ -55,7 +55,7 @@ test('while it stops it is not ready, takes on nothing new, and lets what runs c
   const app = await startApp({ variables: { ...variables, PARLEY_DRAIN_MS: '20000' } })
   const client = nativeClient(app.url)
   const [conversation, another] = [await client.conversation('plain'), await client.conversation('plain')]
-  const { turn, events } = await client.stream(conversation, 'mock: tokens=100 pace=100')
+  const { turn, events } = await client.stream(conversation, 'mock: tokens=100 pace=30')
   const first = await take(events, 3)
   const stopped = app.stop()
 
@@ -109,11 +109,12 @@ test('a turn whose process was killed goes on when another starts on the same da
   let turn: string
   let conversation: string
   let seen: SseEvent[]
+  upstream.plan = [{ tokens: 60, pace: 20 }, { tokens: 60 }]
   {
     await using replica = await startReplica(variables)
     const client = nativeClient(replica.url)
     conversation = await client.conversation('plain')
-    const started = await client.stream(conversation, 'mock: tokens=60 pace=20')
+    const started = await client.stream(conversation, 'hello')
     turn = started.turn
     seen = await take(started.events, 5)
     await replica.kill()
