@@ -10,7 +10,7 @@ import { test } from 'node:test'
 import { createLog } from '#log.ts'
 import { type Clock, systemClock } from '#platform/clock.ts'
 import { createKv } from '#platform/kv/create-kv.ts'
-import { key } from '#platform/kv/kv.ts'
+import { type Key, key } from '#platform/kv/kv.ts'
 import { SqliteEngine } from '#platform/kv/sqlite.ts'
 import { manualClock } from '../support/clock.ts'
 import { type ProgramStep, program, steps } from './kv/program.ts'
@@ -113,6 +113,22 @@ test('what has expired or been deleted is swept away bit by bit', async () => {
   assert.ok(Number(left.keys) > 0 && Number(left.members) > 0, 'not all at once')
   for (let n = 0; n < 100; n++) clock.advance(100)
   assert.deepEqual(rowsOf(folder.file), { keys: 0, fields: 0, chunks: 0, members: 0, journal: 0, garbage: 0 })
+  await store.close()
+})
+
+test('an expiry is moved on once that makes a thousandth of its time, and not for less', async () => {
+  await using folder = await newFolder()
+  const clock = manualClock()
+  const store = open(folder.file, clock)
+  const again = async (at: Key, afterMs: number) => {
+    await store.put(at, Buffer.from('v'), { ttlMs: 10_000 })
+    clock.advance(afterMs)
+    await store.put(at, Buffer.from('v'), { ttlMs: 10_000 })
+    clock.advance(10_000 - 1)
+    return (await store.get(at)) !== undefined
+  }
+  assert.equal(await again(key('p', 'within'), 10), false)
+  assert.equal(await again(key('p', 'beyond'), 11), true)
   await store.close()
 })
 

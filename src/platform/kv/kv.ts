@@ -110,7 +110,7 @@ export interface Step {
   readonly now: number
   exists(key: Key): boolean
   delete(key: Key): boolean
-  /** PEXPIRE. */
+  /** PEXPIRE; an expiry that differs by less than a thousandth of `ttlMs` may stay as it is. */
   expire(key: Key, ttlMs: number): void
   /** PERSIST. */
   persist(key: Key): void
