@@ -164,6 +164,7 @@ function reportOf({ job, streams, seconds, ownCpuMs }: Run): LoadReport {
     const checked = message === undefined && stream.fault === undefined
     const found = checked ? faultsOf(dialect, stream.bytes, plan.tokens, leavingOf(dialect, cancelAfter, holdMs)) : {}
     if (stream.fault !== undefined) found[stream.fault] = 1
+    else if (stream.parts.length === 0) found['never began'] = 1
     if (Object.keys(found).length === 0) completed++
     for (const [kind, count] of Object.entries(found)) faults[kind] = (faults[kind] ?? 0) + count
   }
