@@ -82,7 +82,7 @@ function goOnPaced(answer: Answer): void {
   finish(answer)
 }
 
-/** One write a turn of the loop, as long as the reader keeps up. */
+/** One write a turn of the loop, as long as the reader keeps up. As from a provider, the role, the text and the end come apart. */
 function goOnDense(answer: Answer): void {
   if (answer.over) return
   if (answer.sent >= answer.plan.tokens) return finish(answer)
@@ -92,10 +92,12 @@ function goOnDense(answer: Answer): void {
 }
 
 function finish(answer: Answer): void {
-  if (answer.over) return
-  answer.over = true
-  answer.socket.write(answer.end)
-  answer.response.end()
+  setImmediate(() => {
+    if (answer.over) return
+    answer.over = true
+    answer.socket.write(answer.end)
+    answer.response.end()
+  })
 }
 
 function begin(answer: Answer): void {
@@ -103,7 +105,7 @@ function begin(answer: Answer): void {
   answer.startedMs = performance.now()
   answer.socket.write(HEAD)
   if (answer.plan.rate > 0) goOnPaced(answer)
-  else goOnDense(answer)
+  else setImmediate(goOnDense, answer)
 }
 
 function complete(body: string, response: ServerResponse): void {
