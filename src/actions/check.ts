@@ -9,7 +9,7 @@ export function checkActions({ actions = {} }: Pick<ConfigDocument, 'actions'>):
     const faults: Fault[] = checkParameters(parameters).map(({ path, message }) => {
       return { path: ['actions', name, 'parameters', ...path], message }
     })
-    if (!builtinExecutors.has(builtin)) {
+    if (builtin !== undefined && !builtinExecutors.has(builtin)) {
       const message = `no built-in function "${builtin}"; there are: ${[...builtinExecutors.keys()].join(', ')}`
       faults.push({ path: ['actions', name, 'builtin'], message })
     }

@@ -1,4 +1,5 @@
-import type { ActionSpec, ConfigVersion } from '#config/document.ts'
+import type { ActionSpec } from '#config/action-spec.ts'
+import type { ConfigVersion } from '#config/document.ts'
 import { newId } from '#ids.ts'
 import type { Log } from '#log.ts'
 import type { Clock } from '#platform/clock.ts'
@@ -129,7 +130,7 @@ function planOf(call: ActionCall, executors: ReadonlyMap<string, Executor>): Pla
   }
   const args = readArguments(spec.parameters, call.arguments)
   if ('refusal' in args) return { refusal: `${args.refusal} Correct them and call the action again.` }
-  const executor = executors.get(spec.builtin)
+  const executor = executors.get(spec.builtin ?? '')
   if (!executor) throw new Error('The config version names a built-in function that does not exist.')
   return { executor, args: args.value, timeoutMs: spec.timeoutMs ?? DEFAULT_TIMEOUT_MS }
 }

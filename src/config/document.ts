@@ -1,5 +1,6 @@
 import { type Static, Type } from 'typebox'
 import { ModelSpec, RouteSpec } from '#models/schema.ts'
+import { ActionSpec, McpServerSpec, OpenApiSpec } from './action-spec.ts'
 
 /** The name of a model, route, specialist or action: what providers accept as the name of a function. */
 export const NAME_PATTERN = '^[a-zA-Z][a-zA-Z0-9_-]{0,63}$'
@@ -38,30 +39,6 @@ export const SpecialistSpec = Type.Object(
 )
 export type SpecialistSpec = Static<typeof SpecialistSpec>
 
-export const ActionSpec = Type.Object(
-  {
-    description: Type.String({ minLength: 1, maxLength: 1024, description: 'For the model: when to call it.' }),
-    parameters: Type.Record(Type.String(), Type.Unknown(), {
-      description: 'JSON Schema (2020-12) of the arguments; of type object.',
-    }),
-    /** A name of the registry in `src/actions/executors/builtin/`. */
-    builtin: Type.String({ minLength: 1, maxLength: 64, description: 'The built-in function that does it.' }),
-    access: Type.Optional(
-      Type.Union([Type.Literal('read'), Type.Literal('write')], {
-        description: 'Whether it changes anything. Default write.',
-      }),
-    ),
-    output: Type.Optional(
-      Type.Union([Type.Literal('untrusted'), Type.Literal('trusted')], {
-        description: 'Whether strangers can write what it answers. Default untrusted.',
-      }),
-    ),
-    timeoutMs: Type.Optional(Type.Integer({ minimum: 1, maximum: 600_000, description: 'Default 30000.' })),
-  },
-  { additionalProperties: false },
-)
-export type ActionSpec = Static<typeof ActionSpec>
-
 /** A config version's document, as it is written in YAML or JSON. Published as `docs/config.schema.json`. */
 export const ConfigDocument = Type.Object(
   {
@@ -70,6 +47,8 @@ export const ConfigDocument = Type.Object(
     routes: named(RouteSpec, 100, 'Ordered lists of models that may answer.'),
     specialists: named(SpecialistSpec, 500, 'Assistants that people talk to.'),
     actions: Type.Optional(named(ActionSpec, 500, 'Functions that models may call.')),
+    mcpServers: Type.Optional(named(McpServerSpec, 50, 'Model Context Protocol servers whose tools are actions.')),
+    openapi: Type.Optional(named(OpenApiSpec, 50, 'OpenAPI documents whose operations are actions.')),
   },
   { additionalProperties: false },
 )
