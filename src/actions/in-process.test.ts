@@ -44,6 +44,7 @@ function opened(executor: Executor = ({ x }) => ({ x })) {
       action: 'do_it',
       arguments: '{"x":1}',
       readOnly: false,
+      untrusted: false,
       ...change,
     })
   const end = (run: Run) => actions.settled(run, 60_000, never, ignore)
@@ -96,7 +97,15 @@ test('the built-in functions are there by default', async () => {
   const { clock } = opened()
   const actions = createInProcessActions({ clock, log: capturedLog().log })
   const config = configOf({ calculate: action('calculate', { parameters: { type: 'object' } }) })
-  const call = { key: 'k', turn: 't', conversation: undefined, specialist: 'apollo', readOnly: true, config }
+  const call = {
+    key: 'k',
+    turn: 't',
+    conversation: undefined,
+    specialist: 'apollo',
+    readOnly: true,
+    untrusted: false,
+    config,
+  }
   const principal = { tenant: 'local', id: 'local', name: 'Local', kind: 'user', roles: [], scopes: [] } as const
   const run = await actions.dispatch({ ...call, principal, action: 'calculate', arguments: '{"expression":"6*7"}' })
   assert.equal((await actions.settled(run, 1000, never, ignore)).output, '{"result":42}')

@@ -5,7 +5,7 @@ import type { Log } from '#log.ts'
 import type { Clock } from '#platform/clock.ts'
 import { readArguments } from './arguments.ts'
 import { builtinExecutors } from './executors/builtin/registry.ts'
-import { CorrectableError, type Executor } from './executors/executor.ts'
+import { CorrectableError, type Executor, type ExecutorContext, IdentityNeeded } from './executors/executor.ts'
 import { type ActionCall, type ActionPort, type FunctionTool, isSettled, type Run } from './port.ts'
 import { type Entry, RunMemory } from './run-memory.ts'
 
@@ -24,6 +24,7 @@ interface Plan {
   executor: Executor
   args: Readonly<Record<string, unknown>>
   timeoutMs: number
+  context: Omit<ExecutorContext, 'clock' | 'signal' | 'run'>
 }
 
 /** Runs actions at once, in this process, all side by side. A run dies with the process: nothing here is durable. */
@@ -56,7 +57,7 @@ export function createInProcessActions(options: InProcessActionsOptions): Action
     if (isSettled(entry.run)) return
     runs.update(entry, { status: 'running' })
     const startedAt = clock.monotonic()
-    const { error, ...outcome } = await attempt(plan, clock)
+    const { error, ...outcome } = await attempt(plan, entry.run.id, clock)
     const { id, action, status } = { ...entry.run, ...outcome }
     const fields = { run: id, turn: entry.turn, action, status, durationMs: clock.monotonic() - startedAt }
     if (error) log.error({ ...fields, err: error }, 'Action broken')
@@ -99,7 +100,15 @@ export function createInProcessActions(options: InProcessActionsOptions): Action
     for (const entry of waiting) runs.update(entry, { status: 'cancelled', output: WITHDRAWN })
   }
 
-  return { tools, dispatch, settled, withdraw }
+  return {
+    tools,
+    dispatch,
+    settled,
+    withdraw,
+    takeFollowUps: async () => [],
+    followUpDone: async () => {},
+    onFollowUp: () => () => {},
+  }
 }
 
 function tools(config: ConfigVersion, specialist: string): FunctionTool[] {
@@ -132,12 +141,22 @@ function planOf(call: ActionCall, executors: ReadonlyMap<string, Executor>): Pla
   if ('refusal' in args) return { refusal: `${args.refusal} Correct them and call the action again.` }
   const executor = executors.get(spec.builtin ?? '')
   if (!executor) throw new Error('The config version names a built-in function that does not exist.')
-  return { executor, args: args.value, timeoutMs: spec.timeoutMs ?? DEFAULT_TIMEOUT_MS }
+  const { principal, key } = call
+  const context = {
+    principal,
+    key,
+    attempt: 1,
+    traceparent: undefined,
+    begin: async () => {},
+    userToken: () => Promise.reject(new IdentityNeeded()),
+  }
+  return { executor, args: args.value, timeoutMs: spec.timeoutMs ?? DEFAULT_TIMEOUT_MS, context }
 }
 
 /** Never rejects. `error` is what went wrong on our side. */
 async function attempt(
-  { executor, args, timeoutMs }: Plan,
+  { executor, args, timeoutMs, context }: Plan,
+  run: string,
   clock: Clock,
 ): Promise<{ status: 'succeeded' | 'failed'; output: string; error?: unknown }> {
   const controller = new AbortController()
@@ -149,7 +168,10 @@ async function attempt(
   })
   try {
     const { signal } = controller
-    const result = await Promise.race([Promise.try(executor, args, { clock, signal }), timeout.promise])
+    const result = await Promise.race([
+      Promise.try(executor, args, { ...context, run, clock, signal }),
+      timeout.promise,
+    ])
     return { status: 'succeeded', output: JSON.stringify(result) ?? 'null' }
   } catch (error) {
     if (controller.signal.aborted) return { status: 'failed', output: `The action did not end within ${timeoutMs} ms.` }

@@ -14,6 +14,24 @@ export interface ActionPort {
   settled(run: Run, waitMs: number, signal: AbortSignal, onChange: (run: Run) => void): Promise<Run>
   /** Withdraws the runs of a turn that have not started; started ones finish. */
   withdraw(turn: string): Promise<void>
+  /**
+   * Runs that `settled` gave back unsettled leave a row when they settle after all, for any replica to report in a turn of
+   * its own. Takes at most `limit` of them for `leaseMs`; who does not finish in time leaves them to others.
+   */
+  takeFollowUps(limit: number, leaseMs: number): Promise<FollowUp[]>
+  /** It is reported, or there is nobody left to report to. */
+  followUpDone(id: string): Promise<void>
+  /** Hears that there may be follow-ups to take; best effort, who listens also polls. The result ends it. */
+  onFollowUp(listener: () => void): () => void
+}
+
+/** The late results of one turn. */
+export interface FollowUp {
+  id: string
+  turn: string
+  conversation: string
+  principal: Principal
+  runs: readonly Run[]
 }
 
 export interface FunctionTool {
@@ -34,6 +52,10 @@ export interface ActionCall {
   arguments: string
   /** No `write` action may run (turns started by GET). */
   readOnly: boolean
+  /** Words of strangers are in the context: output of actions that is not trusted, or of the caller's own tools. */
+  untrusted: boolean
+  /** W3C trace context of the request that asked. */
+  traceparent?: string
 }
 
 export type RunStatus =
@@ -59,6 +81,8 @@ export interface Run {
   status: RunStatus
   /** What the model is told: JSON text once succeeded, else a sentence it can act on. */
   output: string | undefined
+  /** While it awaits approval: what is to be approved, by whom, until when (ms since the epoch). */
+  approval?: { hash: string; roles: readonly string[]; expiresAt: number }
 }
 
 const SETTLED: ReadonlySet<RunStatus> = new Set([

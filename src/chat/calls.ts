@@ -39,6 +39,7 @@ async function settle(turn: TurnContext, call: CallProgress): Promise<void> {
     action: call.action,
     arguments: call.arguments,
     readOnly: input.readOnly,
+    untrusted: false,
   })
   const show = (changed: Run) => {
     if (signal.aborted || (changed.status === call.status && changed.output === call.output)) return

@@ -201,6 +201,9 @@ function actionsAtHand(clock: Clock): ActionsAtHand {
     withdraw: async (turn) => {
       withdrawn.push(turn)
     },
+    takeFollowUps: async () => [],
+    followUpDone: async () => {},
+    onFollowUp: () => () => {},
   }
   return {
     port,

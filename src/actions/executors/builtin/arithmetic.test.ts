@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { systemClock } from '#platform/clock.ts'
+import { executorContext } from '../../../../test/support/executor-context.ts'
 import { arithmetic } from './arithmetic.ts'
 
 function result(expression: unknown): unknown {
-  return arithmetic({ expression }, { clock: systemClock, signal: new AbortController().signal })
+  return arithmetic({ expression }, executorContext())
 }
 
 const results: Record<string, number> = {

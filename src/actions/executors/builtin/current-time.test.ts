@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { manualClock } from '../../../../test/support/clock.ts'
+import { executorContext } from '../../../../test/support/executor-context.ts'
 import { currentTime } from './current-time.ts'
 
 function timeAt(iso: string, args: Record<string, unknown>): unknown {
-  return currentTime(args, { clock: manualClock(Date.parse(iso)), signal: new AbortController().signal })
+  return currentTime(args, executorContext({ clock: manualClock(Date.parse(iso)) }))
 }
 
 test('the time in a zone has its offset and weekday, in summer and in winter', () => {
