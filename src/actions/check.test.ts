@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { checkActions } from './check.ts'
+import type { ConfigDocument } from '#config/document.ts'
+import { checkActions as check } from './check.ts'
+import { createBuiltinExecutors } from './executors/builtin/registry.ts'
+import { createExecutors } from './executors/executors.ts'
+
+const executors = createExecutors([createBuiltinExecutors()])
+const checkActions = (document: Pick<ConfigDocument, 'actions'>) =>
+  check({ description: '', models: {}, routes: {}, specialists: {}, ...document }, executors)
 
 const SOUND = { description: 'Calculates', builtin: 'calculate', parameters: { type: 'object' } }
 
@@ -23,4 +30,30 @@ test('faults of parameters are named with their place in the document', () => {
   const [fault, ...more] = checkActions({ actions: { bad: { ...SOUND, parameters } } })
   assert.deepEqual(fault?.path, ['actions', 'bad', 'parameters', 'properties', 'a', 'type'])
   assert.deepEqual(more, [])
+})
+
+test('an action names exactly one way to do it', () => {
+  const { builtin, ...nobody } = SOUND
+  const http = { method: 'GET', url: 'https://tools.example/' } as const
+  const faults = checkActions({ actions: { nobody, both: { ...nobody, builtin, http } } })
+  assert.deepEqual(
+    faults.map(({ path, message }) => [path.join('.'), message]),
+    [
+      ['actions.nobody', 'has to name one of builtin, http, mcp, openapi; none is here'],
+      ['actions.both', 'has to name one of builtin, http, mcp, openapi; here are builtin and http'],
+    ],
+  )
+})
+
+test('an approval speaks of arguments that there are', () => {
+  const parameters = { type: 'object', properties: { title: { type: 'string' } } }
+  const approval = { editable: ['title', 'text'], when: { title: ['x'], 'size.w': [1] } }
+  const faults = checkActions({ actions: { act: { ...SOUND, parameters, approval } } })
+  assert.deepEqual(
+    faults.map(({ path, message }) => [path.join('/'), message]),
+    [
+      ['actions/act/approval/editable/1', 'no argument "text"'],
+      ['actions/act/approval/when/size.w', 'names no argument'],
+    ],
+  )
 })

@@ -1,0 +1,98 @@
+import { CorrectableError, IdentityNeeded, PassingError } from './executors/executor.ts'
+import { type Reason, reasons } from './reasons.ts'
+import { RESEND_AFTER_MS } from './sending.ts'
+
+/** What an attempt came to, as the executor left it. */
+export type Attempted =
+  | { result: string }
+  | { thrown: unknown; timedOut: boolean }
+  /** Before anything was executed. */
+  | { impossible: Extract<Reason, 'unknown_action' | 'arguments_invalid' | 'role_missing'> }
+
+export interface AttemptFacts {
+  attempt: number
+  maxAttempts: number
+  /** Its effect must not be tried twice. */
+  once: boolean
+  /** The effect may have begun. */
+  began: boolean
+  now: number
+  /** From 0 to 1, for the jitter. */
+  random: number
+}
+
+export interface Consequence {
+  status: 'succeeded' | 'failed' | 'unknown' | 'dead-lettered' | 'retrying' | 'awaiting-identity'
+  ended: 'succeeded' | 'failed' | 'passing'
+  reason: string | null
+  /** What the model is told; the sentence of the reason where undefined. */
+  output: string | undefined
+  dueAt: number | null
+  /** When to try again, ms since the epoch. */
+  retryAt: number | undefined
+  uncounted: boolean
+  /** A fault on our side, for the log. */
+  fault: unknown
+}
+
+const RESULT_BYTES = 1024 * 1024
+const BACK_OFF = { firstMs: 1000, maxMs: 60_000, askedMaxMs: 600_000 }
+const IDENTITY_PATIENCE_MS = 24 * 60 * 60_000
+
+/**
+ * What follows from an attempt:
+ *
+ * result ──▸ succeeded · too large ──▸ failed
+ * the caller can put it right, or we are at fault ──▸ failed
+ * it may pass ──▸ retrying, with back-off and full jitter; after the last attempt ──▸ dead-lettered
+ * it may pass, but the effect may have begun and must not be tried twice ──▸ unknown
+ * no identity ──▸ awaiting-identity · it can never succeed ──▸ dead-lettered, at once
+ */
+export function consequenceOf(attempted: Attempted, facts: AttemptFacts): Consequence {
+  if ('impossible' in attempted) return ended('dead-lettered', 'failed', attempted.impossible)
+  if ('result' in attempted) {
+    if (Buffer.byteLength(attempted.result) > RESULT_BYTES) return ended('failed', 'failed', 'result_too_large')
+    return ended('succeeded', 'succeeded', null, attempted.result)
+  }
+  const { thrown, timedOut } = attempted
+  if (timedOut) return passing(facts, 'timeout', undefined, false, undefined)
+  if (thrown instanceof PassingError) {
+    return passing(facts, thrown.reason, thrown.retryAfterMs, thrown.untouched, thrown.message)
+  }
+  if (thrown instanceof CorrectableError) return ended('failed', 'failed', 'target_refused', thrown.message)
+  if (thrown instanceof IdentityNeeded) {
+    const dueAt = facts.now + IDENTITY_PATIENCE_MS
+    return { ...ended('awaiting-identity', 'passing', 'awaiting_identity'), dueAt, uncounted: true }
+  }
+  const how =
+    facts.once && facts.began ? ended('unknown', 'failed', 'effect_unknown') : ended('failed', 'failed', 'internal')
+  return { ...how, fault: thrown }
+}
+
+/** Full jitter: anywhere from now to the bound, which doubles with each attempt; no sooner than the target asked for. */
+export function retryDelayMs(attempt: number, askedMs: number | undefined, random: number): number {
+  const bound = Math.min(BACK_OFF.maxMs, BACK_OFF.firstMs * 2 ** Math.max(0, attempt - 1))
+  return Math.max(Math.min(askedMs ?? 0, BACK_OFF.askedMaxMs), Math.ceil(bound * random))
+}
+
+function passing(
+  { attempt, maxAttempts, once, began, now, random }: AttemptFacts,
+  reason: string,
+  askedMs: number | undefined,
+  untouched: boolean,
+  message: string | undefined,
+): Consequence {
+  if (once && began && !untouched) return ended('unknown', 'failed', 'effect_unknown')
+  if (attempt >= maxAttempts) return ended('dead-lettered', 'failed', reason, message ?? reasons.timeout)
+  const retryAt = now + retryDelayMs(attempt, askedMs, random)
+  return { ...ended('retrying', 'passing', reason), retryAt, dueAt: retryAt + RESEND_AFTER_MS }
+}
+
+function ended(
+  status: Consequence['status'],
+  how: Consequence['ended'],
+  reason: string | null,
+  output?: string,
+): Consequence {
+  return { status, ended: how, reason, output, dueAt: null, retryAt: undefined, uncounted: false, fault: undefined }
+}

@@ -1,0 +1,202 @@
+import type { ConfigVersion } from '#config/document.ts'
+import type { Seal } from '#conversations/vault.ts'
+import { ParleyError } from '#errors.ts'
+import type { Owner, Principal } from '#identity/principal.ts'
+import type { Log } from '#log.ts'
+import { type Clock, delay } from '#platform/clock.ts'
+import type { Kv } from '#platform/kv/kv.ts'
+import type { Queue } from '#platform/queue/queue.ts'
+import type { Sql } from '#platform/sql/sql.ts'
+import type { Actions, ActionView, RunPage, RunView } from './actions.ts'
+import { Decisions } from './decisions.ts'
+import { Dispatcher } from './dispatcher.ts'
+import type { Executors } from './executors/executor.ts'
+import { followUpDone, takeFollowUps, wantFollowUp } from './late-results.ts'
+import { type FunctionTool, isSettled } from './port.ts'
+import { previewOf } from './preview.ts'
+import { actionsOf, mayCall, rulesOf } from './rules.ts'
+import { RunNews } from './run-news.ts'
+import { runOf } from './run-shape.ts'
+import { maySee, viewRuns } from './run-views.ts'
+import { cancelOfTurn, releaseNext } from './runs/changes.ts'
+import { listRuns } from './runs/reads.ts'
+import type { RunRow } from './runs/run-row.ts'
+import { RunSeals } from './runs/run-seals.ts'
+import { RunWork } from './runs/work.ts'
+import { Sending } from './sending.ts'
+import { RunSweeper } from './sweeper.ts'
+import { Waiting } from './waiting.ts'
+import { Worker } from './worker.ts'
+
+export interface ActionsOptions {
+  sql: Sql
+  queue: Queue
+  kv: Kv
+  clock: Clock
+  log: Log
+  executors: Executors
+  configs: { get(name: string): ConfigVersion | undefined; current(): ConfigVersion }
+  sealOf(owner: Owner): Promise<Seal>
+  /** A fresh token of a principal for a scope; rejects with `IdentityNeeded`. */
+  userToken(principal: Principal, scope: string): Promise<string>
+  /** Names this process among workers. */
+  replica: string
+  /** Whether this replica executes runs. */
+  works: boolean
+  /** Runs executed at once. */
+  concurrency: number
+  /** A worker that is silent for so long is taken for dead. */
+  leaseMs: number
+  sweepEveryMs: number
+  maxWaiting: number
+}
+
+const LISTEN_RETRY_MS = 1000
+
+/** Builds the actions and starts what they do by themselves: the worker and the sweeper. `drain` ends both. */
+export function createActions(options: ActionsOptions): Actions {
+  const { sql, queue, kv, clock, log, executors, configs, sealOf, replica } = options
+  const seals = new RunSeals(sealOf)
+  const news = new RunNews(kv)
+  const sending = new Sending({ queue, sql, clock, log, maxWaiting: options.maxWaiting })
+  const waiting = new Waiting({ sql, seals, news, clock })
+  const shared = { sql, seals, sending, news, configs, clock, log }
+  const decisions = new Decisions(shared)
+  const dispatcher = new Dispatcher({ ...shared, onPending: (row) => void previewOf(shared, executors, row) })
+  const sweeper = new RunSweeper({ ...shared, everyMs: options.sweepEveryMs })
+  const worker = new Worker({ ...shared, ...options, work: new RunWork(sql, replica) })
+  const stopped = new AbortController()
+  void listen()
+  if (options.works) worker.start()
+
+  async function listen(): Promise<void> {
+    while (!stopped.signal.aborted) {
+      try {
+        return await news.listen()
+      } catch {
+        await delay(clock, LISTEN_RETRY_MS, stopped.signal).catch(() => {})
+      }
+    }
+  }
+
+  async function view(principal: Principal, row: RunRow): Promise<RunView> {
+    const [shown] = await viewRuns(sql, seals, principal.tenant, [row])
+    if (!shown) throw new ParleyError('run_not_found')
+    return shown
+  }
+
+  return {
+    tools,
+
+    dispatch: (call) => dispatcher.dispatch(call),
+
+    async settled(run, waitMs, signal, onChange) {
+      const seen = await waiting.settled(run, waitMs, signal, onChange)
+      if (isSettled(seen) || (await wantFollowUp(sql, run.id))) return seen
+      return waiting.look(run.id)
+    },
+
+    async withdraw(turn) {
+      const now = clock.now()
+      const rows = await cancelOfTurn(sql, turn, 'withdrawn', now)
+      for (const row of rows) news.changed(await runOf(row, seals), false)
+      const conversations = new Set(rows.flatMap(({ ordered, conversation }) => (ordered && conversation) || []))
+      for (const conversation of conversations) {
+        const next = await releaseNext(sql, conversation, now)
+        if (next?.status === 'queued') await sending.send(next)
+      }
+    },
+
+    takeFollowUps: (limit, forMs) => takeFollowUps(sql, seals, clock.now(), limit, forMs),
+    followUpDone: (id) => followUpDone(sql, id),
+    onFollowUp: (listener) => news.onFollowUp(listener),
+
+    catalogue,
+
+    start: async (principal, request) => view(principal, await dispatcher.start(principal, request)),
+    get: async (principal, run) => view(principal, await decisions.read(principal, run)),
+
+    async list(principal, page) {
+      const rows = await listRuns(sql, filterOf(principal, page))
+      const visible = rows.filter((row) => maySee(principal, row))
+      const next = rows.length === page.limit ? (rows.at(-1)?.id ?? null) : null
+      return { items: await viewRuns(sql, seals, principal.tenant, visible), next }
+    },
+
+    async *follow(principal, run, signal) {
+      let row = await decisions.read(principal, run)
+      for (;;) {
+        yield await view(principal, row)
+        if (isSettled(row) || signal.aborted) return
+        const { version } = row
+        while (row.version === version) {
+          const changed = Promise.withResolvers<void>()
+          const stops = [news.onChange(run, () => changed.resolve()), clock.after(1000, changed.resolve)]
+          signal.addEventListener('abort', () => changed.resolve(), { once: true })
+          await changed.promise
+          for (const stop of stops) stop()
+          if (signal.aborted) return
+          row = await decisions.read(principal, run)
+        }
+      }
+    },
+
+    approve: async (principal, run, decision) => view(principal, await decisions.approve(principal, run, decision)),
+    reject: async (principal, run, reason) => view(principal, await decisions.reject(principal, run, reason)),
+    cancel: async (principal, run) => view(principal, await decisions.cancel(principal, run)),
+    replay: async (principal, run) => view(principal, await decisions.replay(principal, run)),
+
+    async replayAll(principal, { action, reason, limit }) {
+      const filter = { tenant: principal.tenant, status: 'dead-lettered' as const, limit }
+      const rows = await listRuns(sql, { ...filter, ...(action && { action }), ...(reason && { reason }) })
+      for (const { id } of rows) await decisions.replay(principal, id)
+      return rows.length
+    },
+
+    discard: async (principal, run, reason) => view(principal, await decisions.discard(principal, run, reason)),
+    settle: async (principal, run, outcome) => view(principal, await decisions.settle(principal, run, outcome)),
+
+    async drain(graceMs) {
+      stopped.abort(new Error('The actions are drained.'))
+      await Promise.all([worker.drain(graceMs), sweeper.stop()])
+      news.close()
+    },
+  }
+}
+
+function tools(config: ConfigVersion, specialist: string): FunctionTool[] {
+  return actionsOf(config, specialist).map(([name, { description, parameters }]) => {
+    return { type: 'function', function: { name, description, parameters } }
+  })
+}
+
+function catalogue(principal: Principal, { document }: ConfigVersion): ActionView[] {
+  return Object.entries(document.actions ?? {})
+    .filter(([, spec]) => mayCall(spec, principal))
+    .map(([name, spec]) => {
+      const { access, once, ordered } = rulesOf(spec)
+      const { description, parameters, approval } = spec
+      return {
+        name,
+        description,
+        parameters,
+        access,
+        effect: once ? 'at-most-once' : 'idempotent',
+        order: ordered ? 'conversation' : 'none',
+        approval: approval !== undefined,
+      }
+    })
+}
+
+function filterOf({ tenant, id, roles }: Principal, { whose, limit, cursor, status, action }: RunPage) {
+  if (whose === 'tenant' && !roles.includes('Admin')) throw new ParleyError('forbidden')
+  return {
+    tenant,
+    limit,
+    ...(whose === 'mine' && { owner: id }),
+    ...(whose === 'to-approve' && { approver: { id, roles } }),
+    ...(cursor !== undefined && { before: cursor }),
+    ...(status !== undefined && { status }),
+    ...(action !== undefined && { action }),
+  }
+}

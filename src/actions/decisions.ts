@@ -1,0 +1,196 @@
+import type { ConfigVersion } from '#config/document.ts'
+import { ParleyError } from '#errors.ts'
+import type { Principal } from '#identity/principal.ts'
+import type { Log } from '#log.ts'
+import type { Clock } from '#platform/clock.ts'
+import type { Sql } from '#platform/sql/sql.ts'
+import { readArguments } from './arguments.ts'
+import { hashOfJson } from './canonical-json.ts'
+import { actionOf, approvalFor, rulesOf } from './rules.ts'
+import type { RunNews } from './run-news.ts'
+import { runOf } from './run-shape.ts'
+import { maySee } from './run-views.ts'
+import { changeRun, type RunChange } from './runs/changes.ts'
+import { readRun } from './runs/reads.ts'
+import type { RunApproval, RunRow } from './runs/run-row.ts'
+import type { RunSeals } from './runs/run-seals.ts'
+import { RESEND_AFTER_MS, type Sending } from './sending.ts'
+
+export interface DecisionsOptions {
+  sql: Sql
+  seals: RunSeals
+  sending: Sending
+  news: RunNews
+  configs: { get(name: string): ConfigVersion | undefined; current(): ConfigVersion }
+  clock: Clock
+  log: Log
+}
+
+/** What people decide on runs: approve, reject, cancel, replay, discard, settle. Each is one change of a row as it was read. */
+export class Decisions {
+  readonly #options: DecisionsOptions
+
+  constructor(options: DecisionsOptions) {
+    this.#options = options
+  }
+
+  /** Rejects with run_not_found: also for what the principal may not see. */
+  async read(principal: Principal, id: string): Promise<RunRow> {
+    const row = await readRun(this.#options.sql, { tenant: principal.tenant }, id)
+    if (!row || !maySee(principal, row)) throw new ParleyError('run_not_found')
+    return row
+  }
+
+  async approve(
+    principal: Principal,
+    id: string,
+    { hash, edited }: { hash: string; edited?: Readonly<Record<string, unknown>> },
+  ): Promise<RunRow> {
+    const { clock } = this.#options
+    const row = await this.#pending(principal, id)
+    if (hash !== row.argumentsHash) throw new ParleyError('approval_changed', { param: 'hash' })
+    const now = clock.now()
+    const approved = decided(row.approval, principal, 'approved', now)
+    const go = { status: 'queued', dueAt: now + RESEND_AFTER_MS, approval: approved, now } as const
+    if (edited === undefined || Object.keys(edited).length === 0) return this.#change(principal, row, go)
+    const { revision, pending } = await this.#revise(row, edited)
+    // Under the rules of what it says now somebody else may have to decide.
+    const stillPending = pending !== null && !mayDecide(principal, row.owner, pending)
+    if (!stillPending) return this.#change(principal, row, { ...go, input: revision })
+    const approval = { ...pending, expiresAt: row.approval.expiresAt }
+    const wait = { status: row.status, reason: row.reason, dueAt: row.dueAt, approval, input: revision, now }
+    return this.#change(principal, row, wait)
+  }
+
+  async reject(principal: Principal, id: string, reason: string): Promise<RunRow> {
+    const { clock, seals } = this.#options
+    const row = await this.#pending(principal, id)
+    const now = clock.now()
+    const outcome = await this.#sealed(seals, row, `It was not approved: ${reason}`)
+    const approval = decided(row.approval, principal, 'rejected', now)
+    return this.#change(principal, row, { status: 'rejected', reason: 'approval_rejected', approval, outcome, now })
+  }
+
+  async cancel(principal: Principal, id: string): Promise<RunRow> {
+    const row = await this.read(principal, id)
+    if (row.owner !== principal.id && !principal.roles.includes('Admin')) throw new ParleyError('forbidden')
+    permit(row, ['queued', 'retrying', 'awaiting-approval', 'awaiting-identity'])
+    return this.#change(principal, row, { status: 'cancelled', reason: 'cancelled', now: this.#options.clock.now() })
+  }
+
+  /** Under the same key towards its target, so that what did happen after all does not happen again. */
+  async replay(principal: Principal, id: string): Promise<RunRow> {
+    const row = await this.#operated(principal, id)
+    permit(row, ['dead-lettered', 'failed'])
+    const { clock, configs } = this.#options
+    const now = clock.now()
+    const spec = actionOf(configs.get(row.config) ?? configs.current(), row.action)
+    if (!spec) throw new ParleyError('action_not_found')
+    const moreAttempts = row.attempt + rulesOf(spec).maxAttempts - row.maxAttempts
+    return this.#change(principal, row, {
+      status: 'queued',
+      outcome: null,
+      dueAt: now + RESEND_AFTER_MS,
+      moreAttempts,
+      now,
+    })
+  }
+
+  async discard(principal: Principal, id: string, note: string): Promise<RunRow> {
+    const row = await this.#operated(principal, id)
+    permit(row, ['dead-lettered'])
+    const outcome = await this.#sealed(this.#options.seals, row, `It was discarded: ${note}`)
+    const now = this.#options.clock.now()
+    return this.#change(principal, row, { status: 'discarded', reason: 'discarded', outcome, now })
+  }
+
+  /** Says what became of an `unknown` run. */
+  async settle(
+    principal: Principal,
+    id: string,
+    { status, note }: { status: 'succeeded' | 'failed'; note: string },
+  ): Promise<RunRow> {
+    const row = await this.#operated(principal, id)
+    permit(row, ['unknown'])
+    const output = status === 'succeeded' ? JSON.stringify({ note }) : note
+    const outcome = await this.#sealed(this.#options.seals, row, output)
+    const now = this.#options.clock.now()
+    return this.#change(principal, row, { status, reason: 'settled_by_hand', outcome, now })
+  }
+
+  async #pending(principal: Principal, id: string): Promise<RunRow & { approval: RunApproval }> {
+    const row = await this.read(principal, id)
+    permit(row, ['awaiting-approval'])
+    const { approval } = row
+    if (!approval) throw new Error('a run awaits an approval that nobody asked for')
+    if (!mayDecide(principal, row.owner, approval)) throw new ParleyError('forbidden')
+    return { ...row, approval }
+  }
+
+  async #operated(principal: Principal, id: string): Promise<RunRow> {
+    const row = await this.read(principal, id)
+    if (!principal.roles.some((role) => role === 'Admin' || role === 'Action.Approver'))
+      throw new ParleyError('forbidden')
+    return row
+  }
+
+  /** The edited arguments, through all rules again. */
+  async #revise(row: RunRow & { approval: RunApproval }, edited: Readonly<Record<string, unknown>>) {
+    const { configs, seals, clock } = this.#options
+    const fixed = Object.keys(edited).find((name) => !row.approval.editable.includes(name))
+    if (fixed !== undefined) {
+      throw new ParleyError('arguments_invalid', {
+        message: 'This argument may not be edited.',
+        param: `edited.${fixed}`,
+      })
+    }
+    const spec = actionOf(configs.get(row.config) ?? configs.current(), row.action)
+    if (!spec) throw new ParleyError('action_not_found')
+    const { principal, arguments: before } = await seals.input(row)
+    const read = readArguments(spec.parameters, JSON.stringify({ ...before, ...edited }))
+    if ('refusal' in read) throw new ParleyError('arguments_invalid', { message: read.refusal, param: 'edited' })
+    const untrusted = row.approval.because === 'untrusted'
+    const input = { principal, arguments: read.value }
+    const sealed = await seals.seal({ tenant: row.tenant, id: row.owner }, row.id, 'input', input)
+    const pending = approvalFor(spec, read.value, principal, untrusted, clock.now())
+    return { revision: { sealed, argumentsHash: hashOfJson(read.value) }, pending }
+  }
+
+  async #change(by: Principal, row: RunRow, change: RunChange): Promise<RunRow> {
+    const { sql, sending, news, seals, log } = this.#options
+    const done = await changeRun(sql, row, change)
+    if (!done) throw new ParleyError('run_state', { message: 'The run has changed meanwhile; read it again.' })
+    log.info({ run: row.id, was: row.status, status: done.row.status, by: by.id }, 'A run was decided on')
+    for (const each of [done.row, done.next]) {
+      if (each?.status === 'queued' && !each.waiting) await sending.send(each)
+    }
+    news.changed(await runOf(done.row, seals), done.row.followUp && done.row.settledAt !== null)
+    return done.row
+  }
+
+  #sealed(seals: RunSeals, row: RunRow, output: string): Promise<Buffer> {
+    return seals.seal({ tenant: row.tenant, id: row.owner }, row.id, 'outcome', { output })
+  }
+}
+
+function permit({ status }: RunRow, permitted: readonly RunRow['status'][]): void {
+  if (permitted.includes(status)) return
+  throw new ParleyError('run_state', {
+    message: `The run is ${status}; this takes one that is ${permitted.join(' or ')}.`,
+  })
+}
+
+/** Nobody approves what they asked for themselves, unless the rule says so. */
+function mayDecide({ id, roles }: Principal, owner: string, approval: RunApproval): boolean {
+  if (owner === id && !approval.ownAllowed) return false
+  return approval.roles.some((role) => roles.some((held) => held === role))
+}
+
+function decided(
+  approval: RunApproval,
+  { id, name }: Principal,
+  decision: 'approved' | 'rejected',
+  now: number,
+): RunApproval {
+  return { ...approval, decision, decidedBy: { id, name }, decidedAt: now }
+}

@@ -1,0 +1,185 @@
+import { createHash } from 'node:crypto'
+import type { ActionSpec } from '#config/action-spec.ts'
+import { ParleyError } from '#errors.ts'
+import type { Principal } from '#identity/principal.ts'
+import { newId } from '#ids.ts'
+import type { Log } from '#log.ts'
+import type { Clock } from '#platform/clock.ts'
+import type { Sql } from '#platform/sql/sql.ts'
+import type { StartRequest } from './actions.ts'
+import { readArguments } from './arguments.ts'
+import { hashOfJson } from './canonical-json.ts'
+import type { ActionCall, Run } from './port.ts'
+import { type Reason, reasons } from './reasons.ts'
+import { actionOf, actionsOf, approvalFor, mayCall, rulesOf } from './rules.ts'
+import { runOf } from './run-shape.ts'
+import { RunInserts } from './runs/insert.ts'
+import type { RunRow } from './runs/run-row.ts'
+import type { RunSeals } from './runs/run-seals.ts'
+import { RESEND_AFTER_MS, type Sending } from './sending.ts'
+
+export interface DispatcherOptions {
+  sql: Sql
+  seals: RunSeals
+  sending: Sending
+  clock: Clock
+  log: Log
+  /** A run waits for approval: what it would do may be shown. */
+  onPending(row: RunRow): void
+}
+
+const KEY_LIFETIME_MS = 24 * 60 * 60_000
+
+interface Asked {
+  principal: Principal
+  key: string
+  action: string
+  config: string
+  specialist: string | null
+  conversation: string | null
+  turn: string | null
+  untrusted: boolean
+  traceparent: string | undefined
+}
+
+type Verdict = { spec: ActionSpec; args: Readonly<Record<string, unknown>> } | { reason: Reason; output: string }
+
+/** Checks what is asked for, writes its row, and only then has a worker woken. What is refused is a run too, that never executes. */
+export class Dispatcher {
+  readonly #options: DispatcherOptions
+  readonly #inserts: RunInserts
+
+  constructor(options: DispatcherOptions) {
+    this.#options = options
+    this.#inserts = new RunInserts(options.sql)
+  }
+
+  /** A call of a model. */
+  async dispatch(call: ActionCall): Promise<Run> {
+    const { key, action } = call
+    try {
+      this.#options.sending.admit()
+    } catch {
+      const output = 'Too many actions are waiting at the moment. Tell the user to try again in a while.'
+      return { id: newId('run'), key, action, status: 'rejected', output }
+    }
+    const row = await this.#take(askedOf(call), verdictOf(call), call.arguments)
+    return runOf(row, this.#options.seals)
+  }
+
+  /** A request of a program. */
+  async start(principal: Principal, request: StartRequest): Promise<RunRow> {
+    const { config, action, key } = request
+    const spec = actionOf(config, action)
+    if (!spec) throw new ParleyError('action_not_found')
+    if (!mayCall(spec, principal)) throw new ParleyError('forbidden', { message: reasons.role_missing })
+    const text = JSON.stringify(request.arguments)
+    const read = readArguments(spec.parameters, text)
+    if ('refusal' in read) throw new ParleyError('arguments_invalid', { message: read.refusal, param: 'arguments' })
+    this.#options.sending.admit()
+    const asked = {
+      principal,
+      key: key === undefined ? newId('run') : `api:${createHash('sha256').update(key).digest('base64url')}`,
+      action,
+      config: config.name,
+      specialist: null,
+      conversation: null,
+      turn: null,
+      untrusted: false,
+      traceparent: request.traceparent,
+    }
+    const row = await this.#take(asked, { spec, args: read.value }, text)
+    if (row.action !== action || row.argumentsHash !== hashOfJson(read.value)) {
+      throw new ParleyError('idempotency_mismatch')
+    }
+    return row
+  }
+
+  async #take(asked: Asked, verdict: Verdict, text: string): Promise<RunRow> {
+    const { seals, clock, sending, onPending, log } = this.#options
+    const { principal } = asked
+    const { tenant, id: owner } = principal
+    const id = newId('run')
+    const now = clock.now()
+    const refused = 'reason' in verdict
+    const args = refused ? { refused: text } : verdict.args
+    const rules = refused ? undefined : rulesOf(verdict.spec)
+    const approval = refused ? null : approvalFor(verdict.spec, args, principal, asked.untrusted, now)
+    const status = refused ? 'rejected' : approval ? 'awaiting-approval' : 'queued'
+    const row = await this.#insert({
+      id,
+      tenant,
+      owner,
+      key: asked.key,
+      argumentsHash: hashOfJson(args),
+      action: asked.action.slice(0, 64),
+      config: asked.config,
+      specialist: asked.specialist,
+      conversation: asked.conversation,
+      turn: asked.turn,
+      status,
+      ordered: (rules?.ordered ?? false) && asked.conversation !== null,
+      once: rules?.once ?? true,
+      maxAttempts: rules?.maxAttempts ?? 0,
+      dueAt: refused ? null : (approval?.expiresAt ?? now + RESEND_AFTER_MS),
+      input: await seals.seal(principal, id, 'input', { principal, arguments: args }),
+      outcome: refused ? await seals.seal(principal, id, 'outcome', { output: verdict.output }) : null,
+      reason: refused ? verdict.reason : approval ? 'awaiting_approval' : null,
+      approval,
+      traceparent: asked.traceparent ?? null,
+      now,
+    })
+    if (row.id !== id) return row
+    const fields = { run: id, action: row.action, turn: asked.turn, status, reason: row.reason }
+    log.info(fields, 'A run was asked for')
+    if (status === 'awaiting-approval') onPending(row)
+    if (status === 'queued' && !row.waiting) await sending.send(row)
+    return row
+  }
+
+  /** A program's key is free again after a day. */
+  async #insert(run: Parameters<RunInserts['insert']>[0]): Promise<RunRow> {
+    const row = await this.#inserts.insert(run)
+    const isOld = row.id !== run.id && run.turn === null && row.createdAt < run.now - KEY_LIFETIME_MS
+    if (!isOld) return row
+    await this.#options.sql.query('system', `UPDATE runs SET key = key || '#' || id WHERE id = $1 AND key = $2`, [
+      row.id,
+      row.key,
+    ])
+    return this.#inserts.insert(run)
+  }
+}
+
+function askedOf(call: ActionCall): Asked {
+  const { principal, key, action, specialist, conversation, turn, untrusted, traceparent } = call
+  const config = call.config.name
+  return {
+    principal,
+    key,
+    action,
+    config,
+    specialist,
+    conversation: conversation ?? null,
+    turn,
+    untrusted,
+    traceparent,
+  }
+}
+
+/** What to do, or why not, in words that the model can act on. */
+function verdictOf(call: ActionCall): Verdict {
+  const offered = actionsOf(call.config, call.specialist)
+  const spec = offered.find(([name]) => name === call.action)?.[1]
+  if (!spec) {
+    const names = offered.map(([name]) => name).join(', ')
+    const others = names === '' ? 'None can be called here.' : `There are: ${names}.`
+    return { reason: 'unknown_action', output: `${reasons.unknown_action} ${others}` }
+  }
+  if (call.readOnly && rulesOf(spec).access !== 'read') return { reason: 'read_only', output: reasons.read_only }
+  if (!mayCall(spec, call.principal)) return { reason: 'role_missing', output: reasons.role_missing }
+  const read = readArguments(spec.parameters, call.arguments)
+  if ('refusal' in read) {
+    return { reason: 'arguments_invalid', output: `${read.refusal} Correct them and call the action again.` }
+  }
+  return { spec, args: read.value }
+}

@@ -1,0 +1,43 @@
+import type { ConfigVersion } from '#config/document.ts'
+import type { Log } from '#log.ts'
+import type { Clock } from '#platform/clock.ts'
+import type { Sql } from '#platform/sql/sql.ts'
+import { type Executors, IdentityNeeded } from './executors/executor.ts'
+import type { RunRow } from './runs/run-row.ts'
+import type { RunSeals } from './runs/run-seals.ts'
+
+export interface PreviewOptions {
+  sql: Sql
+  seals: RunSeals
+  configs: { get(name: string): ConfigVersion | undefined; current(): ConfigVersion }
+  clock: Clock
+  log: Log
+}
+
+const PREVIEW_MS = 10_000
+
+/** Asks the target what the run would do, where it offers that, and keeps it for whoever decides. Never rejects. */
+export async function previewOf(options: PreviewOptions, executors: Executors, row: RunRow): Promise<void> {
+  const { sql, seals, configs, clock, log } = options
+  const abort = new AbortController()
+  const stop = clock.after(PREVIEW_MS, () => abort.abort(new DOMException('It took too long.', 'TimeoutError')))
+  try {
+    const { document } = configs.get(row.config) ?? configs.current()
+    const dryRun = executors.dryRunOf(document, row.action)
+    if (!dryRun) return
+    const { principal, arguments: args } = await seals.input(row)
+    const { signal } = abort
+    const shown = await dryRun(args, {
+      ...{ clock, signal, principal, run: row.id, key: row.id, attempt: 0 },
+      traceparent: row.traceparent ?? undefined,
+      begin: async () => {},
+      userToken: () => Promise.reject(new IdentityNeeded()),
+    })
+    const sealed = await seals.seal({ tenant: row.tenant, id: row.owner }, row.id, 'preview', shown ?? null)
+    await sql.query('system', 'UPDATE runs SET preview = $2 WHERE id = $1', [row.id, sealed])
+  } catch (error) {
+    log.info({ run: row.id, err: error }, 'A run could not be previewed')
+  } finally {
+    stop()
+  }
+}

@@ -1,0 +1,30 @@
+/** Why a run stands where it stands: a stable code, and the sentence that a model or a person is told. */
+export const reasons = {
+  unknown_action: 'There is no such action.',
+  read_only: 'This action changes something, and this turn may only read. Answer without it.',
+  role_missing: 'The user may not use this action.',
+  arguments_invalid: 'The arguments do not fit.',
+  awaiting_approval: 'It waits for approval.',
+  approval_rejected: 'It was not approved.',
+  approval_expired: 'Nobody approved it in time.',
+  awaiting_identity: 'It waits until the user signs in again.',
+  identity_expired: 'The user did not sign in again in time.',
+  withdrawn: 'The call was withdrawn before it began.',
+  cancelled: 'It was cancelled before it began.',
+  timeout: 'The action did not end in time.',
+  target_refused: 'The target refused the call.',
+  result_too_large: 'The result is too large.',
+  effect_unknown: 'Whether the action took place is not known; a person has to look.',
+  worker_lost: 'The worker that ran it ended without an answer.',
+  internal: 'The action failed for a reason on our side.',
+  discarded: 'It was discarded.',
+  settled_by_hand: 'A person said what became of it.',
+} as const
+
+export type Reason = keyof typeof reasons
+
+export function sentenceOf(reason: string | null): string {
+  return reason !== null && Object.hasOwn(reasons, reason)
+    ? reasons[reason as Reason]
+    : 'The action could not be carried out.'
+}

@@ -1,0 +1,68 @@
+import { type Key, type Kv, key } from '#platform/kv/kv.ts'
+import type { Run } from './port.ts'
+
+const SHARDS = 16
+const shardKeys: readonly Key[] = Array.from({ length: SHARDS }, (_, shard) => key(`runs-${shard}`, 'changed'))
+const followUps = key('runs', 'follow-ups')
+
+/** Handed the run where it is known already. */
+type Listener = (run: Run | undefined) => void
+
+/**
+ * Tells whoever waits for a run, on any replica, that its row has changed. Best effort: who waits also reads the row now and
+ * then.
+ */
+export class RunNews {
+  readonly #kv: Kv
+  readonly #waiting = new Map<string, Set<Listener>>()
+  readonly #followUps = new Set<() => void>()
+  #stops: (() => void)[] = []
+
+  constructor(kv: Kv) {
+    this.#kv = kv
+  }
+
+  /** Resolves once it hears of changes; rejects with state_unavailable. */
+  async listen(): Promise<void> {
+    const wake = (run: string) => this.#wake(run)
+    const tellFollowUps = () => {
+      for (const listener of this.#followUps) listener()
+    }
+    this.#stops = await Promise.all([
+      ...shardKeys.map((shard) => this.#kv.listen(shard, wake)),
+      this.#kv.listen(followUps, tellFollowUps),
+    ])
+  }
+
+  close(): void {
+    for (const stop of this.#stops) stop()
+    this.#stops = []
+  }
+
+  /** A run has changed here: those on this replica get it as it is now, others read its row. */
+  changed(run: Run, late: boolean): void {
+    this.#wake(run.id, run)
+    const shard = shardKeys[Number.parseInt(run.id.slice(-1), 16) % SHARDS]
+    if (shard) this.#kv.signal(shard, run.id).catch(() => {})
+    if (late) this.#kv.signal(followUps, '').catch(() => {})
+  }
+
+  /** The result ends it. */
+  onChange(run: string, listener: Listener): () => void {
+    const listeners = this.#waiting.getOrInsertComputed(run, () => new Set())
+    listeners.add(listener)
+    return () => {
+      listeners.delete(listener)
+      if (listeners.size === 0) this.#waiting.delete(run)
+    }
+  }
+
+  onFollowUp(listener: () => void): () => void {
+    this.#followUps.add(listener)
+    return () => this.#followUps.delete(listener)
+  }
+
+  #wake(run: string, now?: Run): void {
+    for (const listener of this.#waiting.get(run) ?? []) listener(now)
+  }
+}

@@ -1,0 +1,20 @@
+import type { Run } from './port.ts'
+import { sentenceOf } from './reasons.ts'
+import type { RunRow } from './runs/run-row.ts'
+import type { RunSeals } from './runs/run-seals.ts'
+
+/** A run as a turn knows it. */
+export async function runOf(row: RunRow, seals: RunSeals): Promise<Run> {
+  return runWith(row, row.settledAt === null ? undefined : await seals.outcome(row))
+}
+
+/** The same, its outcome known. */
+export function runWith(row: RunRow, outcome: string | undefined): Run {
+  const { id, key, action, status, settledAt, reason, approval, argumentsHash } = row
+  const output = settledAt === null ? undefined : (outcome ?? sentenceOf(reason))
+  const pending =
+    status === 'awaiting-approval' && approval
+      ? { approval: { hash: argumentsHash, roles: approval.roles, expiresAt: approval.expiresAt } }
+      : {}
+  return { id, key, action, status, output, ...pending }
+}

@@ -1,0 +1,60 @@
+import type { Principal } from '#identity/principal.ts'
+import type { Sql } from '#platform/sql/sql.ts'
+import type { ApprovalView, AttemptView, RunView } from './actions.ts'
+import { isSettled } from './port.ts'
+import { sentenceOf } from './reasons.ts'
+import { blockerOf, readAttempts } from './runs/reads.ts'
+import type { RunApproval, RunRow } from './runs/run-row.ts'
+import type { RunSeals } from './runs/run-seals.ts'
+
+/** Whether one may see a run of the tenant: its owner, who may decide on it, and who operates. */
+export function maySee({ tenant, id, roles }: Principal, row: RunRow): boolean {
+  if (row.tenant !== tenant) return false
+  if (row.owner === id || roles.includes('Admin') || roles.includes('Action.Approver')) return true
+  return row.approval?.roles.some((role) => roles.some((held) => held === role)) ?? false
+}
+
+/** Runs of one tenant as the API shows them. */
+export async function viewRuns(sql: Sql, seals: RunSeals, tenant: string, rows: readonly RunRow[]): Promise<RunView[]> {
+  const attempts = Map.groupBy(
+    await readAttempts(
+      sql,
+      { tenant },
+      rows.map(({ id }) => id),
+    ),
+    ({ run }) => run,
+  )
+  return Promise.all(
+    rows.map(async (row) => {
+      const { principal, arguments: args } = await seals.input(row)
+      const output = await seals.outcome(row)
+      const { id, action, status, version, revision, argumentsHash, reason, specialist, conversation, turn, config } =
+        row
+      const { maxAttempts, createdAt, updatedAt, settledAt, dueAt } = row
+      return {
+        ...{ id, action, status, version, revision, arguments: args, argumentsHash },
+        result: status === 'succeeded' && output !== undefined ? JSON.parse(output) : null,
+        reason,
+        message: messageOf(row, output),
+        owner: { id: principal.id, name: principal.name },
+        ...{ specialist, conversation, turn, config },
+        approval: row.approval && approvalView(row.approval, await seals.preview(row)),
+        attempts: (attempts.get(id) ?? []).map(({ run: _, ...attempt }): AttemptView => attempt),
+        maxAttempts,
+        blockedBy: await blockerOf(sql, row),
+        ...{ createdAt, updatedAt, settledAt, dueAt },
+      }
+    }),
+  )
+}
+
+function messageOf({ status, reason }: RunRow, output: string | undefined): string | null {
+  if (status === 'succeeded') return null
+  if (isSettled({ status }) && output !== undefined) return output
+  return reason === null ? null : sentenceOf(reason)
+}
+
+function approvalView(approval: RunApproval, preview: unknown): ApprovalView {
+  const { roles, ownAllowed, expiresAt, editable, because, decidedBy, decidedAt, decision } = approval
+  return { roles, ownAllowed, expiresAt, editable, because, preview, decidedBy, decidedAt, decision }
+}

@@ -1,0 +1,101 @@
+import type { Sql, Tx } from '#platform/sql/sql.ts'
+import type { RunStatus } from '../port.ts'
+import { LOCK_CONVERSATION } from './insert.ts'
+import { RUN_COLUMNS, type RunApproval, type RunRow } from './run-row.ts'
+import { RELEASE_NEXT } from './work.ts'
+
+/** A change that people or sweepers make to a run as they have read it. */
+export interface RunChange {
+  status: RunStatus
+  reason?: string | null
+  outcome?: Buffer | null
+  dueAt?: number | null
+  approval?: RunApproval
+  /** Edited arguments: a new revision. */
+  input?: { sealed: Buffer; argumentsHash: string }
+  /** More attempts, from here on. */
+  moreAttempts?: number
+  now: number
+}
+
+const CHANGE = `
+  WITH changed AS (
+    UPDATE runs r SET status = $3, reason = $4, outcome = $5, due_at = $6, approval = $7::jsonb,
+      input = coalesce($8, r.input), arguments_hash = coalesce($9, r.arguments_hash),
+      revision = r.revision + CASE WHEN $8::bytea IS NULL THEN 0 ELSE 1 END,
+      max_attempts = r.max_attempts + $10, fence = r.fence + 1, version = r.version + 1, updated_at = $11,
+      settled_at = CASE WHEN $12 THEN $11::bigint END
+    WHERE r.id = $1 AND r.version = $2
+    RETURNING ${RUN_COLUMNS}),
+  late AS (
+    INSERT INTO follow_ups (run, tenant, turn)
+    SELECT id, tenant, turn FROM changed WHERE "followUp" AND "settledAt" IS NOT NULL
+    ON CONFLICT DO NOTHING)
+  SELECT * FROM changed`
+
+const SETTLED: ReadonlySet<RunStatus> = new Set([
+  'succeeded',
+  'failed',
+  'rejected',
+  'cancelled',
+  'expired',
+  'dead-lettered',
+  'discarded',
+  'unknown',
+])
+
+/** Undefined when the run has changed since it was read. `next`: an ordered run that may go now. */
+export function changeRun(
+  sql: Sql,
+  row: RunRow,
+  change: RunChange,
+): Promise<{ row: RunRow; next: RunRow | undefined } | undefined> {
+  return sql.transaction('system', async (tx) => {
+    const { conversation, ordered } = row
+    if (ordered && conversation !== null) await tx.query(LOCK_CONVERSATION, [conversation])
+    const changed = await apply(tx, row, change)
+    if (!changed) return undefined
+    if (!ordered || conversation === null) return { row: changed, next: undefined }
+    const [next] = await tx.query<RunRow>(RELEASE_NEXT, [conversation, change.now])
+    return { row: changed, next: next?.id === changed.id ? undefined : next }
+  })
+}
+
+async function apply(tx: Tx, row: RunRow, change: RunChange): Promise<RunRow | undefined> {
+  const { status, reason = null, outcome = row.outcome, dueAt = null, approval = row.approval, input, now } = change
+  const [changed] = await tx.query<RunRow>(CHANGE, [
+    row.id,
+    row.version,
+    status,
+    reason,
+    outcome,
+    dueAt,
+    approval && JSON.stringify(approval),
+    input?.sealed ?? null,
+    input?.argumentsHash ?? null,
+    change.moreAttempts ?? 0,
+    now,
+    SETTLED.has(status),
+  ])
+  return changed
+}
+
+/** All runs of a turn that have not started, cancelled at once. */
+export function cancelOfTurn(sql: Sql, turn: string, reason: string, now: number): Promise<RunRow[]> {
+  return sql.query<RunRow>(
+    'system',
+    `UPDATE runs r SET status = 'cancelled', reason = $2, due_at = NULL, fence = r.fence + 1, version = r.version + 1,
+       updated_at = $3, settled_at = $3
+     WHERE r.turn = $1 AND r.settled_at IS NULL AND r.status <> 'running' RETURNING ${RUN_COLUMNS}`,
+    [turn, reason, now],
+  )
+}
+
+/** After ordered runs of a conversation were cancelled together: the one that may go now, if any. */
+export function releaseNext(sql: Sql, conversation: string, now: number): Promise<RunRow | undefined> {
+  return sql.transaction('system', async (tx) => {
+    await tx.query(LOCK_CONVERSATION, [conversation])
+    const [next] = await tx.query<RunRow>(RELEASE_NEXT, [conversation, now])
+    return next
+  })
+}

@@ -1,0 +1,119 @@
+import type { Sql } from '#platform/sql/sql.ts'
+import type { RunStatus } from '../port.ts'
+import { Grouped } from './grouped.ts'
+import { RUN_COLUMNS, type RunApproval, type RunRow } from './run-row.ts'
+
+/** What a run begins as. */
+export interface NewRun {
+  id: string
+  tenant: string
+  owner: string
+  key: string
+  argumentsHash: string
+  action: string
+  config: string
+  specialist: string | null
+  conversation: string | null
+  turn: string | null
+  status: Extract<RunStatus, 'queued' | 'awaiting-approval' | 'rejected'>
+  ordered: boolean
+  once: boolean
+  maxAttempts: number
+  dueAt: number | null
+  input: Buffer
+  outcome: Buffer | null
+  reason: string | null
+  approval: RunApproval | null
+  traceparent: string | null
+  now: number
+}
+
+/**
+ * An ordered run waits while an earlier one of its conversation is open. Who inserts or settles ordered runs of a
+ * conversation holds its lock, so their numbers are in the order in which they became visible.
+ */
+export const LOCK_CONVERSATION = `SELECT pg_advisory_xact_lock(hashtext('runs of ' || $1))`
+
+const COLUMNS = `id text, tenant text, owner text, key text, arguments_hash text, action text, config text, specialist text,
+  conversation text, turn text, status text, ordered boolean, once boolean, max_attempts integer, due_at bigint, input text,
+  outcome text, reason text, approval jsonb, traceparent text, now bigint`
+
+const INSERT = `
+  WITH taken AS (
+    INSERT INTO runs AS r (id, tenant, owner, key, arguments_hash, action, config, specialist, conversation, turn, status,
+      ordered, waiting, once, max_attempts, due_at, input, outcome, reason, approval, traceparent, created_at, updated_at,
+      settled_at)
+    SELECT n.id, n.tenant, n.owner, n.key, n.arguments_hash, n.action, n.config, n.specialist, n.conversation, n.turn,
+      n.status, n.ordered,
+      n.ordered AND EXISTS (SELECT FROM runs p WHERE p.conversation = n.conversation AND p.ordered
+        AND (p.settled_at IS NULL OR p.status IN ('unknown', 'dead-lettered'))),
+      n.once, n.max_attempts, n.due_at, decode(n.input, 'base64'), decode(n.outcome, 'base64'), n.reason, n.approval,
+      n.traceparent, n.now, n.now, CASE WHEN n.status = 'rejected' THEN n.now END
+    FROM jsonb_to_recordset($1::jsonb) AS n(${COLUMNS})
+    ON CONFLICT (tenant, owner, key) DO NOTHING
+    RETURNING ${RUN_COLUMNS})
+  SELECT * FROM taken`
+
+/** Those that were there already: the same key again. */
+const KNOWN = `
+  SELECT ${RUN_COLUMNS} FROM jsonb_to_recordset($1::jsonb) AS n(tenant text, owner text, key text)
+  JOIN runs r ON r.tenant = n.tenant AND r.owner = n.owner AND r.key = n.key`
+
+/** Writes runs, many at a time; the same key again gives the run that it has. */
+export class RunInserts {
+  readonly #sql: Sql
+  readonly #inserts: Grouped<NewRun, RunRow>
+
+  constructor(sql: Sql) {
+    this.#sql = sql
+    this.#inserts = new Grouped((runs) => this.#insertAll(runs))
+  }
+
+  insert(run: NewRun): Promise<RunRow> {
+    return run.ordered && run.conversation !== null ? this.#insertInOrder(run, run.conversation) : this.#inserts.do(run)
+  }
+
+  async #insertInOrder(run: NewRun, conversation: string): Promise<RunRow> {
+    const rows = await this.#sql.transaction('system', async (tx) => {
+      await tx.query(LOCK_CONVERSATION, [conversation])
+      return tx.query<RunRow>(INSERT, [asJson([run])])
+    })
+    return rows[0] ?? (await this.#known([run])).get(placeOf(run)) ?? vanished()
+  }
+
+  async #insertAll(runs: readonly NewRun[]): Promise<RunRow[]> {
+    const fresh = await this.#sql.query<RunRow>('system', INSERT, [asJson(runs)])
+    const byPlace = new Map(fresh.map((row) => [placeOf(row), row]))
+    const others = runs.filter((run) => !byPlace.has(placeOf(run)))
+    for (const [place, row] of await this.#known(others)) byPlace.set(place, row)
+    return runs.map((run) => byPlace.get(placeOf(run)) ?? vanished())
+  }
+
+  async #known(runs: readonly NewRun[]): Promise<Map<string, RunRow>> {
+    if (runs.length === 0) return new Map()
+    const places = runs.map(({ tenant, owner, key }) => ({ tenant, owner, key }))
+    const rows = await this.#sql.query<RunRow>('system', KNOWN, [JSON.stringify(places)])
+    return new Map(rows.map((row) => [placeOf(row), row]))
+  }
+}
+
+function placeOf({ tenant, owner, key }: Pick<RunRow, 'tenant' | 'owner' | 'key'>): string {
+  return JSON.stringify([tenant, owner, key])
+}
+
+function vanished(): never {
+  throw new Error('a run was neither written nor found')
+}
+
+function asJson(runs: readonly NewRun[]): string {
+  return JSON.stringify(
+    runs.map((run) => ({
+      ...run,
+      arguments_hash: run.argumentsHash,
+      max_attempts: run.maxAttempts,
+      due_at: run.dueAt,
+      input: run.input.toString('base64'),
+      outcome: run.outcome?.toString('base64') ?? null,
+    })),
+  )
+}

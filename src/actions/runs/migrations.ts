@@ -1,0 +1,90 @@
+import type { Migration } from '#platform/sql/sql.ts'
+
+/**
+ * Runs, their attempts, and what is to be reported late. Times are ms since the epoch, by the clock of the replicas; sealed
+ * columns hold AES-256-GCM under the data key of the run's owner, so that destroying that key erases what was said and done.
+ */
+export const runMigrations: readonly Migration[] = [
+  {
+    name: '0010-runs',
+    sql: `
+      CREATE TABLE runs (
+        id text PRIMARY KEY,
+        seq bigint GENERATED ALWAYS AS IDENTITY,
+        tenant text NOT NULL,
+        owner text NOT NULL,
+        key text NOT NULL,
+        arguments_hash text NOT NULL,
+        action text NOT NULL,
+        config text NOT NULL,
+        specialist text,
+        conversation text,
+        turn text,
+        status text NOT NULL,
+        version integer NOT NULL DEFAULT 1,
+        revision integer NOT NULL DEFAULT 1,
+        ordered boolean NOT NULL,
+        waiting boolean NOT NULL,
+        once boolean NOT NULL,
+        attempt integer NOT NULL DEFAULT 0,
+        max_attempts integer NOT NULL,
+        fence integer NOT NULL DEFAULT 0,
+        began boolean NOT NULL DEFAULT false,
+        due_at bigint,
+        input bytea NOT NULL,
+        outcome bytea,
+        preview bytea,
+        reason text,
+        approval jsonb,
+        follow_up boolean NOT NULL DEFAULT false,
+        traceparent text,
+        created_at bigint NOT NULL,
+        updated_at bigint NOT NULL,
+        settled_at bigint,
+        UNIQUE (tenant, owner, key)
+      );
+      CREATE INDEX runs_due ON runs (due_at) WHERE due_at IS NOT NULL;
+      CREATE INDEX runs_turn ON runs (turn) WHERE settled_at IS NULL;
+      CREATE INDEX runs_order ON runs (conversation, seq)
+        WHERE ordered AND (settled_at IS NULL OR status IN ('unknown', 'dead-lettered'));
+      CREATE INDEX runs_owner ON runs (tenant, owner, id);
+      CREATE INDEX runs_status ON runs (tenant, status, id);
+
+      CREATE TABLE attempts (
+        run text NOT NULL REFERENCES runs ON DELETE CASCADE,
+        number integer NOT NULL,
+        tenant text NOT NULL,
+        worker text NOT NULL,
+        started_at bigint NOT NULL,
+        ended_at bigint,
+        outcome text,
+        reason text,
+        PRIMARY KEY (run, number)
+      );
+
+      CREATE TABLE follow_ups (
+        run text PRIMARY KEY REFERENCES runs ON DELETE CASCADE,
+        tenant text NOT NULL,
+        turn text NOT NULL,
+        batch text,
+        lease_until bigint NOT NULL DEFAULT 0
+      );
+      CREATE INDEX follow_ups_open ON follow_ups (lease_until);
+
+      ALTER TABLE runs ENABLE ROW LEVEL SECURITY;
+      ALTER TABLE runs FORCE ROW LEVEL SECURITY;
+      ALTER TABLE attempts ENABLE ROW LEVEL SECURITY;
+      ALTER TABLE attempts FORCE ROW LEVEL SECURITY;
+      ALTER TABLE follow_ups ENABLE ROW LEVEL SECURITY;
+      ALTER TABLE follow_ups FORCE ROW LEVEL SECURITY;
+      CREATE POLICY own ON runs TO parley_tenant USING (tenant = current_setting('parley.tenant', true));
+      CREATE POLICY own ON attempts TO parley_tenant USING (tenant = current_setting('parley.tenant', true));
+      CREATE POLICY own ON follow_ups TO parley_tenant USING (tenant = current_setting('parley.tenant', true));
+      CREATE POLICY every ON runs TO parley_system USING (true);
+      CREATE POLICY every ON attempts TO parley_system USING (true);
+      CREATE POLICY every ON follow_ups TO parley_system USING (true);
+      GRANT SELECT, UPDATE ON runs TO parley_tenant;
+      GRANT SELECT ON attempts, follow_ups TO parley_tenant;
+      GRANT SELECT, INSERT, UPDATE, DELETE ON runs, attempts, follow_ups TO parley_system;`,
+  },
+]

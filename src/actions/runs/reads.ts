@@ -1,0 +1,103 @@
+import type { Scope, Sql } from '#platform/sql/sql.ts'
+import type { RunStatus } from '../port.ts'
+import { RUN_COLUMNS, type RunRow } from './run-row.ts'
+
+export interface AttemptRow {
+  run: string
+  number: number
+  startedAt: number
+  endedAt: number | null
+  outcome: 'succeeded' | 'failed' | 'passing' | 'lost' | null
+  reason: string | null
+}
+
+export async function readRun(sql: Sql, scope: Scope, id: string): Promise<RunRow | undefined> {
+  const [row] = await sql.query<RunRow>(scope, `SELECT ${RUN_COLUMNS} FROM runs r WHERE r.id = $1`, [id])
+  return row
+}
+
+export async function readRuns(sql: Sql, ids: readonly string[]): Promise<RunRow[]> {
+  return sql.query<RunRow>('system', `SELECT ${RUN_COLUMNS} FROM runs r WHERE r.id = ANY($1::text[])`, [ids])
+}
+
+export async function readAttempts(sql: Sql, scope: Scope, runs: readonly string[]): Promise<AttemptRow[]> {
+  return sql.query<AttemptRow>(
+    scope,
+    `SELECT run, number, started_at AS "startedAt", ended_at AS "endedAt", outcome, reason
+     FROM attempts WHERE run = ANY($1::text[]) ORDER BY run, number`,
+    [runs],
+  )
+}
+
+export interface RunFilter {
+  tenant: string
+  /** Only this principal's own. */
+  owner?: string
+  /** Only those whose approval one with these roles may decide, other than their own unless that is allowed. */
+  approver?: { id: string; roles: readonly string[] }
+  status?: RunStatus
+  action?: string
+  reason?: string
+  /** Only those before this id. */
+  before?: string
+  limit: number
+}
+
+/** Newest first. */
+export async function listRuns(sql: Sql, filter: RunFilter): Promise<RunRow[]> {
+  const { tenant, owner, approver, status, action, reason, before, limit } = filter
+  const params: (string | number | readonly string[])[] = []
+  const where: string[] = []
+  const add = (value: string | number | readonly string[], condition: (place: string) => string) => {
+    params.push(value)
+    where.push(condition(`$${params.length}`))
+  }
+  if (owner !== undefined) add(owner, (at) => `r.owner = ${at}`)
+  if (status !== undefined) add(status, (at) => `r.status = ${at}`)
+  if (action !== undefined) add(action, (at) => `r.action = ${at}`)
+  if (reason !== undefined) add(reason, (at) => `r.reason = ${at}`)
+  if (before !== undefined) add(before, (at) => `r.id < ${at}`)
+  if (approver) {
+    where.push(`r.status = 'awaiting-approval'`)
+    add(approver.roles, (at) => `r.approval -> 'roles' ?| ${at}::text[]`)
+    add(approver.id, (at) => `(r.owner <> ${at} OR (r.approval ->> 'ownAllowed')::boolean)`)
+  }
+  params.push(limit)
+  return sql.query<RunRow>(
+    { tenant },
+    `SELECT ${RUN_COLUMNS} FROM runs r ${where.length > 0 ? `WHERE ${where.join(' AND ')}` : ''}
+     ORDER BY r.id DESC LIMIT $${params.length}`,
+    params,
+  )
+}
+
+/** What somebody must look after by now; several sweepers share the work. */
+export function dueRuns(sql: Sql, now: number, limit: number): Promise<RunRow[]> {
+  return sql.query<RunRow>(
+    'system',
+    `SELECT ${RUN_COLUMNS} FROM runs r WHERE r.due_at <= $1 ORDER BY r.due_at LIMIT $2`,
+    [now, limit],
+  )
+}
+
+/** The run that an ordered one waits for. */
+export async function blockerOf(sql: Sql, row: RunRow): Promise<string | null> {
+  if (!row.waiting || row.conversation === null) return null
+  const [blocker] = await sql.query<{ id: string }>(
+    { tenant: row.tenant },
+    `SELECT r.id FROM runs r WHERE r.conversation = $1 AND r.ordered AND r.seq < $2
+       AND (r.settled_at IS NULL OR r.status IN ('unknown', 'dead-lettered')) ORDER BY r.seq LIMIT 1`,
+    [row.conversation, row.seq],
+  )
+  return blocker?.id ?? null
+}
+
+/** How many runs wait to be executed, up to `atMost`. */
+export async function countWaiting(sql: Sql, atMost: number): Promise<number> {
+  const [row] = await sql.query<{ count: number }>(
+    'system',
+    `SELECT count(*) AS count FROM (SELECT FROM runs WHERE status IN ('queued', 'retrying') LIMIT $1) AS some`,
+    [atMost],
+  )
+  return row?.count ?? 0
+}

@@ -1,0 +1,60 @@
+import type { RunStatus } from '../port.ts'
+
+/** A run as its row has it; what is sealed is read through `RunSeals`. Times in ms since the epoch. */
+export interface RunRow {
+  id: string
+  seq: number
+  tenant: string
+  owner: string
+  key: string
+  argumentsHash: string
+  action: string
+  config: string
+  specialist: string | null
+  conversation: string | null
+  turn: string | null
+  status: RunStatus
+  version: number
+  revision: number
+  /** It waits its turn among the ordered runs of its conversation. */
+  waiting: boolean
+  ordered: boolean
+  /** Its effect must not be tried twice. */
+  once: boolean
+  attempt: number
+  maxAttempts: number
+  fence: number
+  /** The effect of the present attempt may have begun. */
+  began: boolean
+  /** When somebody must look after it. */
+  dueAt: number | null
+  input: Buffer
+  outcome: Buffer | null
+  preview: Buffer | null
+  reason: string | null
+  approval: RunApproval | null
+  followUp: boolean
+  traceparent: string | null
+  createdAt: number
+  updatedAt: number
+  settledAt: number | null
+}
+
+/** What is to be decided, and what was. */
+export interface RunApproval {
+  roles: string[]
+  ownAllowed: boolean
+  editable: string[]
+  because: 'rule' | 'untrusted'
+  expiresAt: number
+  decision: 'approved' | 'rejected' | null
+  decidedBy: { id: string; name: string } | null
+  decidedAt: number | null
+}
+
+/** The columns, under the names of `RunRow`. */
+export const RUN_COLUMNS = `r.id, r.seq, r.tenant, r.owner, r.key, r.arguments_hash AS "argumentsHash", r.action, r.config,
+  r.specialist, r.conversation, r.turn, r.status, r.version, r.revision, r.waiting, r.ordered, r.once, r.attempt,
+  r.max_attempts AS "maxAttempts", r.fence, r.began, r.due_at AS "dueAt", r.input, r.outcome, r.preview, r.reason,
+  r.approval, r.follow_up AS "followUp", r.traceparent, r.created_at AS "createdAt", r.updated_at AS "updatedAt",
+  r.settled_at AS "settledAt"`

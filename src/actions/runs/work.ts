@@ -1,0 +1,165 @@
+import type { Sql } from '#platform/sql/sql.ts'
+import type { RunStatus } from '../port.ts'
+import { Grouped } from './grouped.ts'
+import { LOCK_CONVERSATION } from './insert.ts'
+import { RUN_COLUMNS, type RunRow } from './run-row.ts'
+
+/** How an attempt ends, and where its run stands then. */
+export interface AttemptEnd {
+  id: string
+  fence: number
+  status: Extract<
+    RunStatus,
+    'succeeded' | 'failed' | 'unknown' | 'dead-lettered' | 'retrying' | 'awaiting-identity' | 'queued'
+  >
+  /** Of the attempt. */
+  ended: 'succeeded' | 'failed' | 'passing' | 'lost'
+  reason: string | null
+  outcome: Buffer | null
+  dueAt: number | null
+  /** The attempt does not count: its effect had not begun, for no fault of its own. */
+  uncounted: boolean
+  now: number
+}
+
+interface Hold {
+  id: string
+  fence: number
+  until: number
+  now: number
+}
+
+const SETTLED = `('succeeded', 'failed', 'rejected', 'cancelled', 'expired', 'dead-lettered', 'discarded', 'unknown')`
+
+/** A message wakes the attempt after the ones that were made when it was sent; for any other it comes too late. */
+const CLAIM = `
+  WITH claimed AS (
+    UPDATE runs r SET status = 'running', attempt = r.attempt + 1, fence = r.fence + 1, began = false,
+      due_at = c.until, version = r.version + 1, updated_at = c.now
+    FROM jsonb_to_recordset($1::jsonb) AS c(id text, attempt integer, until bigint, now bigint)
+    WHERE r.id = c.id AND r.attempt = c.attempt AND r.status IN ('queued', 'retrying') AND NOT r.waiting
+    RETURNING ${RUN_COLUMNS}),
+  noted AS (
+    INSERT INTO attempts (run, number, tenant, worker, started_at)
+    SELECT id, attempt, tenant, $2, "updatedAt" FROM claimed
+    ON CONFLICT (run, number) DO UPDATE SET worker = excluded.worker, started_at = excluded.started_at,
+      ended_at = NULL, outcome = NULL, reason = NULL)
+  SELECT * FROM claimed`
+
+const BEGIN = `
+  UPDATE runs r SET began = true FROM jsonb_to_recordset($1::jsonb) AS h(id text, fence integer)
+  WHERE r.id = h.id AND r.fence = h.fence AND r.status = 'running' RETURNING r.id`
+
+const RENEW = `
+  UPDATE runs r SET due_at = h.until FROM jsonb_to_recordset($1::jsonb) AS h(id text, fence integer, until bigint)
+  WHERE r.id = h.id AND r.fence = h.fence AND r.status = 'running' RETURNING r.id`
+
+const END = `
+  WITH ended AS (
+    UPDATE runs r SET status = e.status, attempt = r.attempt - CASE WHEN e.uncounted THEN 1 ELSE 0 END,
+      due_at = e.due_at, reason = e.reason, outcome = coalesce(decode(e.outcome, 'base64'), r.outcome),
+      version = r.version + 1, updated_at = e.now, settled_at = CASE WHEN e.status IN ${SETTLED} THEN e.now END
+    FROM jsonb_to_recordset($1::jsonb) AS e(id text, fence integer, status text, ended text, reason text, outcome text,
+      due_at bigint, uncounted boolean, now bigint)
+    WHERE r.id = e.id AND r.fence = e.fence AND r.status = 'running'
+    RETURNING ${RUN_COLUMNS}, e.ended, r.attempt + CASE WHEN e.uncounted THEN 1 ELSE 0 END AS number),
+  noted AS (
+    UPDATE attempts a SET ended_at = ended."updatedAt", outcome = ended.ended, reason = ended.reason
+    FROM ended WHERE a.run = ended.id AND a.number = ended.number),
+  late AS (
+    INSERT INTO follow_ups (run, tenant, turn)
+    SELECT id, tenant, turn FROM ended WHERE "followUp" AND "settledAt" IS NOT NULL
+    ON CONFLICT DO NOTHING)
+  SELECT * FROM ended`
+
+/** The next of the ordered runs of a conversation, if the one before leaves the way free. */
+export const RELEASE_NEXT = `
+  UPDATE runs r SET waiting = false, due_at = coalesce(r.due_at, $2::bigint), version = r.version + 1, updated_at = $2::bigint
+  WHERE r.waiting AND r.id = (
+    SELECT n.id FROM runs n
+    WHERE n.conversation = $1 AND n.ordered
+      AND (n.settled_at IS NULL OR n.status IN ('unknown', 'dead-lettered'))
+    ORDER BY n.seq LIMIT 1)
+  RETURNING ${RUN_COLUMNS}`
+
+/** What a worker does with runs, many at a time, each under its fence. */
+export class RunWork {
+  readonly #sql: Sql
+  readonly #claims: Grouped<{ id: string; attempt: number; until: number; now: number }, RunRow | undefined>
+  readonly #begins: Grouped<Pick<Hold, 'id' | 'fence'>, boolean>
+  readonly #renewals: Grouped<Hold, boolean>
+  readonly #ends: Grouped<AttemptEnd, RunRow | undefined>
+
+  constructor(sql: Sql, worker: string) {
+    this.#sql = sql
+    this.#claims = new Grouped(async (claims) => {
+      const rows = await sql.query<RunRow>('system', CLAIM, [JSON.stringify(distinct(claims)), worker])
+      return onceEach(claims, rows)
+    })
+    this.#begins = new Grouped((holds) => this.#held(BEGIN, holds))
+    this.#renewals = new Grouped((holds) => this.#held(RENEW, holds))
+    this.#ends = new Grouped(async (ends) => {
+      const rows = await sql.query<RunRow>('system', END, [endsAsJson(ends)])
+      return onceEach(ends, rows)
+    })
+  }
+
+  /** Claims the run for its next attempt until `until`; undefined when it is not to be had. */
+  claim(id: string, attempt: number, until: number, now: number): Promise<RunRow | undefined> {
+    return this.#claims.do({ id, attempt, until, now })
+  }
+
+  /** Notes that the effect begins; false when the run is somebody else's by now. */
+  begin(id: string, fence: number): Promise<boolean> {
+    return this.#begins.do({ id, fence })
+  }
+
+  renew(hold: Hold): Promise<boolean> {
+    return this.#renewals.do(hold)
+  }
+
+  /** Undefined when the run is somebody else's by now. `next`: an ordered run that may go now. */
+  async end(end: AttemptEnd, row: RunRow): Promise<{ row: RunRow; next: RunRow | undefined } | undefined> {
+    const { conversation, ordered } = row
+    if (!ordered || conversation === null) {
+      const ended = await this.#ends.do(end)
+      return ended && { row: ended, next: undefined }
+    }
+    return this.#sql.transaction('system', async (tx) => {
+      await tx.query(LOCK_CONVERSATION, [conversation])
+      const [ended] = await tx.query<RunRow>(END, [endsAsJson([end])])
+      if (!ended) return undefined
+      const [next] = await tx.query<RunRow>(RELEASE_NEXT, [conversation, end.now])
+      return { row: ended, next }
+    })
+  }
+
+  async #held(text: string, holds: readonly Pick<Hold, 'id' | 'fence'>[]): Promise<boolean[]> {
+    const rows = await this.#sql.query<{ id: string }>('system', text, [JSON.stringify(holds)])
+    const held = new Set(rows.map(({ id }) => id))
+    return holds.map(({ id }) => held.has(id))
+  }
+}
+
+/** A statement that updates a row twice takes either change: of several deliveries for one run only the first may count. */
+function distinct<Item extends { id: string }>(items: readonly Item[]): Item[] {
+  return [...new Map(items.toReversed().map((item) => [item.id, item])).values()]
+}
+
+function onceEach<Item extends { id: string }>(
+  items: readonly Item[],
+  rows: readonly RunRow[],
+): (RunRow | undefined)[] {
+  const left = new Map(rows.map((row) => [row.id, row]))
+  return items.map(({ id }) => {
+    const row = left.get(id)
+    left.delete(id)
+    return row
+  })
+}
+
+function endsAsJson(ends: readonly AttemptEnd[]): string {
+  return JSON.stringify(
+    ends.map((end) => ({ ...end, due_at: end.dueAt, outcome: end.outcome?.toString('base64') ?? null })),
+  )
+}

@@ -1,0 +1,117 @@
+import { ParleyError } from '#errors.ts'
+import type { Log } from '#log.ts'
+import type { Clock } from '#platform/clock.ts'
+import type { Queue, QueueMessage } from '#platform/queue/queue.ts'
+import type { Sql } from '#platform/sql/sql.ts'
+import { countWaiting } from './runs/reads.ts'
+import type { RunRow } from './runs/run-row.ts'
+
+/** A run that is not begun by then is sent for again. */
+export const RESEND_AFTER_MS = 60_000
+const COUNT_EVERY_MS = 1000
+
+export interface SendingOptions {
+  queue: Queue
+  sql: Sql
+  clock: Clock
+  log: Log
+  /** So many runs may wait to be executed; more are refused. */
+  maxWaiting: number
+}
+
+/**
+ * Wakes workers for runs whose rows say that they are to be executed. What cannot be sent is not lost: its row is overdue
+ * sooner or later, and at once when the broker is back.
+ */
+export class Sending {
+  readonly #options: SendingOptions
+  #awaySinceMs: number | undefined
+  #waiting = 0
+  #countedAtMs = Number.NEGATIVE_INFINITY
+
+  constructor(options: SendingOptions) {
+    this.#options = options
+  }
+
+  /** Throws runs_full. Known about a second late, which is what keeping count costs nothing for. */
+  admit(): void {
+    const { sql, clock, maxWaiting } = this.#options
+    const now = clock.monotonic()
+    if (now - this.#countedAtMs > COUNT_EVERY_MS) {
+      this.#countedAtMs = now
+      countWaiting(sql, maxWaiting).then(
+        (waiting) => {
+          this.#waiting = waiting
+        },
+        () => {},
+      )
+    }
+    if (this.#waiting >= maxWaiting) throw new ParleyError('runs_full', { retryAfterMs: COUNT_EVERY_MS })
+  }
+
+  /** Never rejects. */
+  async send(row: RunRow): Promise<void> {
+    try {
+      await this.#options.queue.send([messageOf(row)])
+      if (this.#awaySinceMs !== undefined) await this.#back()
+    } catch (error) {
+      this.#failed(row, error)
+    }
+  }
+
+  /** Wakes a worker no earlier than `at`, ms since the epoch. Never rejects. */
+  async schedule(row: RunRow, at: number): Promise<void> {
+    try {
+      await this.#options.queue.schedule([messageOf(row)], at)
+    } catch (error) {
+      this.#failed(row, error)
+    }
+  }
+
+  /** Looks whether the broker is back; for whoever comes by every so often. */
+  async look(): Promise<void> {
+    if (this.#awaySinceMs !== undefined && this.#options.queue.reachable) await this.#back()
+  }
+
+  #failed(row: RunRow, err: unknown): void {
+    this.#awaySinceMs ??= this.#options.clock.now()
+    this.#options.log.warn({ run: row.id, err }, 'A run could not be sent for; it is kept')
+  }
+
+  /** What could not be sent meanwhile is due now. */
+  async #back(): Promise<void> {
+    const since = this.#awaySinceMs
+    this.#awaySinceMs = undefined
+    if (since === undefined) return
+    try {
+      await this.#options.sql.query(
+        'system',
+        `UPDATE runs SET due_at = $1
+         WHERE status IN ('queued', 'retrying') AND NOT waiting AND due_at > $1 AND updated_at >= $2`,
+        [this.#options.clock.now(), since - RESEND_AFTER_MS],
+      )
+    } catch {
+      this.#awaySinceMs = since
+    }
+  }
+}
+
+/** Run, the attempts made so far, trace: never arguments or identity. Each change of the row has an id of its own. */
+function messageOf({ id, attempt, version, traceparent }: RunRow): QueueMessage {
+  return {
+    id: `${id}:${attempt}:${version}`,
+    body: JSON.stringify({ run: id, attempt }),
+    ...(traceparent !== null && { traceparent }),
+  }
+}
+
+/** What a message says, or undefined when it is none of ours. */
+export function readMessage(body: string): { run: string; attempt: number } | undefined {
+  try {
+    const { run, attempt }: { run?: unknown; attempt?: unknown } = JSON.parse(body)
+    const isOurs = typeof run === 'string' && /^run_[0-9a-f]{32}$/.test(run) && Number.isSafeInteger(attempt)
+    return isOurs ? { run, attempt: Number(attempt) } : undefined
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,107 @@
+import type { Log } from '#log.ts'
+import type { Clock } from '#platform/clock.ts'
+import type { Sql } from '#platform/sql/sql.ts'
+import type { RunNews } from './run-news.ts'
+import { runOf } from './run-shape.ts'
+import { changeRun, type RunChange } from './runs/changes.ts'
+import { dueRuns } from './runs/reads.ts'
+import type { RunRow } from './runs/run-row.ts'
+import type { RunSeals } from './runs/run-seals.ts'
+import { RESEND_AFTER_MS, type Sending } from './sending.ts'
+
+export interface RunSweeperOptions {
+  sql: Sql
+  sending: Sending
+  news: RunNews
+  seals: RunSeals
+  clock: Clock
+  log: Log
+  everyMs: number
+}
+
+const AT_ONCE = 100
+
+/**
+ * Looks after runs that are overdue, on every replica; the row's version lets one of them act.
+ *
+ * queued, retrying ──nobody came──▸ sent for again, at growing intervals
+ * running ──its worker let the lease run out──▸ retrying; unknown, where its effect may have begun and must not be tried twice;
+ *   dead-lettered after the last attempt
+ * awaiting-approval, awaiting-identity ──▸ expired
+ */
+export class RunSweeper {
+  readonly #options: RunSweeperOptions
+  #stopTimer = () => {}
+  #sweeping: Promise<void> = Promise.resolve()
+  #stopped = false
+
+  constructor(options: RunSweeperOptions) {
+    this.#options = options
+    this.#wait()
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true
+    this.#stopTimer()
+    await this.#sweeping
+  }
+
+  #wait(): void {
+    if (this.#stopped) return
+    this.#stopTimer = this.#options.clock.after(this.#options.everyMs, () => {
+      this.#sweeping = this.#sweep().finally(() => this.#wait())
+    })
+  }
+
+  async #sweep(): Promise<void> {
+    const { sql, clock, log, sending } = this.#options
+    try {
+      await sending.look()
+      for (;;) {
+        const due = await dueRuns(sql, clock.now(), AT_ONCE)
+        await Promise.all(due.map((row) => this.#look(row)))
+        if (due.length < AT_ONCE || this.#stopped) return
+      }
+    } catch (error) {
+      log.warn({ err: error }, 'Overdue runs could not be looked after')
+    }
+  }
+
+  async #look(row: RunRow): Promise<void> {
+    const { sql, sending, news, seals, clock, log } = this.#options
+    const now = clock.now()
+    const change = overdueChange(row, now)
+    const done = await changeRun(sql, row, change)
+    if (!done) return
+    if (row.status === 'running') await closeAttempt(sql, row, now)
+    const { id, status, reason } = done.row
+    log.info({ run: id, was: row.status, status, reason }, 'An overdue run was looked after')
+    if (status === 'queued' || status === 'retrying') await sending.send(done.row)
+    else news.changed(await runOf(done.row, seals), done.row.followUp)
+    if (done.next?.status === 'queued') await sending.send(done.next)
+  }
+}
+
+/** What becomes of an overdue run. */
+export function overdueChange(row: RunRow, now: number): RunChange {
+  const { status, attempt, maxAttempts, once, began, createdAt, reason } = row
+  const again = { dueAt: now + RESEND_AFTER_MS, now }
+  if (status === 'awaiting-approval') return { status: 'expired', reason: 'approval_expired', now }
+  if (status === 'awaiting-identity') return { status: 'expired', reason: 'identity_expired', now }
+  if (status === 'running') {
+    if (once && began) return { status: 'unknown', reason: 'effect_unknown', now }
+    if (attempt >= maxAttempts) return { status: 'dead-lettered', reason: 'worker_lost', now }
+    return { status: 'retrying', reason: 'worker_lost', ...again }
+  }
+  // A long queue is no reason to fill it with the same again and again.
+  return { status, reason, ...again, dueAt: now + Math.max(RESEND_AFTER_MS, now - createdAt) }
+}
+
+async function closeAttempt(sql: Sql, { id, attempt }: RunRow, now: number): Promise<void> {
+  await sql.query(
+    'system',
+    `UPDATE attempts SET ended_at = $3, outcome = 'lost', reason = 'worker_lost'
+     WHERE run = $1 AND number = $2 AND outcome IS NULL`,
+    [id, attempt, now],
+  )
+}

@@ -1,0 +1,224 @@
+import type { ConfigVersion } from '#config/document.ts'
+import { ParleyError } from '#errors.ts'
+import type { Principal } from '#identity/principal.ts'
+import type { Log } from '#log.ts'
+import { type Clock, delay } from '#platform/clock.ts'
+import { type Delivery, LockLostError, type Queue, type Receiver } from '#platform/queue/queue.ts'
+import { readArguments } from './arguments.ts'
+import { type Attempted, type Consequence, consequenceOf } from './attempt-outcome.ts'
+import { type Executors, IdentityNeeded } from './executors/executor.ts'
+import { actionOf, mayCall, rulesOf } from './rules.ts'
+import type { RunNews } from './run-news.ts'
+import { runWith } from './run-shape.ts'
+import type { RunRow } from './runs/run-row.ts'
+import type { RunInput, RunSeals } from './runs/run-seals.ts'
+import type { RunWork } from './runs/work.ts'
+import { readMessage, type Sending } from './sending.ts'
+
+export interface WorkerOptions {
+  queue: Queue
+  work: RunWork
+  seals: RunSeals
+  sending: Sending
+  news: RunNews
+  executors: Executors
+  configs: { get(name: string): ConfigVersion | undefined; current(): ConfigVersion }
+  /** A fresh token of a principal; rejects with `IdentityNeeded`. */
+  userToken(principal: Principal, scope: string): Promise<string>
+  clock: Clock
+  log: Log
+  /** Runs executed at once. */
+  concurrency: number
+  leaseMs: number
+}
+
+/** Why the attempt under way stops before its executor is done. */
+type Stop = 'timeout' | 'lost' | 'draining'
+
+const PERSIST_RETRY_MS = 250
+const ABANDON_AFTER_MS = 1000
+/** Broker locks are renewed for longer than any attempt lasts. */
+const RENEW_FOR_MS = 15 * 60_000
+
+/**
+ * Executes runs. For each message: claim the row (fence) → effect → persist the result and its follow-up → tell who waits →
+ * complete the message. The row decides: a message that comes again finds nothing left to do.
+ */
+export class Worker {
+  readonly #options: WorkerOptions
+  readonly #attempts = new Map<string, AbortController>()
+  #receiver: Receiver | undefined
+
+  constructor(options: WorkerOptions) {
+    this.#options = options
+  }
+
+  start(): void {
+    const { queue, concurrency } = this.#options
+    this.#receiver = queue.receive((delivery) => this.#handle(delivery), { concurrency, renewForMs: RENEW_FOR_MS })
+  }
+
+  /** Nothing new; what runs gets `graceMs`, then is stopped and goes back. */
+  async drain(graceMs: number): Promise<void> {
+    const stop = this.#options.clock.after(graceMs, () => {
+      for (const attempt of this.#attempts.values()) attempt.abort('draining' satisfies Stop)
+    })
+    await this.#receiver?.stop(graceMs + this.#options.leaseMs / 3)
+    stop()
+  }
+
+  async #handle(delivery: Delivery): Promise<void> {
+    const { work, clock, leaseMs, log } = this.#options
+    const message = readMessage(delivery.body)
+    try {
+      if (!message) return await delivery.deadLetter('bad_message', 'The body names no run and attempt.')
+      const now = clock.now()
+      const row = await work.claim(message.run, message.attempt, now + leaseMs, now)
+      // Done, somebody else's, or called off: the row knows, and a sweeper looks after it.
+      if (row) await this.#attempt(row, delivery.traceparent)
+      await delivery.complete()
+    } catch (error) {
+      // The message comes again by itself when its lock has run out.
+      if (error instanceof LockLostError) return
+      log.warn({ run: message?.run, err: error }, 'A run could not be worked on')
+      // Abandoned messages come back at once: a moment for whatever is away.
+      await delay(clock, ABANDON_AFTER_MS)
+      await delivery.abandon().catch(() => {})
+    }
+  }
+
+  async #attempt(row: RunRow, traceparent: string | undefined): Promise<void> {
+    const { clock, log, seals, work, sending, news, leaseMs } = this.#options
+    const startedAt = clock.monotonic()
+    const abort = new AbortController()
+    this.#attempts.set(row.id, abort)
+    const stopRenewing = this.#keepLease(row, abort)
+    const hold = { began: false }
+    try {
+      const attempted = await this.#execute(row, traceparent, abort, hold)
+      if (abort.signal.reason === 'lost') return
+      const { attempt, maxAttempts, once } = row
+      const facts = { attempt, maxAttempts, once, began: hold.began, now: clock.now(), random: Math.random() }
+      const consequence =
+        abort.signal.reason === 'draining' && !(once && hold.began)
+          ? handedBack(facts.now)
+          : consequenceOf(attempted, facts)
+      const { output, fault, retryAt, ...end } = consequence
+      const outcome = output === undefined ? null : await seals.seal(ownerOf(row), row.id, 'outcome', { output })
+      const done = await this.#persist(() =>
+        work.end({ id: row.id, fence: row.fence, ...end, outcome, now: facts.now }, row),
+      )
+      if (!done) return
+      if (retryAt !== undefined) await sending.schedule(done.row, retryAt)
+      const fields = {
+        run: row.id,
+        action: row.action,
+        turn: row.turn,
+        attempt,
+        status: end.status,
+        reason: end.reason,
+      }
+      const durationMs = clock.monotonic() - startedAt
+      if (fault !== undefined) log.error({ ...fields, durationMs, err: fault }, 'An action is broken')
+      else log.info({ ...fields, durationMs }, 'A run was attempted')
+      news.changed(runWith(done.row, output), done.row.followUp && done.row.settledAt !== null)
+      if (done.next?.status === 'queued') await sending.send(done.next)
+    } finally {
+      stopRenewing()
+      this.#attempts.delete(row.id)
+    }
+
+    /** Uncounted, and due at once for whoever comes next. */
+    function handedBack(now: number): Consequence {
+      const due = { retryAt: now, dueAt: now + leaseMs }
+      const how = { status: 'retrying', ended: 'passing', reason: 'worker_lost' } as const
+      return { ...how, ...due, output: undefined, uncounted: true, fault: undefined }
+    }
+  }
+
+  /** Never rejects. */
+  async #execute(
+    row: RunRow,
+    traceparent: string | undefined,
+    abort: AbortController,
+    hold: { began: boolean },
+  ): Promise<Attempted> {
+    const { clock, configs, executors, seals, work, userToken } = this.#options
+    const stopped = Promise.withResolvers<never>()
+    stopped.promise.catch(() => {})
+    abort.signal.addEventListener('abort', () => stopped.reject(abort.signal.reason), { once: true })
+    let stopTimer = () => {}
+    try {
+      const input: RunInput = await seals.input(row)
+      const { principal } = input
+      // Where its version is gone, the present one does it, if what was asked for still fits.
+      const config = configs.get(row.config) ?? configs.current()
+      const spec = actionOf(config, row.action)
+      if (!spec) return { impossible: 'unknown_action' }
+      if (!mayCall(spec, principal)) return { impossible: 'role_missing' }
+      const read = readArguments(spec.parameters, JSON.stringify(input.arguments))
+      if ('refusal' in read) return { impossible: 'arguments_invalid' }
+      stopTimer = clock.after(rulesOf(spec).timeoutMs, () => abort.abort('timeout' satisfies Stop))
+      const context = {
+        clock,
+        signal: abort.signal,
+        principal,
+        run: row.id,
+        key: row.id,
+        attempt: row.attempt,
+        traceparent: traceparent ?? row.traceparent ?? undefined,
+        begin: async () => {
+          hold.began = true
+          if (await work.begin(row.id, row.fence)) return
+          abort.abort('lost' satisfies Stop)
+          throw new Error('The run is somebody else’s by now.')
+        },
+        userToken: (scope: string) => userToken(principal, scope),
+      }
+      const executor = executors.executorOf(config.document, row.action)
+      const result = await Promise.race([Promise.try(executor, read.value, context), stopped.promise])
+      return { result: JSON.stringify(result) ?? 'null' }
+    } catch (thrown) {
+      return { thrown, timedOut: abort.signal.reason === 'timeout' && !(thrown instanceof IdentityNeeded) }
+    } finally {
+      stopTimer()
+    }
+  }
+
+  #keepLease(row: RunRow, abort: AbortController): () => void {
+    const { work, clock, leaseMs } = this.#options
+    let stopTimer = () => {}
+    const renew = () => {
+      const now = clock.now()
+      work.renew({ id: row.id, fence: row.fence, until: now + leaseMs, now }).then(
+        (held) => {
+          if (!held) abort.abort('lost' satisfies Stop)
+        },
+        // The database is away: the lease may run out, and then the fence decides.
+        () => {},
+      )
+      stopTimer = clock.after(leaseMs / 3, renew)
+    }
+    stopTimer = clock.after(leaseMs / 3, renew)
+    return () => stopTimer()
+  }
+
+  /** As long as the database is away, and the lease may hold, it is tried again: what was done is not to be forgotten. */
+  async #persist<Result>(write: () => Promise<Result>): Promise<Result> {
+    const { clock, leaseMs } = this.#options
+    const until = clock.monotonic() + leaseMs
+    for (;;) {
+      try {
+        return await write()
+      } catch (error) {
+        const isAway = error instanceof ParleyError && error.code === 'database_unavailable'
+        if (!isAway || clock.monotonic() > until) throw error
+        await delay(clock, PERSIST_RETRY_MS)
+      }
+    }
+  }
+}
+
+function ownerOf({ tenant, owner }: RunRow): { tenant: string; id: string } {
+  return { tenant, id: owner }
+}
