@@ -10,6 +10,7 @@ import { finished } from 'node:stream/promises'
 import { run } from 'node:test'
 import { spec } from 'node:test/reporters'
 import { ensureChromium } from './support/ensure-chromium.ts'
+import { ensurePostgres } from './support/ensure-postgres.ts'
 import { ensureRedis } from './support/ensure-redis.ts'
 
 const testTimeoutMs = 120_000
@@ -18,6 +19,7 @@ const runTimeoutMs = 15 * 60_000
 const files = findTestFiles(process.argv.slice(2))
 if (files.length === 0) stop('No test file matches.')
 await ensureRedis().catch((error: Error) => stop(error.message))
+await ensurePostgres().catch((error: Error) => stop(error.message))
 await ensureChromium().catch((error: Error) => stop(error.message))
 process.exitCode = (await runTests(files)) ? 0 : 1
 

@@ -5,7 +5,12 @@ import { promisify } from 'node:util'
 
 /** Where tests run, as far as finding and installing programs goes. */
 export interface Machine {
-  env: { PATH?: string | undefined; REDIS_URL?: string | undefined; CHROMIUM_PATH?: string | undefined }
+  env: {
+    PATH?: string | undefined
+    REDIS_URL?: string | undefined
+    CHROMIUM_PATH?: string | undefined
+    PARLEY_TEST_DATABASE_URL?: string | undefined
+  }
   isRoot: boolean
   /** What Debian asks whether an installed service may start. */
   policyFile: string

@@ -1,0 +1,49 @@
+import type { Log } from '#log.ts'
+import { type Clock, delay } from '../clock.ts'
+import type { TokenSource } from '../credential.ts'
+import { isUnavailable } from './faults.ts'
+import { createPglite } from './pglite.ts'
+import { createPostgres } from './postgres.ts'
+import type { Migration, Sql } from './sql.ts'
+
+export type SqlEnv =
+  | { engine: 'pglite'; path: string }
+  | { engine: 'postgres'; url: string; auth: 'url' | 'entra'; poolSize: number }
+
+export interface OpenSqlOptions {
+  env: SqlEnv
+  /** Of all modules. */
+  migrations: readonly Migration[]
+  clock: Clock
+  log: Log
+  /** For `auth: 'entra'`. */
+  tokens: TokenSource
+}
+
+/** How long opening waits for PostgreSQL, which may as well come later. */
+const patienceMs = 2000
+
+/**
+ * The engine that the environment names: never another one because a connection fails. PGlite is opened by the first call.
+ * Rejects with `environment_invalid` when the migrations do not fit the database, and with what the server says when one
+ * fails; where that shows later, every call does.
+ */
+export async function openSql({ env, migrations, clock, log, tokens }: OpenSqlOptions): Promise<Sql> {
+  if (env.engine === 'pglite') return createPglite({ path: env.path, migrations, clock, log })
+  const { url, auth, poolSize } = env
+  const credential = auth === 'entra' ? tokens : undefined
+  const sql = createPostgres({ url, credential, poolSize, migrations, clock, log })
+  const over = new AbortController()
+  const prepared = sql.prepare().finally(() => over.abort())
+  try {
+    await Promise.race([prepared, delay(clock, patienceMs, over.signal).catch(() => prepared)])
+  } catch (error) {
+    if (!isUnavailable(error)) {
+      await sql.close()
+      throw error
+    }
+  }
+  // Told by the calls, if it fails later.
+  prepared.catch(() => {})
+  return sql
+}

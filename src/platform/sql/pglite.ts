@@ -1,0 +1,54 @@
+import { Pool } from 'pg'
+import type { Log } from '#log.ts'
+import type { Clock } from '../clock.ts'
+import { PgliteStream } from './pglite-stream.ts'
+import { PooledSql } from './pooled-sql.ts'
+import type { Migration } from './sql.ts'
+
+export interface PgliteOptions {
+  /** Its folder. */
+  path: string
+  migrations: readonly Migration[]
+  clock: Clock
+  log: Log
+}
+
+/** Opening takes seconds, more on a busy machine; a statement that takes longer than this is out of hand. */
+const patienceMs = 60_000
+
+/**
+ * PGlite in a thread of its own, opened by the first call. It has one session, so one transaction at a time, in the order in
+ * which they were asked for: a pool of one connection is all that takes.
+ */
+export function createPglite({ path, migrations, clock, log }: PgliteOptions): PooledSql {
+  let ended: Promise<unknown> = Promise.resolve()
+  const pool = new Pool({
+    user: 'postgres',
+    database: 'postgres',
+    password: '',
+    ssl: false,
+    max: 1,
+    stream: () => {
+      const stream = new PgliteStream(path, ended)
+      ended = stream.ended
+      return stream
+    },
+    connectionTimeoutMillis: patienceMs,
+    // It stays open until it is closed.
+    idleTimeoutMillis: 0,
+    allowExitOnIdle: true,
+  })
+  return new PooledSql({
+    engine: 'pglite',
+    pool,
+    migrations,
+    reachable: true,
+    silenceMs: patienceMs,
+    retryMs: patienceMs,
+    clock,
+    log,
+    onClose: async () => {
+      await ended
+    },
+  })
+}

@@ -1,0 +1,212 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { chown, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { promisify } from 'node:util'
+import { Client } from 'pg'
+import { ensurePostgres } from './ensure-postgres.ts'
+import { freePort } from './free-port.ts'
+
+/** A server for tests, each of which makes itself a database. */
+export interface PostgresServer extends AsyncDisposable {
+  /** Of its administrator. */
+  readonly url: string
+  /** Started by us, so that it can be killed and paused; otherwise that of the environment. */
+  readonly own: boolean
+  /** An empty database; resolves with its URL. Gone with the server. */
+  createDatabase(): Promise<string>
+  /** Ends all sessions, and is gone; it can be started again. */
+  stop(): Promise<void>
+  /** SIGKILL for all its processes, and gone. */
+  kill(): Promise<void>
+  /** Keeps its connections and says nothing. */
+  pause(): Promise<void>
+  resume(): Promise<void>
+  /** Again after `stop` or `kill`, on the same port. */
+  start(): Promise<void>
+}
+
+const run = promisify(execFile)
+
+/** Why a test that needs a server of its own does not run; to be handed to `skip`. */
+export async function noOwnPostgres(): Promise<string | false> {
+  const source = await ensurePostgres()
+  return source.kind === 'url' && 'PARLEY_TEST_DATABASE_URL names a server that is not ours to kill or pause'
+}
+
+/** `settings`: `name=value` of `postgresql.conf`. */
+export async function startPostgres({ settings = [] }: { settings?: readonly string[] } = {}): Promise<PostgresServer> {
+  const source = await ensurePostgres()
+  return source.kind === 'url' ? servedAt(source.url) : startOwn(source.folder, settings)
+}
+
+/** Statements without parameters, over a connection of their own; the rows of the last. */
+export async function execute(url: string, ...statements: readonly string[]): Promise<Record<string, unknown>[]> {
+  const client = new Client({ connectionString: url })
+  await client.connect()
+  try {
+    let rows: Record<string, unknown>[] = []
+    for (const statement of statements) ({ rows } = await client.query(statement))
+    return rows
+  } finally {
+    await client.end()
+  }
+}
+
+function servedAt(url: string): PostgresServer {
+  const made: string[] = []
+  const notOurs = async () => {
+    throw new Error('This server is not ours.')
+  }
+  return {
+    ...{ url, own: false, stop: notOurs, kill: notOurs, pause: notOurs, resume: notOurs, start: notOurs },
+    createDatabase: async () => {
+      const name = newName()
+      await execute(url, `CREATE DATABASE ${name}`)
+      made.push(name)
+      return inDatabase(url, name)
+    },
+    [Symbol.asyncDispose]: async () => {
+      for (const name of made) await execute(url, `DROP DATABASE ${name} WITH (FORCE)`)
+    },
+  }
+}
+
+async function startOwn(folder: string, settings: readonly string[]): Promise<PostgresServer> {
+  const data = await mkdtemp(join(tmpdir(), 'postgres-'))
+  const user = await runsAs()
+  if (user) await chown(data, user.uid, user.gid)
+  const options = { ...user, cwd: data, env: { ...process.env, LC_ALL: 'C' } }
+  const layout = ['--auth', 'trust', '--username', 'postgres', '--encoding', 'UTF8', '--locale', 'C', '--no-sync']
+  await run(join(folder, 'initdb'), ['--pgdata', data, ...layout], options)
+  const port = await freePort()
+  const given = [...baseSettings, ...settings].flatMap((setting) => ['-c', setting])
+  const launch = () => launchServer(join(folder, 'postgres'), ['-D', data, '-p', String(port), ...given], options)
+  let running = await launch()
+  const url = `postgres://postgres@127.0.0.1:${port}/postgres`
+  return {
+    url,
+    own: true,
+    createDatabase: async () => {
+      const name = newName()
+      await execute(url, `CREATE DATABASE ${name}`)
+      return inDatabase(url, name)
+    },
+    stop: () => running.stop(),
+    kill: () => running.kill(),
+    pause: async () => running.signalAll('SIGSTOP'),
+    resume: async () => running.signalAll('SIGCONT'),
+    start: async () => {
+      running = await launch()
+    },
+    [Symbol.asyncDispose]: async () => {
+      await running.kill()
+      await rm(data, { recursive: true, force: true })
+    },
+  }
+}
+
+/** Quick, since nothing has to outlive the machine; and no way in but the port. */
+const baseSettings = [
+  'listen_addresses=127.0.0.1',
+  'unix_socket_directories=',
+  'fsync=off',
+  'synchronous_commit=off',
+  'full_page_writes=off',
+  'max_connections=200',
+]
+
+interface Running {
+  signalAll(signal: NodeJS.Signals): void
+  stop(): Promise<void>
+  kill(): Promise<void>
+}
+
+async function launchServer(path: string, args: readonly string[], options: object): Promise<Running> {
+  const child = spawn(path, args, { ...options, stdio: ['ignore', 'ignore', 'pipe'] })
+  const { pid } = child
+  if (pid === undefined) throw new Error('postgres did not start')
+  const signalAll = (signal: NodeJS.Signals) => {
+    // Each session is a process of its own, in a group of its own.
+    for (const each of [pid, ...childrenOf(pid)]) signalTo(each, signal)
+  }
+  const endWithUs = () => signalAll('SIGKILL')
+  process.once('exit', endWithUs)
+  const gone = once(child, 'exit').then(() => process.removeListener('exit', endWithUs))
+  await accepting(child)
+  return {
+    signalAll,
+    stop: async () => {
+      child.kill('SIGINT')
+      await gone
+    },
+    kill: async () => {
+      const sessions = child.exitCode === null ? childrenOf(pid) : []
+      if (child.exitCode === null && child.signalCode === null) signalAll('SIGKILL')
+      await gone
+      while (sessions.some(isAlive)) await new Promise((resolve) => setTimeout(resolve, 5))
+    },
+  }
+}
+
+/** Waits for the line that says so, and goes on reading, so that the pipe never fills. */
+function accepting(child: ChildProcess): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  const said: string[] = []
+  if (!child.stderr) throw new Error('the server has no output')
+  createInterface(child.stderr).on('line', (line) => {
+    said.push(line)
+    if (said.length > 100) said.shift()
+    if (line.includes('database system is ready to accept connections')) resolve()
+  })
+  child.once('error', reject)
+  child.once('exit', (code) => reject(new Error(`postgres ended with code ${code}: ${said.join(' ')}`)))
+  return promise
+}
+
+/** PostgreSQL refuses to run as root. */
+async function runsAs(): Promise<{ uid: number; gid: number } | undefined> {
+  if (process.getuid?.() !== 0) return undefined
+  const users = await readFile('/etc/passwd', 'utf8')
+  const found = /^postgres:[^:]*:(\d+):(\d+):/m.exec(users) ?? /^nobody:[^:]*:(\d+):(\d+):/m.exec(users)
+  if (!found) throw new Error('There is no user that PostgreSQL could run as.')
+  return { uid: Number(found[1]), gid: Number(found[2]) }
+}
+
+function childrenOf(pid: number): number[] {
+  try {
+    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number)
+  } catch {
+    return []
+  }
+}
+
+function signalTo(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal)
+  } catch {
+    // It has ended meanwhile.
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    // What has ended and waits to be reaped has no memory any more.
+    return readFileSync(`/proc/${pid}/statm`, 'utf8').startsWith('0 ') === false
+  } catch {
+    return false
+  }
+}
+
+function newName(): string {
+  return `parley_${randomUUID().replaceAll('-', '')}`
+}
+
+function inDatabase(url: string, name: string): string {
+  const { href } = Object.assign(new URL(url), { pathname: `/${name}` })
+  return href
+}
