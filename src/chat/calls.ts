@@ -1,8 +1,14 @@
 import { isSettled, type Run } from '#actions/port.ts'
+import { cutOutput } from './cut-output.ts'
 import { turnLimits } from './limits.ts'
+import { isPending } from './pending.ts'
 import type { CallProgress } from './progress.ts'
 import { callerTools } from './step.ts'
+import { hasStrangersWords } from './taint.ts'
 import type { TurnContext } from './turn-context.ts'
+
+const TOO_MANY = `This turn has made its ${turnLimits.calls} calls; no more are made in it.`
+const PENDING = 'This very call was made before in this turn and has no result yet; it is not made again.'
 
 /**
  * Sees to the calls of the current step, all at once. Nothing is dispatched before the log has them, so that a successor
@@ -14,9 +20,15 @@ export async function settleCalls(turn: TurnContext): Promise<void> {
   await log.flushed()
   signal.throwIfAborted()
   const beyond = progress.calls - turnLimits.calls
-  const refused = new Set(beyond > 0 ? calls.slice(-beyond) : [])
+  const tooMany = new Set(beyond > 0 ? calls.slice(-beyond) : [])
+  const untrusted = hasStrangersWords(turn)
   const open = ownCalls(turn).filter((call) => !isSettled(call))
-  await Promise.all(open.map((call) => (refused.has(call) ? refuse(turn, call) : settle(turn, call))))
+  await Promise.all(
+    open.map((call) => {
+      if (tooMany.has(call)) return refuse(turn, call, TOO_MANY)
+      return isPending(progress.steps, call) ? refuse(turn, call, PENDING) : settle(turn, call, untrusted)
+    }),
+  )
   await log.flushed()
 }
 
@@ -26,7 +38,8 @@ export function ownCalls(turn: TurnContext): readonly CallProgress[] {
   return turn.progress.current.calls.filter((call) => !callers.has(call.action))
 }
 
-async function settle(turn: TurnContext, call: CallProgress): Promise<void> {
+/** Within the share that a turn waits, whatever the run waits for: its worker, its approval, its principal. */
+async function settle(turn: TurnContext, call: CallProgress, untrusted: boolean): Promise<void> {
   const { room, input, config, progress, signal } = turn
   const { step } = progress.current
   const run = await room.actions.dispatch({
@@ -39,32 +52,28 @@ async function settle(turn: TurnContext, call: CallProgress): Promise<void> {
     action: call.action,
     arguments: call.arguments,
     readOnly: input.readOnly,
-    untrusted: false,
+    untrusted,
   })
   const show = (changed: Run) => {
-    if (signal.aborted || (changed.status === call.status && changed.output === call.output)) return
     const { id, action, status } = changed
-    const output = changed.output === undefined ? undefined : withinLimit(changed.output)
-    turn.emit('run', { id, action, status, step, index: call.index, ...(output !== undefined && { output }) })
+    const output = changed.output === undefined ? undefined : cutOutput(changed.output, turnLimits.outputChars)
+    const approval = status === 'awaiting-approval' ? changed.approval : undefined
+    const isNews = status !== call.status || output !== call.output || approval?.hash !== call.approval?.hash
+    if (signal.aborted || !isNews) return
+    const more = { ...(output !== undefined && { output }), ...(approval && { approval }) }
+    turn.emit('run', { id, action, status, step, index: call.index, ...more })
   }
   show(run)
   if (!isSettled(run)) show(await room.actions.settled(run, turnLimits.actionWaitMs, signal, show))
 }
 
-function refuse(turn: TurnContext, call: CallProgress): void {
+function refuse(turn: TurnContext, call: CallProgress, why: string): void {
   turn.emit('run', {
     id: `${turn.input.turn}/${turn.progress.current.step}/${call.index}`,
     action: call.action,
     status: 'rejected',
     step: turn.progress.current.step,
     index: call.index,
-    output: `This turn has made its ${turnLimits.calls} calls; no more are made in it.`,
+    output: why,
   })
-}
-
-function withinLimit(output: string): string {
-  const { outputChars } = turnLimits
-  return output.length <= outputChars
-    ? output
-    : `${output.slice(0, outputChars)}\n[cut off here: the result has ${output.length} characters]`
 }

@@ -81,7 +81,7 @@ export interface TurnView {
   conversation: string | null
   specialist: string
   config: string
-  /** The user's message; empty for a turn that stands alone. */
+  /** The user's message; empty for a turn that stands alone, and for one that reports late results by itself. */
   message: string
   status: 'running' | 'completed' | 'failed' | 'cancelled'
   /** The visible text so far. */

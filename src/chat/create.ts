@@ -3,10 +3,11 @@ import { ParleyError } from '#errors.ts'
 import type { Admission } from '#governance/admission.ts'
 import type { Principal } from '#identity/principal.ts'
 import { countMessages, maxTokens } from '#models/tokenizer.ts'
-import type { Chat, Feedback, TurnRequest } from './chat.ts'
+import type { Chat, Feedback, StartedTurn, TurnRequest } from './chat.ts'
 import type { TokenCounter } from './compaction.ts'
 import { deleteConversation } from './delete-conversation.ts'
-import { type Setting, startTurn } from './open-turn.ts'
+import { FollowUps } from './follow-ups.ts'
+import { type Opening, type Setting, startTurn } from './open-turn.ts'
 import { Producers } from './producers.ts'
 import { readTurn } from './read-turn.ts'
 import { addresseeOf, addresseesOf, relay } from './relay.ts'
@@ -29,13 +30,14 @@ const counter: TokenCounter = {
   count: countMessages,
 }
 
-/** Builds the chat and starts what it does by itself: the upkeep of leases and the sweeper. `drain` ends both. */
+/** Builds the chat and starts what it does by itself: the upkeep of leases, the sweeper, follow-ups. `drain` ends it. */
 export function createChat(options: ChatOptions): Chat {
   const { admission, assign, ...shared } = options
   const room: ChatRoom = { ...shared, counter }
   const { kv, conversations, configs, models } = room
   const producers = new Producers(room)
   const sweeper = new Sweeper(room, producers)
+  const followUps = new FollowUps(room, start)
   const relays = new Relays()
   let draining = false
 
@@ -60,21 +62,23 @@ export function createChat(options: ChatOptions): Chat {
     if (!producers.cancel(turn)) await kv.signal(replicaKey(result.owner), turn)
   }
 
-  return {
-    async start(principal, request) {
-      refuseWhileDraining()
-      const admitted = admission.admit(principal)
-      try {
-        const setting = await settingOf(principal, request.in)
-        if (!Object.hasOwn(setting.config.document.specialists, setting.specialist)) {
-          throw new ParleyError('specialist_not_found')
-        }
-        return await startTurn(room, producers, principal, request, setting, () => admitted.release())
-      } catch (error) {
-        admitted.release()
-        throw error
+  async function start(principal: Principal, request: Opening): Promise<StartedTurn> {
+    refuseWhileDraining()
+    const admitted = admission.admit(principal)
+    try {
+      const setting = await settingOf(principal, request.in)
+      if (!Object.hasOwn(setting.config.document.specialists, setting.specialist)) {
+        throw new ParleyError('specialist_not_found')
       }
-    },
+      return await startTurn(room, producers, principal, request, setting, () => admitted.release())
+    } catch (error) {
+      admitted.release()
+      throw error
+    }
+  }
+
+  return {
+    start,
 
     read: (principal, turn, after, signal) => readTurn(room, producers, principal, turn, after, signal),
 
@@ -112,7 +116,7 @@ export function createChat(options: ChatOptions): Chat {
 
     async drain(graceMs) {
       draining = true
-      await sweeper.stop()
+      await Promise.all([sweeper.stop(), followUps.stop()])
       await Promise.all([producers.drain(graceMs), relays.drain(room.clock, graceMs)])
     },
   }

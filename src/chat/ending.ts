@@ -8,7 +8,7 @@ import type { Log } from '#log.ts'
 import type { Answer } from '#models/answer.ts'
 import type { TurnView } from './chat.ts'
 import { loadHistory } from './history.ts'
-import { callId, stepRecords } from './prompt.ts'
+import { callId, saidIn, stepRecords } from './prompt.ts'
 import { receiptOf } from './receipt.ts'
 import { callerTools } from './step.ts'
 import { placeOf } from './store/turn-keys.ts'
@@ -114,7 +114,7 @@ function messagesOf({ input, progress, room }: TurnContext, end: End): Message[]
   const now = room.clock.now()
   const complete = end.status === 'completed'
   return [
-    of({ role: 'user', content: input.message }, input.startedAt),
+    of({ role: 'user', content: saidIn(input), ...(input.followUp && { kind: 'follow-up' }) }, input.startedAt),
     ...progress.steps.flatMap((step) => stepRecords(input.turn, step)).map((part) => of(part, now)),
     of({ role: 'assistant', content: progress.current.text, ...(!complete && { complete }) }, now),
   ]

@@ -16,7 +16,7 @@ import { type OpenResult, openTurn } from './store/open.ts'
 import { deadlineMember, idempotencyKey, placeOf, turnKeys } from './store/turn-keys.ts'
 import type { ChatRoom } from './turn-context.ts'
 import type { Arm, TurnEvent, TurnEvents } from './turn-events.ts'
-import type { TurnInput } from './turn-input.ts'
+import type { FollowUpInput, TurnInput } from './turn-input.ts'
 
 /** Where a turn belongs: what never changes over a conversation's life. */
 export interface Setting {
@@ -26,12 +26,17 @@ export interface Setting {
   arm: Arm
 }
 
+/** A request of a caller, or of a replica that has late results to report. */
+export interface Opening extends TurnRequest {
+  followUp?: FollowUpInput
+}
+
 /** Opens a turn in one step (its record, its claim, the conversation's live mark, its Idempotency-Key) and produces it. */
 export async function startTurn(
   room: ChatRoom,
   producers: Producers,
   principal: Principal,
-  request: TurnRequest,
+  request: Opening,
   setting: Setting,
   onEnd: () => void,
 ): Promise<StartedTurn> {
@@ -68,7 +73,7 @@ export async function startTurn(
   return { id: input.turn, ...started, created: true }
 }
 
-function inputOf(principal: Principal, request: TurnRequest, setting: Setting, startedAt: number): TurnInput {
+function inputOf(principal: Principal, request: Opening, setting: Setting, startedAt: number): TurnInput {
   const alone = 'specialist' in request.in ? { history: request.in.history, parameters: request.in.parameters } : null
   return {
     turn: newId('turn'),
@@ -79,6 +84,7 @@ function inputOf(principal: Principal, request: TurnRequest, setting: Setting, s
     arm: setting.arm,
     message: request.message ?? '',
     alone,
+    followUp: request.followUp ?? null,
     readOnly: request.readOnly ?? false,
     startedAt,
   }

@@ -2,7 +2,7 @@ import type { ConfigVersion } from '#config/document.ts'
 import { ParleyError } from '#errors.ts'
 import type { Candidate, ChatMessage, Segment } from '#models/answer.ts'
 import { withCarriedCalls } from './carried-calls.ts'
-import { stepMessages } from './prompt.ts'
+import { joinUserMessages, saidIn, stepMessages } from './prompt.ts'
 import type { ChatRoom, TurnContext } from './turn-context.ts'
 import type { TurnInput } from './turn-input.ts'
 
@@ -20,7 +20,7 @@ export function routeCandidates({ document }: ConfigVersion, route: string): Can
   })
 }
 
-/** Instructions, history and the user's message, as every step of the turn begins. */
+/** Instructions, history and the user's message (or the report of late results), as every step of the turn begins. */
 export async function promptOf(
   room: Pick<ChatRoom, 'kv' | 'conversations'>,
   input: TurnInput,
@@ -31,7 +31,7 @@ export async function promptOf(
   if (instructions === undefined) throw new ParleyError('specialist_not_found')
   const said: readonly ChatMessage[] = input.alone
     ? await withCarriedCalls(room, input.principal, input.alone.history)
-    : [...history, { role: 'user', content: input.message }]
+    : joinUserMessages([...history, { role: 'user', content: saidIn(input) }])
   return [{ role: 'system', content: instructions }, ...said]
 }
 

@@ -1,4 +1,4 @@
-import type { RunStatus } from '#actions/port.ts'
+import type { Run, RunStatus } from '#actions/port.ts'
 import type { Answer, Segment } from '#models/answer.ts'
 import { dataOf } from './event-codec.ts'
 import type { TurnEvent, TurnEvents, TurnEventType } from './turn-events.ts'
@@ -62,14 +62,22 @@ export class Progress {
     },
     call: ({ step, index, action, arguments: args }) => {
       this.#enter(step)
-      this.current.calls.push({ index, action, arguments: args, status: 'requested', output: undefined })
+      this.current.calls.push({
+        index,
+        action,
+        arguments: args,
+        status: 'requested',
+        output: undefined,
+        approval: undefined,
+      })
     },
-    run: ({ id, action, status, index, output }) => {
+    run: ({ id, action, status, index, output, approval }) => {
       this.runs.set(id, { id, action, status })
       const call = this.current.calls.find((candidate) => candidate.index === index)
       if (!call) return
       call.status = status
       call.output = output
+      call.approval = approval
     },
     'turn.completed': () => this.#end(),
     'turn.failed': () => this.#end(),
@@ -111,6 +119,8 @@ export interface CallProgress {
   arguments: string
   status: RunStatus
   output: string | undefined
+  /** While it awaits approval. */
+  approval: Run['approval']
 }
 
 function newStep(step: number): StepProgress {

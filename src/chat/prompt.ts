@@ -1,9 +1,9 @@
 import type { Message } from '#conversations/conversations.ts'
 import type { ChatMessage } from '#models/answer.ts'
+import { followUpText } from './follow-up-text.ts'
+import { toldOf } from './pending.ts'
 import type { StepProgress } from './progress.ts'
-
-/** What the model is told of an action that is still running when the turn goes on. */
-const UNDER_WAY = 'The action is under way. Its result will be reported later; do not call it again.'
+import type { TurnInput } from './turn-input.ts'
 
 /**
  * Names a call towards the model: unique within a history that may span turns and models, short enough for every provider.
@@ -12,12 +12,32 @@ export function callId(turn: string, step: number, index: number): string {
   return `call_${turn.slice(-16)}_${step}_${index}`
 }
 
-/** The messages of earlier turns. A turn that failed before it said anything is left out, question and all. */
+/**
+ * The messages of earlier turns. A turn that failed before it said anything is left out, question and all; what it was to
+ * report is kept, for nobody asks for that again.
+ */
 export function historyOf(messages: readonly Message[]): ChatMessage[] {
   const silent = new Set(
     messages.filter((m) => m.role === 'assistant' && m.complete === false && m.content === '').map((m) => m.turn),
   )
-  return messages.filter((message) => !silent.has(message.turn)).map(toChatMessage)
+  return messages.filter(({ turn, kind }) => !silent.has(turn) || kind === 'follow-up').map(toChatMessage)
+}
+
+/** What a turn of a conversation begins with: the user's message, or what it is to report. */
+export function saidIn({ message, followUp }: Pick<TurnInput, 'message' | 'followUp'>): string {
+  return followUp ? followUpText(followUp) : message
+}
+
+/** Several messages of the user in a row as one: some providers want question and answer in turns. */
+export function joinUserMessages(messages: readonly ChatMessage[]): ChatMessage[] {
+  const joined: ChatMessage[] = []
+  for (const message of messages) {
+    const last = joined.at(-1)
+    if (last?.role === 'user' && message.role === 'user') {
+      joined[joined.length - 1] = { role: 'user', content: `${last.content}\n\n${message.content}` }
+    } else joined.push(message)
+  }
+  return joined
 }
 
 function toChatMessage(message: Message): ChatMessage {
@@ -48,10 +68,10 @@ export function stepMessages(turn: string, { step, text, calls }: StepProgress):
       })),
     },
     ...calls.map(
-      ({ index, output }): ChatMessage => ({
+      (call): ChatMessage => ({
         role: 'tool',
-        tool_call_id: callId(turn, step, index),
-        content: output ?? UNDER_WAY,
+        tool_call_id: callId(turn, step, call.index),
+        content: toldOf(call),
       }),
     ),
   ]
@@ -73,10 +93,10 @@ export function stepRecords(
         arguments: args,
       })),
     },
-    ...calls.map(({ index, output }) => ({
+    ...calls.map((call) => ({
       role: 'tool' as const,
-      content: output ?? UNDER_WAY,
-      callId: callId(turn, step, index),
+      content: toldOf(call),
+      callId: callId(turn, step, call.index),
     })),
   ]
 }

@@ -14,8 +14,10 @@ const LIMIT_REACHED = {
 export async function runStep(turn: TurnContext): Promise<void> {
   const { room, config, input, progress, signal } = turn
   const { step, text: visible } = progress.current
-  const mayCall = step < turnLimits.steps - 1 && progress.calls < turnLimits.calls
-  if (!mayCall) turn.emit('notice', LIMIT_REACHED)
+  const isWithinLimits = step < turnLimits.steps - 1 && progress.calls < turnLimits.calls
+  if (!isWithinLimits) turn.emit('notice', LIMIT_REACHED)
+  // A report is all that is left to do without the user: nobody asked for more, and nobody is there to be acted for.
+  const mayCall = isWithinLimits && input.followUp === null
   const tools = mayCall ? offeredTools(turn) : []
   const fitted = await fitCandidates(turn, tools)
   const completed: Segment[] = []

@@ -5,9 +5,9 @@ import { Progress } from './progress.ts'
 import { historyOf } from './prompt.ts'
 import { readLog } from './read-log.ts'
 import { claimTurn } from './store/lease.ts'
-import { placeOf, turnKeys } from './store/turn-keys.ts'
+import { turnKeys } from './store/turn-keys.ts'
 import type { ChatRoom } from './turn-context.ts'
-import type { TurnInput } from './turn-input.ts'
+import { readInput } from './turn-input.ts'
 
 /** A turn that has brought down so many producers is ended, so that it does not bring down the next. */
 const PRODUCERS_PER_TURN = 5
@@ -31,7 +31,7 @@ export async function takeOver(
   const claim = await room.kv.run(claimTurn, [keys.turn], [room.replica, room.leaseMs])
   if (claim.kind !== 'claimed') return claim
   const seal = await room.conversations.seal(principal)
-  const input: TurnInput = JSON.parse(seal.unseal(claim.input, placeOf(keys.turn, 'input')).toString())
+  const input = readInput(seal, keys, claim.input)
   const progress = new Progress()
   for await (const batch of readLog(room.kv, keys, seal, -1)) for (const event of batch) progress.replay(event)
   const { messages, next } = await loadHistory(room, input.principal, input.conversation)

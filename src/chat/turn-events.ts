@@ -1,4 +1,4 @@
-import type { RunStatus } from '#actions/port.ts'
+import type { Run, RunStatus } from '#actions/port.ts'
 import type { ErrorBody } from '#errors.ts'
 import type { Answer, Segment, WireToolCall } from '#models/answer.ts'
 
@@ -14,8 +14,19 @@ export interface TurnEvents {
   segment: { model: string; reason: string; reset?: true }
   /** The model asks for an action. */
   call: { step: number; index: number; action: string; arguments: string }
-  /** A run's status changed. `output` once settled: what the model is told. */
-  run: { id: string; action: string; status: RunStatus; step: number; index: number; output?: string }
+  /**
+   * A run's status changed. `output` once settled: what the model is told. `approval` while it awaits one: the hash to approve
+   * it by, who may, and until when (ms since the epoch).
+   */
+  run: {
+    id: string
+    action: string
+    status: RunStatus
+    step: number
+    index: number
+    output?: string
+    approval?: Run['approval']
+  }
   /** Trouble from which the turn recovers. */
   notice: { code: string; message: string }
   /** Instead of events that are gone: the visible text up to position `at`. Never in the log. */

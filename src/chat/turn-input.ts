@@ -1,5 +1,8 @@
+import type { Run } from '#actions/port.ts'
+import type { Seal } from '#conversations/vault.ts'
 import type { Principal } from '#identity/principal.ts'
 import type { ChatMessage } from '#models/answer.ts'
+import { placeOf, type TurnKeys } from './store/turn-keys.ts'
 import type { Arm, TurnEvent } from './turn-events.ts'
 
 /** What a turn was started with: kept sealed in its record, all that a successor needs besides the log. */
@@ -13,6 +16,8 @@ export interface TurnInput {
   message: string
   /** A turn that stands alone brings its own history and parameters. */
   alone: { history: readonly ChatMessage[]; parameters: Readonly<Record<string, unknown>> } | null
+  /** A turn that nobody asked for: it reports what came of the actions of an earlier one. */
+  followUp: FollowUpInput | null
   readOnly: boolean
   /** ms since the epoch. */
   startedAt: number
@@ -22,4 +27,18 @@ export interface TurnInput {
 export interface TurnOutcome {
   text: string
   terminal: Pick<TurnEvent, 'type' | 'data'> & { position: number }
+}
+
+/** The late results of `turn`. */
+export interface FollowUpInput {
+  turn: string
+  runs: readonly (Pick<Run, 'id' | 'action' | 'status'> & { output: string | null })[]
+}
+
+/** From the turn's record. Records of before there were follow-ups say nothing of them. Throws sealed_unreadable. */
+export function readInput(seal: Seal, { turn }: Pick<TurnKeys, 'turn'>, sealed: Buffer): TurnInput {
+  const kept: Omit<TurnInput, 'followUp'> & Partial<TurnInput> = JSON.parse(
+    seal.unseal(sealed, placeOf(turn, 'input')).toString(),
+  )
+  return { ...kept, followUp: kept.followUp ?? null }
 }

@@ -7,7 +7,7 @@ import { loadTurn } from './store/commands.ts'
 import { placeOf, turnKeys } from './store/turn-keys.ts'
 import type { ChatRoom } from './turn-context.ts'
 import type { Receipt, TurnEvents } from './turn-events.ts'
-import type { TurnInput, TurnOutcome } from './turn-input.ts'
+import { readInput, type TurnOutcome } from './turn-input.ts'
 
 /** A turn as it stands: from its outcome when it has ended, else folded from its log. */
 export async function viewTurn(room: ChatRoom, principal: Principal, turn: string): Promise<TurnView> {
@@ -16,7 +16,7 @@ export async function viewTurn(room: ChatRoom, principal: Principal, turn: strin
   if (!record) throw new ParleyError('turn_not_found')
   const read = <Value>(sealed: Buffer, field: string): Value =>
     JSON.parse(seal.unseal(sealed, placeOf(keys.turn, field)).toString())
-  const { conversation, specialist, config, message } = read<TurnInput>(record.input, 'input')
+  const { conversation, specialist, config, message } = readInput(seal, keys, record.input)
   const known = { id: turn, conversation, specialist, config, message }
   const feedback = record.feedback ? read<Feedback>(record.feedback, 'feedback') : null
   if (record.end) {

@@ -76,6 +76,8 @@ export interface Message {
   id: string
   turn: string
   role: 'user' | 'assistant' | 'tool'
+  /** user: not the user's words, but a report of what came of the actions of an earlier turn. */
+  kind?: 'follow-up'
   content: string
   /** assistant: the calls it asked for. */
   toolCalls?: { id: string; name: string; arguments: string }[]

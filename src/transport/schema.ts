@@ -110,6 +110,13 @@ const Message = Type.Object(
     id: Type.String(),
     turn: Type.String(),
     role: oneOf('user', 'assistant', 'tool'),
+    kind: Type.Optional(
+      Type.Unsafe<'follow-up'>({
+        type: 'string',
+        enum: ['follow-up'],
+        description: 'user: not said by the user; reports what came of the actions of an earlier turn.',
+      }),
+    ),
     content: Type.String(),
     toolCalls: Type.Optional(Type.Array(CalledTool)),
     callId: Type.Optional(Type.String({ description: 'tool: the call it answers.' })),

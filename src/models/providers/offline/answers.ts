@@ -1,6 +1,7 @@
 import { factOf, nameOf, related, statedFact } from './memory.ts'
 import type { Prompt } from './prompt.ts'
 import { asFirstPerson, firstSentences, shortened, story } from './prose.ts'
+import type { Report } from './reports.ts'
 import type { Tool } from './tools.ts'
 
 const MAX_WORDS = 5_000
@@ -32,6 +33,7 @@ const RULES: readonly Rule[] = [
 /** What the offline model says in words. */
 export function answerInWords(prompt: Prompt, tools: readonly Tool[]): string {
   if (prompt.results.length > 0) return prompt.results.map(fromResult).join(' ')
+  if (prompt.reports.length > 0) return `About what you asked for earlier: ${prompt.reports.map(fromReport).join(' ')}`
   for (const rule of RULES) {
     const answer = rule(prompt, tools)
     if (answer !== undefined) return answer
@@ -143,6 +145,12 @@ function fallback({ said, images }: Prompt): string {
 
 function purpose(instructions: string): string {
   return asFirstPerson(firstSentences(instructions, 2))
+}
+
+/** How an action ended that was still under way when its turn did. */
+function fromReport({ tool, status, output }: Report): string {
+  if (status === 'succeeded') return fromResult({ tool, content: output })
+  return `${tool} ended as ${status}${output === '' ? '' : `: ${shortened(output, 300)}`}.`.replace(/[.!?]\.$/, '.')
 }
 
 /** A result in words: JSON is read out, anything else is quoted as it stands. */

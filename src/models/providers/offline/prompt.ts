@@ -1,4 +1,5 @@
 import type { ChatMessage } from '../../answer.ts'
+import { type Report, splitReport } from './reports.ts'
 
 /** No more of a text is looked at than this: the offline model answers chat, not books. */
 const MAX_READ = 4_000
@@ -16,6 +17,8 @@ export interface Prompt {
   prefix: string
   /** Results of tools, when the request ends with them. */
   results: readonly { tool: string; content: string }[]
+  /** What came of actions of an earlier turn, when the request ends with a report of that and nothing the user said. */
+  reports: readonly Report[]
   /** How many messages there are: keeps the ids of tool calls apart within a conversation. */
   length: number
 }
@@ -24,17 +27,22 @@ export function readPrompt(messages: readonly ChatMessage[]): Prompt {
   const users = messages.filter(({ role }) => role === 'user')
   const last = messages.at(-1)
   const current = users.at(-1)
+  const { reports, said } = splitReport(current ? textOf(current) : '')
   const instructions = messages.filter(({ role }) => role === 'system' || role === 'developer').map(textOf)
   return {
     instructions: instructions.join('\n').slice(0, MAX_READ),
-    said: current ? textOf(current).trim().slice(0, MAX_READ) : '',
-    before: users.slice(-MAX_REMEMBERED - 1, -1).map((message) => textOf(message).slice(0, MAX_READ)),
+    said: said.trim().slice(0, MAX_READ),
+    before: users.slice(-MAX_REMEMBERED - 1, -1).flatMap((message) => {
+      const own = splitReport(textOf(message))
+      return own.said === '' && own.reports.length > 0 ? [] : own.said.slice(0, MAX_READ)
+    }),
     images:
       current && Array.isArray(current.content)
         ? current.content.filter((part) => part?.type === 'image_url').length
         : 0,
     prefix: last?.role === 'assistant' && !last.tool_calls?.length ? textOf(last) : '',
     results: last?.role === 'tool' ? resultsAtEnd(messages) : [],
+    reports: last === current && said.trim() === '' ? reports : [],
     length: messages.length,
   }
 }
