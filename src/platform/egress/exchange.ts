@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import { Client, type Dispatcher } from 'undici'
+import { type buildConnector, Client, type Dispatcher } from 'undici'
 
 export type ResponseHeaders = Readonly<Record<string, string | string[] | undefined>>
 
@@ -23,13 +23,15 @@ export interface Exchanged {
  * may be closed by the other side in the moment it is used again, and nobody could say whether the request was taken.
  */
 export async function exchange(socket: Socket, request: Exchange, signal: AbortSignal): Promise<Exchanged> {
-  let used = false
+  let handed = false
+  const hand = (connected: buildConnector.Callback) => {
+    if (handed) connected(new Error('The connection is gone.'), null)
+    else connected(null, socket)
+    handed = true
+  }
   const client = new Client(request.url.origin, {
-    connect: (_options, connected) => {
-      if (used) connected(new Error('The connection is gone.'), null)
-      else connected(null, socket)
-      used = true
-    },
+    // Not at once: a client that is answered while it still asks takes no notice.
+    connect: (_options, connected) => queueMicrotask(() => hand(connected)),
     allowH2: false,
     // How long an answer may take is up to the caller's signal.
     headersTimeout: 0,
