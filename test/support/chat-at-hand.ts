@@ -1,10 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { setImmediate } from 'node:timers/promises'
-import { type ActionCall, type ActionPort, isSettled, type Run, type RunStatus } from '#actions/port.ts'
-import type { Chat } from '#chat/chat.ts'
+import type { Chat, TurnRequest } from '#chat/chat.ts'
 import { createChat } from '#chat/create.ts'
 import type { TurnEvent } from '#chat/turn-events.ts'
-import type { ConfigVersion } from '#config/document.ts'
+import type { ConfigDocument, ConfigVersion } from '#config/document.ts'
 import type { Conversations } from '#conversations/conversations.ts'
 import { createConversations } from '#conversations/create.ts'
 import { createAdmission } from '#governance/admission.ts'
@@ -13,10 +12,10 @@ import { newId } from '#ids.ts'
 import { createLog } from '#log.ts'
 import type { Answer, AnswerRequest, ChatMessage, Segment } from '#models/answer.ts'
 import type { Models } from '#models/models.ts'
-import type { Clock } from '#platform/clock.ts'
 import { createKv } from '#platform/kv/create-kv.ts'
 import type { Kv } from '#platform/kv/kv.ts'
 import { SqliteEngine } from '#platform/kv/sqlite.ts'
+import { type ActionsAtHand, actionsAtHand } from './actions-at-hand.ts'
 import { chatConfig } from './chat-config.ts'
 import { type ManualClock, manualClock } from './clock.ts'
 import { type UnreachableKv, unreachableKv } from './unreachable-kv.ts'
@@ -39,9 +38,21 @@ export interface ChatAtHand extends AsyncDisposable {
   actions: ActionsAtHand
   /** The prompts that models were asked with. */
   asked: (readonly ChatMessage[])[]
+  /** The tools that each of them offered. */
+  offered: unknown[]
   /** Starts a turn that stands alone; its events are gathered as they come. */
-  begin(message: string): Promise<{ turn: string; events: TurnEvent[]; ended: Promise<void> }>
+  begin(message: string, parameters?: Readonly<Record<string, unknown>>): Promise<BegunTurn>
+  /** Starts a turn of a conversation. */
+  say(conversation: string, message: string): Promise<BegunTurn>
+  /** A new conversation with the helper; its id. */
+  converse(): Promise<string>
   pass(ms: number): Promise<void>
+}
+
+export interface BegunTurn {
+  turn: string
+  events: TurnEvent[]
+  ended: Promise<void>
 }
 
 export interface ChatAtHandOptions {
@@ -49,6 +60,12 @@ export interface ChatAtHandOptions {
   say?: (Say | Promise<Say>)[]
   /** That of another replica, with its clock and its keys. */
   sharing?: Pick<ChatAtHand, 'store' | 'clock' | 'conversations'>
+  clock?: ManualClock
+  /** Those of another replica, which leave their late results for both. */
+  actions?: ActionsAtHand
+  /** Its specialist is `helper`. */
+  document?: (given: ConfigDocument) => ConfigDocument
+  atOnce?: number
 }
 
 export const somebody: Principal = {
@@ -60,33 +77,45 @@ export const somebody: Principal = {
   scopes: [],
 }
 
-export async function chatAtHand({ say = [], sharing }: ChatAtHandOptions): Promise<ChatAtHand> {
-  const clock = sharing?.clock ?? manualClock()
+export async function chatAtHand(options: ChatAtHandOptions): Promise<ChatAtHand> {
+  const { say = [], sharing, document = (given) => given, atOnce = 100 } = options
+  const clock = sharing?.clock ?? options.clock ?? manualClock()
   const log = createLog('silent')
   const store = sharing?.store ?? createKv(new SqliteEngine({ path: ':memory:', clock, log }))
   const { kv, reach } = unreachableKv(store)
   const masterKeys = { source: 'environment' as const, keys: [{ id: 'test', key: randomBytes(32) }] }
   const conversations =
     sharing?.conversations ?? (await createConversations({ kv: store, masterKeys, idleMs: 1e9, clock }))
-  const actions = actionsAtHand(clock)
+  const actions = options.actions ?? actionsAtHand(clock)
   const asked: (readonly ChatMessage[])[] = []
-  const config: ConfigVersion = { name: 'v1', hash: 'none', document: chatConfig({ only: model }) }
+  const offered: unknown[] = []
+  const config: ConfigVersion = { name: 'v1', hash: 'none', document: document(chatConfig({ only: model })) }
   const chat = createChat({
     kv,
     clock,
     log,
-    models: modelsThatSay(say, asked),
+    models: modelsThatSay(say, asked, offered),
     actions: actions.port,
     conversations,
     configs: { get: () => config, current: () => config },
     replica: newId('rep'),
     leaseMs: LEASE_MS,
     conversationIdleMs: 1e9,
-    admission: createAdmission({ atOnce: 100 }),
+    admission: createAdmission({ atOnce }),
     assign: () => ({ config, arm: 'stable' }),
   })
   const settled = async () => {
     for (let turn = 0; turn < 20; turn++) await setImmediate()
+  }
+  const begin = async (request: TurnRequest): Promise<BegunTurn> => {
+    const { id } = await chat.start(somebody, request)
+    const events: TurnEvent[] = []
+    const read = async () => {
+      for await (const batch of chat.read(somebody, id, -1, new AbortController().signal)) events.push(...batch)
+    }
+    const ended = read()
+    await settled()
+    return { turn: id, events, ended }
   }
   return {
     chat,
@@ -96,16 +125,13 @@ export async function chatAtHand({ say = [], sharing }: ChatAtHandOptions): Prom
     conversations,
     actions,
     asked,
-    async begin(message) {
-      const history: ChatMessage[] = [{ role: 'user', content: message }]
-      const { id } = await chat.start(somebody, { in: { specialist: 'helper', history, parameters: {} } })
-      const events: TurnEvent[] = []
-      const read = async () => {
-        for await (const batch of chat.read(somebody, id, -1, new AbortController().signal)) events.push(...batch)
-      }
-      const ended = read()
-      await settled()
-      return { turn: id, events, ended }
+    offered,
+    begin: (content, parameters = {}) =>
+      begin({ in: { specialist: 'helper', history: [{ role: 'user', content }], parameters } }),
+    say: (conversation, message) => begin({ in: { conversation }, message }),
+    async converse() {
+      const pins = { specialist: 'helper', config: config.name, arm: 'stable' as const }
+      return (await conversations.create(somebody, pins)).id
     },
     async pass(ms) {
       // In small steps, as time passes: whoever keeps time may need the store in between.
@@ -134,11 +160,13 @@ const model = {
   price: { input: 1, output: 1 },
 }
 
-function modelsThatSay(say: (Say | Promise<Say>)[], asked: (readonly ChatMessage[])[]): Models {
-  const answer: Models['answer'] = async ({ candidates, messages, signal }: AnswerRequest, sink): Promise<Answer> => {
+function modelsThatSay(say: (Say | Promise<Say>)[], asked: (readonly ChatMessage[])[], offered: unknown[]): Models {
+  const answer: Models['answer'] = async (request: AnswerRequest, sink): Promise<Answer> => {
+    const { candidates, messages, parameters, signal } = request
     const [candidate] = candidates
     if (!candidate) throw new Error('no candidate')
     asked.push(messages(candidate))
+    offered.push(parameters.tools)
     const said = await say.shift()
     if (!said) {
       const { promise, reject } = Promise.withResolvers<never>()
@@ -163,58 +191,4 @@ function modelsThatSay(say: (Say | Promise<Say>)[], asked: (readonly ChatMessage
 function segment(name: string): Segment {
   const tokens = { inputTokens: 1, cachedTokens: 0, outputTokens: 1, costUsd: 0, estimated: false }
   return { model: name, provider: 'offline', ...tokens, outcome: 'completed', durationMs: 1 }
-}
-
-/** Runs that change when they are told to. */
-export interface ActionsAtHand {
-  port: ActionPort
-  dispatched: ActionCall[]
-  withdrawn: string[]
-  /** The run that was asked for as this one of all, from 0, changes. */
-  change(index: number, status: RunStatus, output?: string): void
-}
-
-function actionsAtHand(clock: Clock): ActionsAtHand {
-  const dispatched: ActionCall[] = []
-  const withdrawn: string[] = []
-  const runs = new Map<string, Run>()
-  const watchers = new Map<string, (run: Run) => void>()
-  const port: ActionPort = {
-    tools: () => [
-      { type: 'function', function: { name: 'act', description: 'Acts.', parameters: { type: 'object' } } },
-    ],
-    async dispatch(call) {
-      const { key, action } = call
-      const known = runs.get(key)
-      if (known) return known
-      dispatched.push(call)
-      const run: Run = { id: `run_${runs.size}`, key, action, status: 'queued', output: undefined }
-      runs.set(key, run)
-      return run
-    },
-    settled: (run, waitMs, signal, onChange) =>
-      new Promise((resolve, reject) => {
-        signal.addEventListener('abort', () => reject(signal.reason), { once: true })
-        clock.after(waitMs, () => resolve(runs.get(run.key) ?? run))
-        watchers.set(run.key, (changed) => (isSettled(changed) ? resolve : onChange)(changed))
-      }),
-    withdraw: async (turn) => {
-      withdrawn.push(turn)
-    },
-    takeFollowUps: async () => [],
-    followUpDone: async () => {},
-    onFollowUp: () => () => {},
-  }
-  return {
-    port,
-    dispatched,
-    withdrawn,
-    change(index, status, output) {
-      const [key, run] = [...runs][index] ?? []
-      if (!key || !run) throw new Error('there is no such run')
-      const changed = { ...run, status, output }
-      runs.set(key, changed)
-      watchers.get(key)?.(changed)
-    },
-  }
 }
