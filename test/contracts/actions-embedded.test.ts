@@ -1,0 +1,11 @@
+import { after, before } from 'node:test'
+import { type Ground, openGround } from '../support/runs-at-hand.ts'
+import { executionSuite } from './actions/execution.ts'
+
+let ground: Ground
+before(async () => {
+  ground = await openGround()
+})
+after(() => ground[Symbol.asyncDispose]())
+
+executionSuite(() => ground)

@@ -1,0 +1,134 @@
+import { randomBytes } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import type { Actions } from '../../src/actions/actions.ts'
+import { createActions } from '../../src/actions/create.ts'
+import { createBuiltinExecutors } from '../../src/actions/executors/builtin/registry.ts'
+import type { Executor } from '../../src/actions/executors/executor.ts'
+import { createExecutors } from '../../src/actions/executors/executors.ts'
+import type { ActionCall, Run } from '../../src/actions/port.ts'
+import { runMigrations } from '../../src/actions/runs/migrations.ts'
+import type { ActionSpec } from '../../src/config/action-spec.ts'
+import type { ConfigVersion } from '../../src/config/document.ts'
+import { createSeal } from '../../src/conversations/vault.ts'
+import type { Principal } from '../../src/identity/principal.ts'
+import type { Log } from '../../src/log.ts'
+import { systemClock } from '../../src/platform/clock.ts'
+import { openKv } from '../../src/platform/kv/open.ts'
+import type { Queue } from '../../src/platform/queue/queue.ts'
+import { SqliteQueue } from '../../src/platform/queue/sqlite.ts'
+import { openSql } from '../../src/platform/sql/open.ts'
+import type { Sql } from '../../src/platform/sql/sql.ts'
+import { capturedLog } from './captured-log.ts'
+
+/** What runs stand on, for as many replicas as a test wants. */
+export interface Ground extends AsyncDisposable {
+  sql: Sql
+  queue: Queue
+  log: Log
+  lines: Record<string, unknown>[]
+  /** Another replica on the same ground. */
+  actions(options?: ReplicaOptions): Actions
+}
+
+export interface ReplicaOptions {
+  functions?: Record<string, Executor>
+  actions?: Record<string, ActionSpec>
+  works?: boolean
+  leaseMs?: number
+  queue?: Queue
+  maxWaiting?: number
+}
+
+export const PARAMETERS = {
+  type: 'object',
+  additionalProperties: false,
+  properties: { x: { type: 'number' }, title: { type: 'string', maxLength: 20 } },
+} as const
+
+export function actionSpec(builtin: string, more: Partial<ActionSpec> = {}): ActionSpec {
+  return { description: `Does ${builtin}`, builtin, parameters: PARAMETERS, access: 'read', ...more }
+}
+
+export function versionOf(actions: Record<string, ActionSpec>): ConfigVersion {
+  const apollo = { title: 'Apollo', instructions: 'Help.', route: 'default', actions: Object.keys(actions) }
+  return {
+    name: 'v1',
+    hash: '',
+    document: { description: '', models: {}, routes: {}, specialists: { apollo }, actions },
+  }
+}
+
+export function person(id: string, roles: Principal['roles'] = ['Chat.User'], tenant = 'local'): Principal {
+  return { tenant, id, name: id, kind: 'user', roles, scopes: [] }
+}
+
+let calls = 0
+export function callOf(config: ConfigVersion, action: string, change: Partial<ActionCall> = {}): ActionCall {
+  const turn = `turn_${String(calls++).padStart(32, '0')}`
+  return {
+    key: `${turn}/0/0`,
+    turn,
+    conversation: 'conv_1',
+    principal: person('ada'),
+    config,
+    specialist: 'apollo',
+    action,
+    arguments: '{"x":1}',
+    readOnly: false,
+    untrusted: false,
+    ...change,
+  }
+}
+
+/** The run once it is settled, or as it stands after ten seconds. */
+export function settledRun(actions: Actions, run: Run, onChange: (run: Run) => void = () => {}): Promise<Run> {
+  return actions.settled(run, 10_000, new AbortController().signal, onChange)
+}
+
+/** The embedded engines in a folder of their own, but for those that are given. */
+export async function openGround(engines: { sql?: Sql; queue?: Queue } = {}): Promise<Ground> {
+  const { log, lines } = capturedLog()
+  const folder = await mkdtemp(path.join(tmpdir(), 'parley-runs-'))
+  const opened = new AsyncDisposableStack()
+  opened.defer(() => rm(folder, { recursive: true, force: true }))
+  const clock = systemClock
+  const tokens = { token: () => Promise.reject(new Error('No token is expected here.')) }
+  const kv = await openKv({ env: { engine: 'sqlite', path: path.join(folder, 'state.db') }, clock, log, tokens })
+  opened.defer(() => kv.close())
+  const env = { engine: 'pglite', path: path.join(folder, 'sql') } as const
+  const sql = engines.sql ?? (await openSql({ env, migrations: runMigrations, clock, log, tokens }))
+  if (!engines.sql) opened.defer(() => sql.close())
+  const queue = engines.queue ?? new SqliteQueue({ path: path.join(folder, 'queue.db'), clock, log })
+  if (!engines.queue) opened.defer(() => queue.close())
+  const seal = createSeal(randomBytes(32))
+  const replicas: Actions[] = []
+  opened.defer(async () => {
+    await Promise.all(replicas.map((replica) => replica.drain(1000)))
+  })
+  return {
+    sql,
+    queue,
+    log,
+    lines,
+    actions({ functions = {}, actions = {}, works = true, leaseMs = 2000, maxWaiting = 10_000, ...more } = {}) {
+      const version = versionOf(actions)
+      const replica = createActions({
+        ...{ sql, queue, kv, clock, log, works, leaseMs, maxWaiting, ...more },
+        executors: createExecutors([createBuiltinExecutors(new Map(Object.entries(functions)))]),
+        configs: { get: () => version, current: () => version },
+        sealOf: async () => seal,
+        userToken: () => Promise.reject(new Error('No sign-in is expected here.')),
+        replica: `replica-${replicas.length}`,
+        concurrency: 32,
+        sweepEveryMs: 50,
+        awake: true,
+        alone: false,
+      })
+      replicas.push(replica)
+      return replica
+    },
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  }
+}
