@@ -17,7 +17,7 @@ export interface PostgresServer extends AsyncDisposable {
   readonly url: string
   /** Started by us, so that it can be killed and paused; otherwise that of the environment. */
   readonly own: boolean
-  /** An empty database; resolves with its URL. Gone with the server. */
+  /** An empty database, of a login role without privileges but that to create roles; resolves with its URL. Gone with the server. */
   createDatabase(): Promise<string>
   /** Ends all sessions, and is gone; it can be started again. */
   stop(): Promise<void>
@@ -88,13 +88,14 @@ async function startOwn(folder: string, settings: readonly string[]): Promise<Po
   const launch = () => launchServer(join(folder, 'postgres'), ['-D', data, '-p', String(port), ...given], options)
   let running = await launch()
   const url = `postgres://postgres@127.0.0.1:${port}/postgres`
+  await execute(url, 'CREATE ROLE parley_login LOGIN CREATEROLE')
   return {
     url,
     own: true,
     createDatabase: async () => {
       const name = newName()
-      await execute(url, `CREATE DATABASE ${name}`)
-      return inDatabase(url, name)
+      await execute(url, `CREATE DATABASE ${name} OWNER parley_login`)
+      return inDatabase(url.replace('postgres@', 'parley_login@'), name)
     },
     stop: () => running.stop(),
     kill: () => running.kill(),

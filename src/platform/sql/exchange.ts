@@ -37,7 +37,7 @@ class Exchange implements Submittable {
   #columns: { name: string; decode: (text: string) => SqlValue }[] = []
   #rows: Record<string, SqlValue>[] = []
   #tag = ''
-  #fault: Error | undefined
+  #fault: RangeError | undefined
 
   constructor(statements: readonly Statement[], resolve: (answer: Answer) => void, reject: (error: Error) => void) {
     this.#statements = statements
@@ -67,7 +67,7 @@ class Exchange implements Submittable {
       this.#rows.push(this.#row(fields))
     } catch (error) {
       // Thrown here it would reach the socket's reader.
-      this.#fault ??= error instanceof Error ? error : new Error('a value cannot be read', { cause: error })
+      this.#fault ??= error instanceof RangeError ? error : new RangeError('a value cannot be read', { cause: error })
     }
   }
 
@@ -78,6 +78,7 @@ class Exchange implements Submittable {
   }
 
   handleEmptyQuery(): void {
+    this.#rows = []
     this.#tag = ''
   }
 

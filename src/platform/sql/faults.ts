@@ -2,9 +2,9 @@ import { DatabaseError } from 'pg'
 import { ParleyError } from '#errors.ts'
 import { ConstraintError } from './sql.ts'
 
-/** What callers meet instead of what the driver or the server said. */
+/** What callers meet instead of what the driver or the server said. A `RangeError` is ours, and tells of a fault of the program. */
 export function translate(thrown: unknown): Error {
-  if (thrown instanceof ParleyError || thrown instanceof ConstraintError) return thrown
+  if (thrown instanceof ParleyError || thrown instanceof ConstraintError || thrown instanceof RangeError) return thrown
   if (!(thrown instanceof DatabaseError)) return unavailable(thrown)
   return constraintFault(thrown) ?? (isOutage(thrown.code) ? unavailable(thrown) : thrown)
 }

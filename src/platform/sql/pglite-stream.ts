@@ -91,7 +91,8 @@ export class PgliteStream extends Duplex {
     worker.once('error', (error: Error) => this.destroy(error))
     worker.once('exit', () => {
       this.#exit.resolve()
-      this.push(null)
+      if (this.writableEnded) this.push(null)
+      else this.destroy(new Error('the thread of the database has ended'))
     })
   }
 

@@ -94,8 +94,7 @@ export class PooledSql implements Sql {
     this.#reach.close()
     const { pool, onClose } = this.#options
     if (this.#underWay > 0) await this.#idle.promise
-    await pool.end()
-    await onClose()
+    await Promise.all([pool.end(), onClose()])
   }
 
   async #again<Result>(run: () => Promise<Result>): Promise<Result> {

@@ -1,8 +1,7 @@
-import { once } from 'node:events'
 import { Socket } from 'node:net'
 import { Pool } from 'pg'
 import type { Log } from '#log.ts'
-import { type Clock, delay } from '../clock.ts'
+import type { Clock } from '../clock.ts'
 import type { TokenSource } from '../credential.ts'
 import { PooledSql } from './pooled-sql.ts'
 import { connectionOf } from './postgres-connection.ts'
@@ -31,9 +30,9 @@ export interface PostgresLimits {
   graceMs: number
 }
 
-const usualLimits: PostgresLimits = { connectMs: 5000, statementMs: 15_000, idleTransactionMs: 60_000, graceMs: 2000 }
+const usualLimits: PostgresLimits = { connectMs: 5000, statementMs: 10_000, idleTransactionMs: 60_000, graceMs: 2000 }
 
-/** On a PostgreSQL server, which may as well be away: it is connected to, and migrated, by `prepare` or the first call. */
+/** On a PostgreSQL server, which may as well be away: calls are refused before `prepare` has found and migrated it. */
 export function createPostgres({ url, credential, poolSize, migrations, clock, log, ...options }: PostgresOptions) {
   const limits = { ...usualLimits, ...options.limits }
   const sockets = new Set<Socket>()
@@ -53,12 +52,12 @@ export function createPostgres({ url, credential, poolSize, migrations, clock, l
     engine: 'postgres',
     pool,
     migrations,
-    reachable: true,
+    reachable: false,
     silenceMs: limits.statementMs + limits.graceMs,
     retryMs: 1000,
     clock,
     log,
-    onClose: () => endAll(sockets, pool, clock, limits.graceMs),
+    onClose: () => endAll(sockets, clock, limits.graceMs),
   })
 }
 
@@ -69,12 +68,12 @@ function trackedSocket(sockets: Set<Socket>): Socket {
   return socket
 }
 
-/** A server that hangs never closes its side. */
-async function endAll(sockets: ReadonlySet<Socket>, pool: Pool, clock: Clock, graceMs: number): Promise<void> {
-  const over = new AbortController()
-  const closing = Promise.all([...sockets].map((socket) => once(socket, 'close')))
-  void closing.then(() => over.abort())
-  await delay(clock, graceMs, over.signal).catch(() => {})
-  // Those in use belong to a transaction, which has limits of its own.
-  if (pool.totalCount === 0) for (const socket of sockets) socket.destroy()
+/** What a server that hangs does not close itself is closed after a while. */
+async function endAll(sockets: ReadonlySet<Socket>, clock: Clock, graceMs: number): Promise<void> {
+  const cancel = clock.after(graceMs, () => {
+    for (const socket of sockets) socket.destroy()
+  })
+  // Not `once` of node:events, which rejects when the last that a socket says is an error.
+  await Promise.all([...sockets].map((socket) => new Promise((resolve) => socket.once('close', resolve))))
+  cancel()
 }
