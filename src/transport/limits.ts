@@ -19,6 +19,19 @@ export interface TransportLimits {
   /** A reader whose connection takes nothing for this long is cut off. */
   slowConsumerMs: number
   websocket: WebSocketLimits
+  runs: RunLimits
+}
+
+/** Of actions and their runs. */
+export interface RunLimits {
+  /** A request that holds arguments: one that runs an action, or approves a run with edits. */
+  bodyBytes: number
+  /** Objects and arrays of arguments within one another. */
+  argumentsDepth: number
+  /** Of a reason or a note. */
+  reasonCharacters: number
+  /** The longest wait for the end of a run within one request. */
+  waitMs: number
 }
 
 /** Of `WS /ws/v1/…`; what is not here is as for all streams. */
@@ -56,4 +69,5 @@ export const defaultLimits: TransportLimits = {
     turnsAtOnce: 8,
     slowConsumerMs: 10_000,
   },
+  runs: { bodyBytes: 262_144, argumentsDepth: 64, reasonCharacters: 500, waitMs: 60_000 },
 }

@@ -1,15 +1,19 @@
 import type { FastifyInstance } from 'fastify'
 import { registerDocs } from './documentation/docs.ts'
 import type { NativeDeps } from './native-deps.ts'
+import { actionRoutes } from './routes/actions.ts'
 import { capabilitiesRoute } from './routes/capabilities.ts'
 import { conversationRoutes } from './routes/conversations.ts'
 import { healthRoutes } from './routes/health.ts'
 import { modelRoutes } from './routes/models.ts'
+import { runDecisionRoutes } from './routes/run-decisions.ts'
+import { runRepairRoutes } from './routes/run-repairs.ts'
+import { runRoutes } from './routes/runs.ts'
 import { specialistRoutes } from './routes/specialists.ts'
 import { turnRoutes } from './routes/turns.ts'
 import type { Routes } from './routing.ts'
 
-/** Parley's own HTTP API: conversations, turns, and who there is to talk to; and the documentation of all routes. */
+/** Parley's own HTTP API: conversations, turns, actions and their runs, and who there is to talk to; and the documentation of all routes. */
 export function registerNativeApi(server: FastifyInstance, deps: NativeDeps): void {
   const routes = server.withTypeProvider() as unknown as Routes
   healthRoutes(routes, deps.ready)
@@ -17,6 +21,10 @@ export function registerNativeApi(server: FastifyInstance, deps: NativeDeps): vo
   specialistRoutes(routes, deps)
   conversationRoutes(routes, deps)
   turnRoutes(routes, deps)
+  actionRoutes(routes, deps)
+  runRoutes(routes, deps)
+  runDecisionRoutes(routes, deps)
+  runRepairRoutes(routes, deps.actions)
   modelRoutes(routes, deps.models)
   registerDocs(server)
 }

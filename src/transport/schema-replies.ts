@@ -1,6 +1,7 @@
 import { STATUS_CODES } from 'node:http'
 import { Type } from 'typebox'
 import { ErrorReply, Turn } from './schema.ts'
+import { Run } from './schema-runs.ts'
 
 /** How replies are described in the schemas of routes. */
 
@@ -37,5 +38,19 @@ export const turnReply = {
       }),
     },
     'application/json': { schema: Turn },
+  },
+}
+
+/** A run as a stream of what becomes of it, or whole. */
+export const runStreamReply = {
+  description: 'The run at each change; or, where no event stream is accepted, once it is settled or after a minute.',
+  content: {
+    'text/event-stream': {
+      schema: Type.String({
+        description:
+          '`id` is run and version; `event` is run, `data` is the run; or notice with {code, message}, when the stream ends early.',
+      }),
+    },
+    'application/json': { schema: Run },
   },
 }

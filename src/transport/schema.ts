@@ -1,13 +1,9 @@
-import { type Static, type TSchema, Type } from 'typebox'
+import { type Static, Type } from 'typebox'
 import { NAME_PATTERN } from '#config/document.ts'
+import { instant, list, nullable, oneOf } from './schema-parts.ts'
 
 /** The shapes of the native API: each once, for validation, static types and the OpenAPI document (by their titles). */
 
-const nullable = <Schema extends TSchema>(schema: Schema) => Type.Union([schema, Type.Null()])
-const list = <Schema extends TSchema>(schema: Schema) => Type.Unsafe<readonly Static<Schema>[]>(Type.Array(schema))
-const oneOf = <const Values extends readonly string[]>(...values: Values) =>
-  Type.Unsafe<Values[number]>({ type: 'string', enum: values })
-const instant = (description: string) => Type.Integer({ description: `${description}, ms since the epoch.` })
 const Arm = oneOf('stable', 'canary')
 
 export const ErrorReply = Type.Object(
@@ -48,6 +44,12 @@ export const Capabilities = Type.Object(
         callsPerBatch: Type.Integer(),
         turnsAtOnce: Type.Integer({ description: 'Turns whose events one connection gets at a time.' }),
         slowConsumerMs: Type.Integer(),
+      }),
+      runs: Type.Object({
+        bodyBytes: Type.Integer({ description: 'A request that holds arguments.' }),
+        argumentsDepth: Type.Integer({ description: 'Objects and arrays of arguments within one another.' }),
+        reasonCharacters: Type.Integer({ description: 'Of a reason or a note.' }),
+        waitMs: Type.Integer({ description: 'The longest wait that `prefer: wait` is granted.' }),
       }),
     }),
   },

@@ -1,5 +1,6 @@
 import type { OutgoingHttpHeaders } from 'node:http'
 import type { FastifyReply } from 'fastify'
+import type { ParleyError } from '#errors.ts'
 import type { EventStream, EventStreamOptions } from './event-stream.ts'
 import { ResponseStream } from './response-stream.ts'
 
@@ -18,4 +19,9 @@ export function openEventStream(reply: FastifyReply, options: EventStreamOptions
   const headers: OutgoingHttpHeaders = Object.assign(reply.getHeaders(), STREAM_HEADERS, options.headers)
   reply.raw.writeHead(200, headers)
   return new ResponseStream(reply, options.farewell)
+}
+
+/** A stream ends though what it tells of may not have: what the reader should know before it reconnects. */
+export function renderNotice({ code, message }: ParleyError): string {
+  return `event: notice\ndata: ${JSON.stringify({ code, message })}\n\n`
 }

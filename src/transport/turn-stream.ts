@@ -1,13 +1,12 @@
 import type { FastifyReply } from 'fastify'
 import type { Chat } from '#chat/chat.ts'
 import type { TurnEvent } from '#chat/turn-events.ts'
-import type { ParleyError } from '#errors.ts'
 import type { Principal } from '#identity/principal.ts'
 import type { Log } from '#log.ts'
 import { formatEventId } from './event-id.ts'
 import type { EventStream } from './event-stream.ts'
 import { asFault } from './faults.ts'
-import { openEventStream } from './sse.ts'
+import { openEventStream, renderNotice } from './sse.ts'
 
 /** Which turn is read, as whom, and after which position (-1 for all of it). */
 export interface TurnReading {
@@ -49,9 +48,4 @@ function renderEvents(turn: string, events: readonly TurnEvent[]): string {
     text += `event: ${type}\ndata: ${data}\n\n`
   }
   return text
-}
-
-/** The stream ends though the turn may not have: what the reader should know before it reconnects. */
-function renderNotice({ code, message }: ParleyError): string {
-  return `event: notice\ndata: ${JSON.stringify({ code, message })}\n\n`
 }

@@ -9,9 +9,11 @@ import { defaultLimits, type WebSocketLimits } from '#transport/limits.ts'
 import { registerWebSocketApi } from '#transport/websocket/web-socket-api.ts'
 import { chatConfig } from './chat-config.ts'
 import { RpcClient } from './rpc-client.ts'
+import { ScriptedActions } from './scripted-actions.ts'
 import { startTransport, type TransportServer, type TransportServerOptions } from './transport-server.ts'
 
 export interface WebSocketServer extends TransportServer {
+  actions: ScriptedActions
   /** The specialists of the conversations that were begun. */
   begun: string[]
   /** How many of the next conversations cannot be begun. */
@@ -27,6 +29,7 @@ export async function startWebSockets(
   const limits = { ...defaultLimits, ...options.limits, websocket: { ...defaultLimits.websocket, ...websocket } }
   const config: ConfigVersion = { name: 'v001', hash: '0', document: chatConfig({}) }
   const begun: string[] = []
+  const actions = new ScriptedActions()
   const conversations: Pick<Conversations, 'create'> = {
     async create(_principal, { specialist }) {
       if (surface.failingConversations-- > 0) throw new ParleyError('state_unavailable')
@@ -39,6 +42,7 @@ export async function startWebSockets(
       registerWebSocketApi(server, {
         log,
         chat,
+        actions,
         conversations,
         limits,
         clock: options.clock ?? systemClock,
@@ -50,6 +54,7 @@ export async function startWebSockets(
   const clients: RpcClient[] = []
   const surface: WebSocketServer = {
     ...transport,
+    actions,
     begun,
     failingConversations: 0,
     async connect(clientOptions) {

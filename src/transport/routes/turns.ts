@@ -1,9 +1,9 @@
-import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import { positionAfter } from '../event-id.ts'
 import { idempotencyKeyOf } from '../idempotency-key.ts'
 import { checkCharacters, checkMessage } from '../message-text.ts'
 import type { NativeDeps } from '../native-deps.ts'
+import { prefersNotToWait } from '../prefer.ts'
 import { principalOf } from '../request-context.ts'
 import type { Routes } from '../routing.ts'
 import { Feedback, IdPath, NewTurn, Turn, TurnReference } from '../schema.ts'
@@ -129,8 +129,4 @@ export function turnRoutes(routes: Routes, { chat, limits, log }: Deps): void {
       return reply.code(204).send(null)
     },
   })
-}
-
-function prefersNotToWait({ headers }: FastifyRequest): boolean {
-  return /(?:^|,)\s*respond-async\s*(?:[,;]|$)/i.test(String(headers.prefer ?? ''))
 }

@@ -1,12 +1,14 @@
 import type { Conversations } from '#conversations/conversations.ts'
 import { ParleyError } from '#errors.ts'
 import type { Principal } from '#identity/principal.ts'
+import { checkDepth } from '../arguments-depth.ts'
 import { parseEventId, positionIn } from '../event-id.ts'
 import { checkMessage } from '../message-text.ts'
-import type { NativeDeps } from '../native-deps.ts'
+import type { NativeDeps, ServedActions } from '../native-deps.ts'
+import { checkReason, checkRunId } from '../run-answers.ts'
 import type { FollowedTurns } from './followed-turns.ts'
 import { paramsReader } from './params.ts'
-import { CancelParams, ChatParams, ResumeParams } from './schema.ts'
+import { ApproveParams, CancelParams, ChatParams, RejectParams, ResumeParams } from './schema.ts'
 
 export interface Outcome {
   result: unknown
@@ -23,11 +25,14 @@ interface Beginning {
 
 export interface MethodDeps extends Pick<NativeDeps, 'assign' | 'chat' | 'limits'> {
   conversations: Pick<Conversations, 'create'>
+  actions: Pick<ServedActions, 'approve' | 'reject'>
 }
 
 const readChat = paramsReader(ChatParams)
 const readResume = paramsReader(ResumeParams)
 const readCancel = paramsReader(CancelParams)
+const readApprove = paramsReader(ApproveParams)
+const readReject = paramsReader(RejectParams)
 
 /** What can be called on one connection. */
 export function createMethods(
@@ -36,7 +41,7 @@ export function createMethods(
   specialist: string,
   turns: FollowedTurns,
 ): Methods {
-  const { assign, chat, conversations, limits } = deps
+  const { actions, assign, chat, conversations, limits } = deps
   let own: Promise<string> | undefined
 
   /** The connection's own conversation, begun when first needed. */
@@ -93,6 +98,17 @@ export function createMethods(
       const { turn } = readCancel(params)
       await chat.cancel(principal, turn)
       return { result: { turn } }
+    },
+
+    approve: async (params) => {
+      const { run, ...decision } = readApprove(params)
+      checkDepth(decision.edited, limits.runs.argumentsDepth, 'edited')
+      return { result: await actions.approve(principal, checkRunId(run), decision) }
+    },
+
+    reject: async (params) => {
+      const { run, reason } = readReject(params)
+      return { result: await actions.reject(principal, checkRunId(run), checkReason(reason, 'reason')) }
     },
   }
 }

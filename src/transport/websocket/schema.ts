@@ -1,4 +1,5 @@
 import { Type } from 'typebox'
+import { RunApproval, RunRejection } from '../schema-runs.ts'
 
 const TurnId = Type.String({ maxLength: 200 })
 
@@ -22,3 +23,9 @@ export const ResumeParams = Type.Object(
 )
 
 export const CancelParams = Type.Object({ turn: TurnId }, { additionalProperties: false })
+
+const run = Type.String({ maxLength: 200 })
+
+export const ApproveParams = Type.Object({ run, ...RunApproval.properties }, { additionalProperties: false })
+
+export const RejectParams = Type.Object({ run, ...RunRejection.properties }, { additionalProperties: false })
