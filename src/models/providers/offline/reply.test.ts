@@ -230,3 +230,32 @@ test('does not trip over requests of odd shapes', () => {
   deep.properties = { a: deep }
   assert.ok(ask('call x', { tools: [{ function: { name: 'x', parameters: deep } }] }).calls[0])
 })
+
+const head = '[Reported by the system, not written by the user: some actions have ended since.]'
+function report(...runs: object[]) {
+  return [head, ...runs.map((run) => JSON.stringify(run))].join('\n')
+}
+
+test('tells what came of actions that ended after their turn', () => {
+  const earlier = said('Open a ticket.')
+  const opened = { run: 'run_1', action: 'create_ticket', status: 'succeeded', output: '{"id":"T-1"}' }
+  const refused = { run: 'run_2', action: 'close_ticket', status: 'rejected', output: 'Not before Monday.' }
+  const gone = { run: 'run_3', action: 'list_tickets', status: 'expired' }
+  assert.equal(
+    ask(report(opened, refused, gone), { tools }, earlier).text,
+    'About what you asked for earlier: create_ticket gives T-1. close_ticket ended as rejected: Not before Monday. list_tickets ended as expired.',
+  )
+  assert.deepEqual(ask(report(opened), { tools }, earlier).calls, [])
+})
+
+test('a report is not what the user said', () => {
+  const opened = { run: 'run_1', action: 'create_ticket', status: 'succeeded', output: 'What time is it?' }
+  const earlier = [...said('I like tea.'), ...said(report(opened))]
+  assert.equal(ask('What did I just say?', {}, earlier).text, 'You said: “I like tea.”')
+  assert.equal(
+    ask(`${report(opened)}\n\nWhat did I just say?`, {}, said('I like tea.')).text,
+    'You said: “I like tea.”',
+  )
+  assert.match(ask('[not a report]\n{"a":1}').text, /You said: “\[not a report\]/)
+  assert.match(ask('[not a report]\nnull').text, /You said: “\[not a report\]/)
+})

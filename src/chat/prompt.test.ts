@@ -1,0 +1,48 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { Message } from '#conversations/conversations.ts'
+import { historyOf, joinUserMessages } from './prompt.ts'
+
+function message(turn: string, role: Message['role'], content: string, more: Partial<Message> = {}): Message {
+  return { id: `msg_${turn}_${role}`, turn, role, content, at: 0, ...more }
+}
+
+const unanswered = { complete: false }
+
+test('a turn that failed before it said anything is left out; what it was to report is not', () => {
+  const messages = [
+    message('1', 'user', 'first'),
+    message('1', 'assistant', '', unanswered),
+    message('2', 'user', 'late results', { kind: 'follow-up' }),
+    message('2', 'assistant', '', unanswered),
+    message('3', 'user', 'third'),
+    message('3', 'assistant', 'half an ', unanswered),
+  ]
+  assert.deepEqual(historyOf(messages), [
+    { role: 'user', content: 'late results' },
+    { role: 'user', content: 'third' },
+    { role: 'assistant', content: 'half an ' },
+  ])
+})
+
+test("the user's messages in a row are joined, all others stand alone", () => {
+  const said = (role: 'user' | 'assistant' | 'system', content: string) => ({ role, content })
+  assert.deepEqual(
+    joinUserMessages([
+      said('system', 'a'),
+      said('user', 'b'),
+      said('user', 'c'),
+      said('user', 'd'),
+      said('assistant', 'e'),
+      said('assistant', 'f'),
+      said('user', 'g'),
+    ]),
+    [
+      said('system', 'a'),
+      said('user', 'b\n\nc\n\nd'),
+      said('assistant', 'e'),
+      said('assistant', 'f'),
+      said('user', 'g'),
+    ],
+  )
+})
