@@ -102,6 +102,12 @@ const rules = [
     to: { path: packages('openai') },
   },
   {
+    name: 'mcp-behind-its-executor',
+    comment: 'What a tool is, what it answers and how it fails is said once, in the words of executors.',
+    from: { path: '^src/', pathNot: `^src/actions/executors/mcp/|${tests}` },
+    to: { path: packages('@modelcontextprotocol') },
+  },
+  {
     name: 'undici-where-we-call-out',
     comment: 'Calls that leave the process leave in two places, where egress rules and time limits are.',
     from: { path: '^src/', pathNot: `^src/(models/providers|platform)/|${tests}` },

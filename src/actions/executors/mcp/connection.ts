@@ -103,11 +103,16 @@ export class Connection {
     if (this.#closed) {
       throw new PassingError('The process is shutting down.', { reason: 'shutting_down', untouched: true })
     }
-    this.#current ??= this.#connect(sdk)
-    return this.#current
+    if (this.#current) return this.#current
+    const opening = this.#connect(sdk)
+    this.#current = opening
+    opening.catch(() => {
+      if (this.#current === opening) this.#current = undefined
+    })
+    return opening
   }
 
-  /** Rejects with `PassingError`; by then the next caller may try again. */
+  /** Rejects with `PassingError`. */
   async #connect(sdk: SessionModule): Promise<Live> {
     const { server, target, fetch, clock, log } = this.#options
     let session: Session | undefined
@@ -124,7 +129,6 @@ export class Connection {
       log.info({ server, tools: tools.size }, 'MCP server connected')
       return live
     } catch (error) {
-      this.#current = undefined
       await session?.close()
       if (error instanceof PassingError) throw error
       this.#backoff.failed()
