@@ -111,12 +111,11 @@ async function startOwn(folder: string, settings: readonly string[]): Promise<Po
   }
 }
 
-/** Quick, since nothing has to outlive the machine; and no way in but the port. */
+/** Quick: what is committed has to outlive the server, but not the machine. And no way in but the port. */
 const baseSettings = [
   'listen_addresses=127.0.0.1',
   'unix_socket_directories=',
   'fsync=off',
-  'synchronous_commit=off',
   'full_page_writes=off',
   'max_connections=200',
 ]

@@ -9,11 +9,24 @@ import type { Migration } from './sql.ts'
 const lockKey = 5_738_201_964
 
 /**
+ * Ours and those of the modules, in order of their numbers. Throws a `RangeError` for a name that is none, or there twice.
+ */
+export function inOrder(migrations: readonly Migration[]): Migration[] {
+  const all = [rolesMigration, ...migrations].sort((a, b) => (a.name < b.name ? -1 : 1))
+  const names = new Set<string>()
+  for (const { name } of all) {
+    if (!/^\d{4}-[a-z0-9]+(-[a-z0-9]+)*$/.test(name)) throw new RangeError(`not the name of a migration: ${name}`)
+    if (names.has(name)) throw new RangeError(`two migrations have one name: ${name}`)
+    names.add(name)
+  }
+  return all
+}
+
+/**
  * Brings the schema up to date, all that is missing in one transaction. Rejects with `environment_invalid` when the text of
  * an applied migration has changed. Names that we do not know are those of a newer replica, and stay.
  */
-export async function migrate(client: ClientBase, migrations: readonly Migration[], log: Log): Promise<void> {
-  const wanted = inOrder(migrations)
+export async function migrate(client: ClientBase, wanted: readonly Migration[], log: Log): Promise<void> {
   if (pending(wanted, await applied(client)).length === 0) return
   await client.query('BEGIN')
   try {
@@ -41,17 +54,6 @@ const createTable = `CREATE TABLE IF NOT EXISTS parley_migrations (
   hash text NOT NULL,
   applied_at timestamptz NOT NULL DEFAULT now()
 )`
-
-function inOrder(migrations: readonly Migration[]): Migration[] {
-  const all = [rolesMigration, ...migrations].sort((a, b) => (a.name < b.name ? -1 : 1))
-  const names = new Set<string>()
-  for (const { name } of all) {
-    if (!/^\d{4}-[a-z0-9]+(-[a-z0-9]+)*$/.test(name)) throw new RangeError(`not the name of a migration: ${name}`)
-    if (names.has(name)) throw new RangeError(`two migrations have one name: ${name}`)
-    names.add(name)
-  }
-  return all
-}
 
 /** Hashes by name. */
 async function applied(client: ClientBase): Promise<Map<string, string>> {

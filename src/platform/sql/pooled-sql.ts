@@ -3,7 +3,7 @@ import type { Log } from '#log.ts'
 import { type Clock, delay } from '../clock.ts'
 import { type Answer, exchange, type Statement } from './exchange.ts'
 import { endsConnection, isContention, isUnavailable, translate, unavailable } from './faults.ts'
-import { migrate } from './migrations.ts'
+import { inOrder, migrate } from './migrations.ts'
 import { Reach } from './reach.ts'
 import { enter } from './scope.ts'
 import type { Migration, Scope, Sql, SqlParam, SqlValue, Tx } from './sql.ts'
@@ -35,20 +35,29 @@ const migrationMs = 15 * 60_000
 export class PooledSql implements Sql {
   readonly engine: Sql['engine']
   readonly #options: PooledSqlOptions
+  readonly #migrations: readonly Migration[]
   readonly #reach: Reach
   #migration: Promise<void> | undefined
   #migrated = false
-  /** The migrations do not fit this database; no waiting mends that. */
+  /** Why the migrations cannot be applied to this database. */
   #fault: Error | undefined
   #closing: Promise<void> | undefined
   #underWay = 0
   readonly #idle = Promise.withResolvers<void>()
 
   constructor(options: PooledSqlOptions) {
-    const { engine, pool, reachable, retryMs, clock, log } = options
+    const { engine, pool, migrations, reachable, retryMs, clock, log } = options
     this.engine = engine
     this.#options = options
-    this.#reach = new Reach({ probe: () => this.#probe(), retryMs, reachable, clock, log })
+    this.#migrations = inOrder(migrations)
+    this.#reach = new Reach({
+      ...{ retryMs, reachable, clock, log },
+      probe: () => this.#probe(),
+      // What comes back may be another: restored, or a replica that lags behind.
+      onLost: () => {
+        this.#migrated = false
+      },
+    })
     // An idle connection broke; the pool has dropped it.
     pool.on('error', () => this.#reach.suspect())
   }
@@ -173,16 +182,18 @@ export class PooledSql implements Sql {
 
   #migrate(): Promise<void> {
     if (this.#migrated) return Promise.resolve()
-    this.#migration ??= this.#withClient((client) => {
-      const { migrations, log } = this.#options
-      return this.#within(migrationMs, client, () => migrate(client, migrations, log))
-    })
+    this.#migration ??= this.#withClient((client) =>
+      this.#within(migrationMs, client, () => migrate(client, this.#migrations, this.#options.log)),
+    )
       .then(
         () => {
           this.#migrated = true
         },
         (error: Error) => {
-          if (!isUnavailable(error)) this.#fault = error
+          if (!isUnavailable(error)) {
+            this.#fault = error
+            this.#reach.giveUp(error)
+          }
           throw error
         },
       )

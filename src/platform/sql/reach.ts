@@ -4,6 +4,7 @@ import type { Clock } from '../clock.ts'
 export interface ReachOptions {
   /** Resolves once the database serves. */
   probe: () => Promise<void>
+  onLost: () => void
   /** Rests between two probes: from a quarter of it at first. */
   retryMs: number
   reachable: boolean
@@ -35,14 +36,20 @@ export class Reach {
 
   /** Refused or silent: calls need not try before a probe has succeeded. */
   lost(error: unknown): void {
-    if (this.#reachable) this.#options.log.warn({ err: error }, 'the database is out of reach')
-    this.#reachable = false
+    this.#miss(error)
     this.#search(0)
   }
 
   /** A connection broke, which need not mean anything. */
   suspect(): void {
     if (this.#reachable) this.#search(0)
+  }
+
+  /** No waiting mends it. */
+  giveUp(error: unknown): void {
+    this.close()
+    this.#reachable = false
+    this.#options.log.error({ err: error }, 'the database cannot be used')
   }
 
   close(): void {
@@ -65,15 +72,19 @@ export class Reach {
   }
 
   async #probe(): Promise<boolean> {
-    const { probe, log } = this.#options
     try {
-      await probe()
+      await this.#options.probe()
       return true
     } catch (error) {
-      if (this.#closed) return false
-      if (this.#reachable) log.warn({ err: error }, 'the database is out of reach')
-      this.#reachable = false
+      if (!this.#closed) this.#miss(error)
       return false
     }
+  }
+
+  #miss(error: unknown): void {
+    const { onLost, log } = this.#options
+    if (this.#reachable) log.warn({ err: error }, 'the database is out of reach')
+    this.#reachable = false
+    onLost()
   }
 }
