@@ -51,7 +51,7 @@ function decode(body: Buffer, charset = 'utf-8'): string {
 /** Whoever writes or walks the value later does so recursively. */
 function isDeeper(value: unknown, depth: number): boolean {
   let level = [value]
-  for (let at = 0; at <= depth && level.length > 0; at++) {
+  for (let at = 0; at < depth && level.length > 0; at++) {
     level = level.flatMap((each) => (typeof each === 'object' && each !== null ? Object.values(each) : []))
   }
   return level.length > 0

@@ -19,6 +19,8 @@ const PARTS = /^(https?:\/\/[^/?#]+)([^?#]*)(?:\?([^#]*))?$/i
 export function parseUrl(text: string): UrlTemplate | string {
   if (/[\s\\]|\p{Cc}/u.test(text)) return 'must not contain spaces, control characters or backslashes'
   if (text.includes('#')) return 'must not have a fragment'
+  // With an argument behind it, it would make an escape of it.
+  if (/%(?![0-9a-f]{2})/i.test(text)) return 'has a "%" that begins no escape'
   const [, base = '', path = '', query = ''] = PARTS.exec(text) ?? []
   if (/[{}]/.test(base) || /^[^/]*\{/.test(text)) {
     return 'must not have placeholders in its scheme, host or port: who is called is not up to arguments'

@@ -21,7 +21,10 @@ export function judge(response: EgressResponse, nowMs: number): unknown {
     const options = wait === undefined ? passing : { ...passing, retryAfterMs: wait }
     throw new PassingError(`The tool answered with the status ${status}.`, options)
   }
-  if (status < 400) throw new CorrectableError(`The tool answered with a redirect (${status}), which was not followed.`)
+  if (status < 400) {
+    const unknown = 'which was not followed. Whether it did what was asked is not known.'
+    throw new CorrectableError(`The tool answered with a redirect (${status}), ${unknown}`)
+  }
   const excerpt = excerptOf(response)
   const words = excerpt === undefined ? '' : ` It says: ${JSON.stringify(excerpt)}`
   throw new CorrectableError(`The tool refused with the status ${status}.${words}`)
