@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { ParleyError } from '#errors.ts'
 import { checkDepth } from './arguments-depth.ts'
 
-const nested = (depth: number): unknown => JSON.parse('{"a":'.repeat(depth) + '1' + '}'.repeat(depth))
+const nested = (depth: number): unknown => JSON.parse(`${'{"a":'.repeat(depth)}1${'}'.repeat(depth)}`)
 
 test('so many levels will do, and one more will not', () => {
   for (const value of [nested(3), [[[]]], [{ a: [] }, 1], null, 'text', undefined]) checkDepth(value, 3, 'arguments')

@@ -41,6 +41,12 @@ export const turnReply = {
   },
 }
 
+export const startedRun = (description: string) => ({
+  description,
+  headers: { location: { type: 'string', description: 'Where the run can be read.' } },
+  content: { 'application/json': { schema: Run } },
+})
+
 /** A run as a stream of what becomes of it, or whole. */
 export const runStreamReply = {
   description: 'The run at each change; or, where no event stream is accepted, once it is settled or after a minute.',

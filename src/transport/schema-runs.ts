@@ -1,4 +1,4 @@
-import { type Static, Type } from 'typebox'
+import { Type } from 'typebox'
 import { NAME_PATTERN } from '#config/document.ts'
 import { defaultLimits } from './limits.ts'
 import { instant, list, nullable, oneOf } from './schema-parts.ts'
@@ -98,7 +98,6 @@ export const Run = Type.Object(
   },
   { title: 'Run' },
 )
-export type Run = Static<typeof Run>
 
 export const RunPage = Type.Object(
   { items: list(Run), next: nullable(Type.String({ description: 'The cursor of the next page.' })) },

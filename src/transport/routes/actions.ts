@@ -7,8 +7,8 @@ import { preferredWait } from '../prefer.ts'
 import { principalOf } from '../request-context.ts'
 import type { Routes } from '../routing.ts'
 import { answerRun, waitingForRuns } from '../run-answers.ts'
-import { errors } from '../schema-replies.ts'
-import { ActionPage, NewRun, Run } from '../schema-runs.ts'
+import { errors, startedRun } from '../schema-replies.ts'
+import { ActionPage, NewRun } from '../schema-runs.ts'
 
 type Deps = Pick<NativeDeps, 'actions' | 'assign' | 'clock' | 'configs' | 'limits' | 'log'>
 
@@ -50,8 +50,8 @@ export function actionRoutes(routes: Routes, deps: Deps): void {
       }),
       body: NewRun,
       response: {
-        200: Type.Unsafe<Run>({ ...Run, description: 'It is settled, or the same request was made before.' }),
-        202: Type.Unsafe<Run>({ ...Run, description: 'It is taken on; `location` says where it can be read.' }),
+        200: startedRun('It is settled, or the same request was made before.'),
+        202: startedRun('It is taken on.'),
         ...errors(400, 401, 403, 404, 413, 415, 422, 503),
       },
     },
