@@ -97,3 +97,28 @@ test('what a replica holds when it stops is reported by another once the lease i
   assert.deepEqual([actions.waiting.size, stopping.asked.length, third.asked.length], [0, 0, 1])
   assert.deepEqual((await kept(third, conversation)).slice(-2), reportedOnce)
 })
+
+test('what a successor heard while it waited anew is not reported once more', async () => {
+  const act: Say = { calls: [{ name: 'act', arguments: '{}' }] }
+  await using lost = await chatAtHand({ say: [act] })
+  const conversation = await lost.converse()
+  const { turn, ended } = await lost.say(conversation, 'act')
+  const key = `${turn}/0/0`
+  await lost.pass(500)
+  lost.reach('away')
+  await using heir = await chatAtHand({ say: [done, done, done], sharing: lost, actions: lost.actions })
+  await lost.pass(2 * LEASE_MS)
+  await ended
+  lost.actions.change(0, 'succeeded', '"T-1"')
+  const run = { id: 'run_0', key, action: 'act', status: 'succeeded' as const, output: '"T-1"' }
+  const late = { turn, conversation, principal: somebody }
+  lost.actions.leave({ ...late, runs: [run] })
+  await lost.pass(60_000)
+  assert.deepEqual(lost.actions.waiting.size, 0)
+  assert.equal(heir.asked.length, 1, 'only the turn itself')
+  lost.actions.leave({ ...late, runs: [run, { ...run, id: 'run_1', key: `${turn}/0/1` }] })
+  lost.actions.leave({ ...late, runs: [{ ...run, output: '"another"' }] })
+  await lost.pass(60_000)
+  const told = heir.asked.slice(1).map((prompt) => String(prompt.at(-1)?.content).match(/"run":"\w+"/g))
+  assert.deepEqual(told.toSorted(), [['"run":"run_0"'], ['"run":"run_1"']])
+})

@@ -44,7 +44,8 @@ test('what an action answers after its turn is reported by a turn of its own, wh
 
   report.resolve({ text: 'It is done: T-1.' })
   await hand.pass(1)
-  assert.equal((await hand.chat.get(somebody, liveTurn)).status, 'completed')
+  const { status, receipt } = await hand.chat.get(somebody, liveTurn)
+  assert.deepEqual([status, receipt?.runs], ['completed', [{ id: 'run_0', action: 'act', status: 'succeeded' }]])
   assert.equal((await hand.conversations.get(somebody, conversation)).liveTurn, null)
   assert.deepEqual((await kept(hand, conversation)).slice(-2), [
     ['follow-up', told?.content],

@@ -5,6 +5,7 @@ import type { StartedTurn } from './chat.ts'
 import { followUpInput } from './follow-up-text.ts'
 import type { Opening } from './open-turn.ts'
 import type { ChatRoom } from './turn-context.ts'
+import { unreportedRuns } from './unreported.ts'
 
 const POLL_MS = 5000
 const LEASE_MS = 30_000
@@ -109,13 +110,15 @@ export class FollowUps {
 
   async #report(held: Held): Promise<void> {
     const { clock, log } = this.#room
-    const { id, principal, conversation, runs } = held.followUp
+    const { id, principal, conversation } = held.followUp
     if (this.#isStopped) return
     try {
+      const runs = await unreportedRuns(this.#room, held.followUp)
+      if (runs.length === 0) return await this.#done(id)
       const turn = await this.#start(principal, {
         in: { conversation },
         message: '',
-        followUp: followUpInput(held.followUp),
+        followUp: followUpInput({ ...held.followUp, runs }),
         readOnly: true,
         idempotencyKey: `follow-up:${id}`,
       })

@@ -12,6 +12,12 @@ export function callId(turn: string, step: number, index: number): string {
   return `call_${turn.slice(-16)}_${step}_${index}`
 }
 
+/** The same, by the key under which the call was dispatched: `turn/step/index`. */
+export function callIdOf(key: string): string {
+  const [turn = '', step, index] = key.split('/')
+  return callId(turn, Number(step), Number(index))
+}
+
 /**
  * The messages of earlier turns. A turn that failed before it said anything is left out, question and all; what it was to
  * report is kept, for nobody asks for that again.

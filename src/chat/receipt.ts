@@ -12,6 +12,7 @@ export function receiptOf(
   endedAt: number,
 ): Receipt {
   const { segments } = progress
+  const reported = (input.followUp?.runs ?? []).map(({ id, action, status }) => ({ id, action, status }))
   const sum = (of: (segment: (typeof segments)[number]) => number) =>
     segments.reduce((total, one) => total + of(one), 0)
   return {
@@ -20,7 +21,7 @@ export function receiptOf(
     specialist: input.specialist,
     config: { version: config.name, hash: config.hash, arm: input.arm },
     segments: [...segments],
-    runs: [...progress.runs.values()],
+    runs: [...reported, ...progress.runs.values()],
     steps: progress.current.step + 1,
     inputTokens: sum((segment) => segment.inputTokens),
     outputTokens: sum((segment) => segment.outputTokens),
