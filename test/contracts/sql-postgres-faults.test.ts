@@ -155,6 +155,25 @@ test('two transactions that lock each other out both come to an end', async () =
   await sql.close()
 })
 
+test('tables that change under a replica are read as they are now', async () => {
+  const url = await server.createDatabase()
+  const sql = await open(url)
+  const both = () =>
+    sql.transaction('system', async (tx) => {
+      await tx.query(`INSERT INTO leases VALUES ('a', 'me') ON CONFLICT DO NOTHING`)
+      return tx.query('SELECT * FROM leases')
+    })
+  const all = () => sql.query('system', 'SELECT * FROM leases')
+  for (const n of [1, 2]) {
+    const expected = n === 1 ? { name: 'a', holder: 'me' } : { name: 'a', holder: 'me', added1: null }
+    for (let times = 0; times < 8; times++) assert.deepEqual([await both(), await all()], [[expected], [expected]])
+    await execute(url, `ALTER TABLE leases ADD COLUMN added${n} text`)
+  }
+  assert.deepEqual(await both(), [{ name: 'a', holder: 'me', added1: null, added2: null }])
+  assert.equal(sql.reachable, true)
+  await sql.close()
+})
+
 test('claimers pass over what others hold', async () => {
   const sql = await open(await server.createDatabase())
   await sql.query('system', `INSERT INTO leases SELECT n::text, 'nobody' FROM generate_series(1, 40) AS n`)

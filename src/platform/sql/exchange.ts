@@ -1,4 +1,5 @@
 import type { ClientBase, Connection, Submittable } from 'pg'
+import { Prepared } from './prepared.ts'
 import type { SqlValue } from './sql.ts'
 import { decoderOf } from './values.ts'
 
@@ -34,6 +35,7 @@ class Exchange implements Submittable {
   readonly #statements: readonly Statement[]
   readonly #resolve: (answer: Answer) => void
   readonly #reject: (error: Error) => void
+  #prepared: Prepared | undefined
   #columns: { name: string; decode: (text: string) => SqlValue }[] = []
   #rows: Record<string, SqlValue>[] = []
   #tag = ''
@@ -46,10 +48,11 @@ class Exchange implements Submittable {
   }
 
   submit(connection: Connection): void {
+    const prepared = Prepared.of(connection)
+    this.#prepared = prepared
     connection.stream.cork()
     for (const { text, values } of this.#statements) {
-      connection.parse({ text, name: '', types: [] }, true)
-      connection.bind({ values: [...values] }, true)
+      connection.bind({ statement: prepared.prepare(connection, text), values: [...values] }, true)
       connection.describe({ type: 'P' }, true)
       connection.execute(null, true)
     }
@@ -89,10 +92,12 @@ class Exchange implements Submittable {
   }
 
   handleError(error: Error): void {
+    this.#prepared?.failed()
     this.#reject(error)
   }
 
   handleReadyForQuery(): void {
+    this.#prepared?.succeeded()
     if (this.#fault) this.#reject(this.#fault)
     else this.#resolve({ rows: this.#rows, tag: this.#tag })
   }

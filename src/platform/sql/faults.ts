@@ -6,7 +6,7 @@ import { ConstraintError } from './sql.ts'
 export function translate(thrown: unknown): Error {
   if (thrown instanceof ParleyError || thrown instanceof ConstraintError || thrown instanceof RangeError) return thrown
   if (!(thrown instanceof DatabaseError)) return unavailable(thrown)
-  return constraintFault(thrown) ?? (isOutage(thrown.code) ? unavailable(thrown) : thrown)
+  return constraintFault(thrown) ?? (isOutage(thrown.code) || isStale(thrown) ? unavailable(thrown) : thrown)
 }
 
 export function unavailable(cause?: unknown): ParleyError {
@@ -17,17 +17,29 @@ export function isUnavailable(error: unknown): error is ParleyError {
   return error instanceof ParleyError && error.code === 'database_unavailable'
 }
 
-/** Deadlock, or a lost race for a snapshot: nothing was kept, and the same again may succeed. */
-export function isContention(error: unknown): boolean {
-  const said = isUnavailable(error) ? error.cause : error
-  return said instanceof DatabaseError && (said.code === '40P01' || said.code === '40001')
+/** Nothing was kept, and the same again may succeed: a deadlock, a lost race for a snapshot, or tables that have changed. */
+export function canBeRunAgain(error: unknown): boolean {
+  const said = saidBy(error)
+  return said?.code === '40P01' || said?.code === '40001' || isStale(said)
 }
 
-/** The server is about to close this connection, or it leads to a server that takes no writes any more. */
+/**
+ * The server is about to close this connection, it leads to a server that takes no writes any more, or what it has prepared
+ * no longer fits the tables.
+ */
 export function endsConnection(error: unknown): boolean {
+  const said = saidBy(error)
+  return said?.severity === 'FATAL' || said?.severity === 'PANIC' || said?.code === '25006' || isStale(said)
+}
+
+/** A prepared statement whose result has other columns than when it was prepared; by its code alone it is some feature missing. */
+function isStale(said: DatabaseError | undefined): boolean {
+  return said?.code === '0A000' && said.routine === 'RevalidateCachedQuery'
+}
+
+function saidBy(error: unknown): DatabaseError | undefined {
   const said = isUnavailable(error) ? error.cause : error
-  if (!(said instanceof DatabaseError)) return false
-  return said.severity === 'FATAL' || said.severity === 'PANIC' || said.code === '25006'
+  return said instanceof DatabaseError ? said : undefined
 }
 
 const constraintKinds = new Map<string, ConstraintError['kind']>([

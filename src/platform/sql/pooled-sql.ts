@@ -2,7 +2,7 @@ import type { Pool, PoolClient } from 'pg'
 import type { Log } from '#log.ts'
 import { type Clock, delay } from '../clock.ts'
 import { type Answer, exchange, type Statement } from './exchange.ts'
-import { endsConnection, isContention, isUnavailable, translate, unavailable } from './faults.ts'
+import { canBeRunAgain, endsConnection, isUnavailable, translate, unavailable } from './faults.ts'
 import { inOrder, migrate } from './migrations.ts'
 import { Reach } from './reach.ts'
 import { enter } from './scope.ts'
@@ -111,7 +111,7 @@ export class PooledSql implements Sql {
       try {
         return await run()
       } catch (error) {
-        if (attempt === attempts || !isContention(error)) throw error
+        if (attempt === attempts || !canBeRunAgain(error)) throw error
         await delay(this.#options.clock, Math.random() * firstRetryMs * 2 ** attempt)
       }
     }

@@ -44,6 +44,8 @@ export function createPostgres({ url, credential, poolSize, migrations, clock, l
     connectionTimeoutMillis: limits.connectMs,
     statement_timeout: limits.statementMs,
     idle_in_transaction_session_timeout: limits.idleTransactionMs,
+    // Connecting costs more than keeping: a sign-in, TLS, a token.
+    idleTimeoutMillis: 300_000,
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
     allowExitOnIdle: true,

@@ -100,6 +100,34 @@ export function transactions(check: Check): void {
     assert.deepEqual(level, [{ transaction_isolation: 'read committed' }])
   })
 
+  check('a statement that failed at first, or among others, is one like any other later', async (sql) => {
+    const scope = newTenant()
+    const divide = (by: number) => sql.query<{ n: number }>(scope, 'SELECT 6 / $1::int4 AS n', [by])
+    for (const by of [0, 0, 2, 0, 3]) {
+      const [row] = await divide(by).catch(() => [{ n: 0 }])
+      assert.equal(row?.n, by === 0 ? 0 : 6 / by)
+    }
+    const inOne = (by: number) =>
+      sql.transaction(scope, async (tx) => {
+        await tx.query('SELECT 7 / $1::int4 AS n', [by])
+        return tx.query<{ n: number }>('SELECT 8 / $1::int4 AS n', [by - 1])
+      })
+    for (const by of [0, 1, 0, 1, 2]) {
+      const [row] = await inOne(by).catch(() => [{ n: 0 }])
+      assert.equal(row?.n, by === 2 ? 8 : 0)
+    }
+  })
+
+  check('more different statements than a server keeps prepared are all answered', async (sql) => {
+    for (let times = 0; times < 2; times++) {
+      const answers = Array.from({ length: 250 }, (_, n) => sql.query('system', `SELECT ${n} AS n`))
+      assert.deepEqual((await Promise.all(answers))[249], [{ n: 249 }])
+    }
+    const kept = `SELECT count(*) FROM pg_prepared_statements`
+    const [row] = await sql.query<{ count: number }>('system', kept)
+    assert.ok(row && row.count <= 200, `${row?.count} are kept`)
+  })
+
   check('many at once do not mix: each counts on from what it read', async (sql) => {
     const scope = newTenant()
     await sql.query(scope, 'INSERT INTO notes (tenant, id, body) VALUES ($1, $2, $3)', [scope.tenant, 'count', '0'])
