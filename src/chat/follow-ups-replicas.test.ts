@@ -122,3 +122,22 @@ test('what a successor heard while it waited anew is not reported once more', as
   const told = heir.asked.slice(1).map((prompt) => String(prompt.at(-1)?.content).match(/"run":"\w+"/g))
   assert.deepEqual(told.toSorted(), [['"run":"run_0"'], ['"run":"run_1"']])
 })
+
+test('a replica that could not report in time leaves it to the one that took over', async () => {
+  const long = Promise.withResolvers<Say>()
+  await using full = await chatAtHand({ say: [long.promise], atOnce: 1 })
+  const { actions } = full
+  const conversation = await full.converse()
+  const { ended } = await full.begin('hello')
+  await full.pass(2000)
+  await using other = await chatAtHand({ say: [done], sharing: full, actions })
+  await leave(full, conversation, 'quietly')
+  await full.pass(30_000)
+  assert.deepEqual([actions.waiting.size, other.asked.length], [1, 0])
+  await full.pass(6000)
+  assert.deepEqual([actions.waiting.size, other.asked.length], [0, 1])
+  long.resolve({ text: 'Hello.' })
+  await ended
+  await full.pass(60_000)
+  assert.deepEqual([...actions.done], [['fu_0', 1]])
+})

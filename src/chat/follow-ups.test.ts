@@ -87,13 +87,28 @@ test('late results are found without news of them, with the next look', async ()
   assert.match(String(lastOf(hand)?.content), /\n\{"run":"run_7","action":"act","status":"rejected"\}$/)
 })
 
+test('news that come during a look are looked at right after it', async () => {
+  await using hand = await chatAtHand({ say: [act, waiting, { text: 'Done.' }] })
+  await withoutResult(hand)
+  const { port } = hand.actions
+  const { takeFollowUps } = port
+  const found = Promise.withResolvers<[]>()
+  port.takeFollowUps = () => found.promise
+  await hand.pass(5000)
+  hand.actions.change(0, 'succeeded', '1')
+  port.takeFollowUps = takeFollowUps
+  found.resolve([])
+  await hand.pass(1)
+  assert.equal(hand.asked.length, 3)
+})
+
 test('while the conversation is busy, late results wait for the end of its turn', async () => {
   const answer = Promise.withResolvers<Say>()
   await using hand = await chatAtHand({ say: [act, waiting, answer.promise, { text: 'Done.' }] })
   const { conversation } = await withoutResult(hand)
   const { ended } = await hand.say(conversation, 'and what else?')
   hand.actions.change(0, 'succeeded', '1')
-  await hand.pass(60_000)
+  await hand.pass(50_000)
   assert.deepEqual([hand.asked.length, hand.actions.waiting.size], [3, 1])
   answer.resolve({ text: 'Nothing.' })
   await ended

@@ -56,7 +56,7 @@ export function actionsAtHand(clock: Clock): ActionsAtHand {
     },
     takeFollowUps: async (limit, leaseMs) => {
       const now = clock.monotonic()
-      const due = [...waiting.values()].filter(({ id }) => (leasedUntilMs.get(id) ?? 0) <= now).slice(0, limit)
+      const due = [...waiting.values()].filter(({ id }) => (leasedUntilMs.get(id) ?? -1) < now).slice(0, limit)
       for (const { id } of due) leasedUntilMs.set(id, now + leaseMs)
       return due
     },
