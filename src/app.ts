@@ -1,6 +1,12 @@
+import { existsSync } from 'node:fs'
 import type { FastifyInstance } from 'fastify'
 import { checkActions } from '#actions/check.ts'
-import { createInProcessActions } from '#actions/in-process.ts'
+import { createActions } from '#actions/create.ts'
+import { createBuiltinExecutors } from '#actions/executors/builtin/registry.ts'
+import { IdentityNeeded } from '#actions/executors/executor.ts'
+import { createExecutors } from '#actions/executors/executors.ts'
+import { createHttpExecutors } from '#actions/executors/http/http.ts'
+import { runMigrations } from '#actions/runs/migrations.ts'
 import type { Chat } from '#chat/chat.ts'
 import { createChat } from '#chat/create.ts'
 import type { ConfigVersion } from '#config/document.ts'
@@ -19,6 +25,8 @@ import { type Clock, systemClock } from '#platform/clock.ts'
 import { createTokenSource } from '#platform/credential.ts'
 import { openDataFolder } from '#platform/data-folder.ts'
 import { openKv } from '#platform/kv/open.ts'
+import { openQueue } from '#platform/queue/open.ts'
+import { openSql } from '#platform/sql/open.ts'
 import { defaultLimits, type TransportLimits } from '#transport/limits.ts'
 import { registerNativeApi } from '#transport/native-api.ts'
 import { registerOpenAiApi } from '#transport/openai/openai-api.ts'
@@ -48,6 +56,9 @@ export interface Overrides {
   limits?: Partial<TransportLimits>
 }
 
+/** What runs under way get once the last turn has ended. */
+const LAST_RUNS_MS = 5000
+
 /** The composition root: reads top to bottom in dependency order. */
 export async function createApp(env: Env, log: Log, overrides: Overrides = {}): Promise<App> {
   if (!isLoopbackHost(env.host)) {
@@ -60,10 +71,16 @@ export async function createApp(env: Env, log: Log, overrides: Overrides = {}): 
   await using opened = new AsyncDisposableStack()
 
   // platform
-  if (env.kv.engine === 'sqlite' || env.masterKeys.source === 'file') opened.use(await openDataFolder(env.dataDir))
+  const isEmbedded = [env.kv.engine, env.queue.engine].includes('sqlite') || env.sql.engine === 'pglite'
+  if (isEmbedded || env.masterKeys.source === 'file') opened.use(await openDataFolder(env.dataDir))
   const tokens = createTokenSource()
   const kv = await openKv({ env: env.kv, clock, log, tokens })
   opened.defer(() => kv.close())
+  const queue = await openQueue({ env: env.queue, clock, log, tokens })
+  opened.defer(() => queue.close())
+  const hasRuns = env.sql.engine === 'postgres' || existsSync(env.sql.path)
+  const sql = await openSql({ env: env.sql, migrations: runMigrations, clock, log, tokens })
+  opened.defer(() => sql.close())
 
   // conversations
   const { conversationIdleMs } = env.limits
@@ -75,12 +92,16 @@ export async function createApp(env: Env, log: Log, overrides: Overrides = {}): 
   const models = createModels({ providers, clock, log })
   opened.defer(() => models.close())
 
-  // config
+  // config, with what its parts are checked by
+  const { egressHosts: hosts, privateRanges } = env.actions
+  const http = createHttpExecutors({ egress: { hosts, privateRanges }, clock, log })
+  const executors = createExecutors([createBuiltinExecutors(), http])
+  opened.defer(() => executors.close())
   const configs = await openConfigVersions({
     dir: env.configDir,
     clock,
     log,
-    checks: [(document) => checkModels(document, env.models), checkActions],
+    checks: [(document) => checkModels(document, env.models), (document) => checkActions(document, executors)],
   })
   opened.defer(() => configs.close())
   const useModels = ({ document }: ConfigVersion) =>
@@ -90,7 +111,26 @@ export async function createApp(env: Env, log: Log, overrides: Overrides = {}): 
   const assign = () => ({ config: configs.current(), arm: 'stable' as const })
 
   // actions, chat
-  const actions = createInProcessActions({ clock, log })
+  const replica = newId('rep')
+  const actions = createActions({
+    sql,
+    queue,
+    kv,
+    clock,
+    log,
+    executors,
+    configs,
+    sealOf: (owner) => conversations.seal(owner),
+    userToken: () => Promise.reject(new IdentityNeeded()),
+    replica,
+    works: env.role !== 'api',
+    awake: hasRuns,
+    alone: env.sql.engine === 'pglite',
+    concurrency: env.actions.runsAtOnce,
+    leaseMs: env.actions.runLeaseMs,
+    sweepEveryMs: 1000,
+    maxWaiting: env.actions.runsWaiting,
+  })
   const chat = createChat({
     kv,
     clock,
@@ -99,7 +139,7 @@ export async function createApp(env: Env, log: Log, overrides: Overrides = {}): 
     actions,
     conversations,
     configs,
-    replica: newId('rep'),
+    replica,
     leaseMs: env.limits.turnLeaseMs,
     conversationIdleMs,
     admission: createAdmission({ atOnce: env.limits.turnsAtOnce }),
@@ -113,6 +153,7 @@ export async function createApp(env: Env, log: Log, overrides: Overrides = {}): 
   const api = {
     log,
     clock,
+    actions,
     chat,
     conversations,
     configs,
@@ -133,6 +174,8 @@ export async function createApp(env: Env, log: Log, overrides: Overrides = {}): 
     chat,
     uses: [
       { need: 'state', engine: kv.engine === 'redis' ? 'Redis' : `SQLite in ${env.dataDir}` },
+      { need: 'runs', engine: sql.engine === 'postgres' ? 'PostgreSQL' : 'PGlite, once the first action is called' },
+      { need: 'queue', engine: queue.engine === 'service-bus' ? 'Service Bus' : 'SQLite' },
       { need: 'config', engine: `${configs.current().name} of ${env.configDir}` },
       { need: 'models', engine: describeModels(env) },
       { need: 'identity', engine: 'whoever sits at this machine' },
@@ -144,7 +187,9 @@ export async function createApp(env: Env, log: Log, overrides: Overrides = {}): 
     async stop() {
       if (stopping) return
       stopping = true
+      // Turns that run may still wait for their actions.
       await chat.drain(env.limits.drainMs)
+      await actions.drain(LAST_RUNS_MS)
       await server.close()
       await lifetime.disposeAsync()
     },

@@ -19,6 +19,9 @@ test('an empty environment runs on the embedded twins, on loopback', () => {
   assert.equal(env.host, '127.0.0.1')
   assert.equal(env.port, 8080)
   assert.equal(env.kv.engine, 'sqlite')
+  assert.equal(env.queue.engine, 'sqlite')
+  assert.equal(env.sql.engine, 'pglite')
+  assert.equal(env.role, 'all')
   assert.equal(env.masterKeys.source, 'file')
   assert.deepEqual(env.models, { openai: undefined, azureOpenai: undefined, egressHosts: [] })
 })
@@ -28,6 +31,12 @@ test('each need is chosen by its own variables', () => {
     REDIS_URL: 'rediss://cache.example:10000',
     PARLEY_REDIS_CLUSTER: 'true',
     PARLEY_REDIS_AUTH: 'entra',
+    DATABASE_URL: 'postgres://db.example/parley',
+    PARLEY_DATABASE_AUTH: 'entra',
+    SERVICE_BUS_NAMESPACE: 'bus.servicebus.windows.net',
+    PARLEY_ROLE: 'worker',
+    PARLEY_EGRESS_PRIVATE: '10.1.0.0/16',
+    PARLEY_MCP_COMMANDS: 'node tools.mjs, uvx server --quiet',
     PARLEY_MASTER_KEYS: `new:${KEY},old:${Buffer.alloc(32, 8).toString('base64')}`,
     OPENAI_BASE_URL: 'http://127.0.0.1:9000/v1',
     AZURE_OPENAI_ENDPOINT: 'https://x.openai.azure.com',
@@ -37,10 +46,28 @@ test('each need is chosen by its own variables', () => {
   assert.deepEqual(env.masterKeys.source === 'environment' && env.masterKeys.keys.map(({ id }) => id), ['new', 'old'])
   assert.deepEqual(env.models.openai, { apiKey: undefined, baseUrl: 'http://127.0.0.1:9000/v1' })
   assert.deepEqual(env.models.egressHosts, ['a.example', 'b.example'])
+  assert.deepEqual(env.sql, { engine: 'postgres', url: 'postgres://db.example/parley', auth: 'entra', poolSize: 10 })
+  assert.deepEqual(env.queue, {
+    engine: 'service-bus',
+    connectionString: undefined,
+    namespace: 'bus.servicebus.windows.net',
+    queue: 'parley-runs',
+  })
+  assert.deepEqual(env.actions.egressHosts, ['a.example', 'b.example'])
+  assert.deepEqual(env.actions.privateRanges, ['10.1.0.0/16'])
+  assert.deepEqual(env.actions.mcpCommands, [
+    ['node', 'tools.mjs'],
+    ['uvx', 'server', '--quiet'],
+  ])
 })
 
 test('a half-set or contradictory environment is refused, every variable named at once', () => {
   assert.match(faultOf({ REDIS_URL: 'redis://localhost' }), /REDIS_URL needs PARLEY_MASTER_KEYS/)
+  assert.match(faultOf({ REDIS_URL: 'redis://localhost' }), /REDIS_URL needs DATABASE_URL/)
+  assert.match(faultOf({ SERVICE_BUS_NAMESPACE: 'x.servicebus.windows.net' }), /SERVICE_BUS needs DATABASE_URL/)
+  for (const role of ['api', 'worker']) {
+    assert.match(faultOf({ PARLEY_ROLE: role, DATABASE_URL: 'postgres://x/y' }), /PARLEY_ROLE=\w+ needs REDIS_URL/)
+  }
   const several = faultOf({
     PORT: '99999',
     PARLEY_REDIS_AUTH: 'boss',

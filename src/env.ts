@@ -8,8 +8,12 @@ export interface Env {
   dataDir: string
   configDir: string
   logLevel: LogLevel
+  role: Role
   kv: KvEnv
+  queue: QueueEnv
+  sql: SqlEnv
   models: ModelsEnv
+  actions: ActionsEnv
   masterKeys: MasterKeysEnv
   limits: LimitsEnv
 }
@@ -17,6 +21,31 @@ export interface Env {
 export type KvEnv =
   | { engine: 'sqlite'; path: string }
   | { engine: 'redis'; url: string; cluster: boolean; auth: 'url' | 'entra' }
+
+export type QueueEnv =
+  | { engine: 'sqlite'; path: string }
+  | { engine: 'service-bus'; connectionString: string | undefined; namespace: string | undefined; queue: string }
+
+export type SqlEnv =
+  | { engine: 'pglite'; path: string }
+  | { engine: 'postgres'; url: string; auth: 'url' | 'entra'; poolSize: number }
+
+/** What a replica does: serves and executes, or one of the two. */
+export type Role = (typeof ROLES)[number]
+
+export interface ActionsEnv {
+  /** Runs that this replica executes at once. */
+  runsAtOnce: number
+  /** Runs of all replicas that may wait to be executed. */
+  runsWaiting: number
+  runLeaseMs: number
+  /** Hosts that actions may call. */
+  egressHosts: readonly string[]
+  /** Ranges of private addresses that actions may reach, in CIDR notation. */
+  privateRanges: readonly string[]
+  /** Commands that may be started as MCP servers, word by word. */
+  mcpCommands: readonly (readonly string[])[]
+}
 
 export interface ModelsEnv {
   openai: { apiKey: string | undefined; baseUrl: string } | undefined
@@ -41,6 +70,7 @@ export interface LimitsEnv {
 type Variables = Readonly<Record<string, string | undefined>>
 type LogLevel = (typeof LOG_LEVELS)[number]
 
+const ROLES = ['all', 'api', 'worker'] as const
 const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
 const OPENAI_URL = 'https://api.openai.com/v1'
 
@@ -59,8 +89,19 @@ export function readEnv(variables: Variables = process.env): Env {
     dataDir,
     configDir: path.resolve(read.text('PARLEY_CONFIG_DIR') ?? 'config-versions'),
     logLevel: read.oneOf('PARLEY_LOG_LEVEL', LOG_LEVELS, 'info'),
+    role: read.oneOf('PARLEY_ROLE', ROLES, 'all'),
     kv: readKv(read, dataDir),
+    queue: readQueue(read, dataDir),
+    sql: readSql(read, dataDir),
     models: readModels(read),
+    actions: {
+      runsAtOnce: read.integer('PARLEY_RUNS_AT_ONCE', 64, 1, 10_000),
+      runsWaiting: read.integer('PARLEY_RUNS_WAITING', 10_000, 1, 10_000_000),
+      runLeaseMs: read.integer('PARLEY_RUN_LEASE_MS', 15_000, 500, 600_000),
+      egressHosts: read.list('PARLEY_EGRESS_HOSTS'),
+      privateRanges: read.list('PARLEY_EGRESS_PRIVATE'),
+      mcpCommands: read.list('PARLEY_MCP_COMMANDS').map((command) => command.split(/\s+/)),
+    },
     masterKeys: readMasterKeys(read, dataDir, faults),
     limits: {
       turnsAtOnce: read.integer('PARLEY_TURNS_AT_ONCE', 20_000, 1, 1_000_000),
@@ -72,8 +113,22 @@ export function readEnv(variables: Variables = process.env): Env {
   if (env.kv.engine === 'redis' && env.masterKeys.source === 'file') {
     faults.push('REDIS_URL needs PARLEY_MASTER_KEYS: replicas must share the keys that data is sealed with')
   }
+  faults.push(...contradictions(env))
   if (faults.length > 0) throw new ParleyError('environment_invalid', { message: faults.join('; ') })
   return env
+}
+
+/** Engines that only this process sees, where others have to see the same. */
+function contradictions({ role, kv, queue, sql }: Env): string[] {
+  const faults: string[] = []
+  if (sql.engine === 'pglite') {
+    if (kv.engine === 'redis') faults.push('REDIS_URL needs DATABASE_URL: replicas must see the same runs')
+    if (queue.engine === 'service-bus') faults.push('SERVICE_BUS needs DATABASE_URL: a message only names a run')
+  }
+  if (role !== 'all' && (kv.engine === 'sqlite' || queue.engine === 'sqlite')) {
+    faults.push(`PARLEY_ROLE=${role} needs REDIS_URL, DATABASE_URL and SERVICE_BUS_CONNECTION_STRING or _NAMESPACE`)
+  }
+  return faults
 }
 
 type Reader = ReturnType<typeof reader>
@@ -118,6 +173,24 @@ function readKv(read: Reader, dataDir: string): KvEnv {
   return url === undefined
     ? { engine: 'sqlite', path: path.join(dataDir, 'state.db') }
     : { engine: 'redis', url, cluster, auth }
+}
+
+function readQueue(read: Reader, dataDir: string): QueueEnv {
+  const connectionString = read.text('SERVICE_BUS_CONNECTION_STRING')
+  const namespace = read.text('SERVICE_BUS_NAMESPACE')
+  const queue = read.text('PARLEY_QUEUE') ?? 'parley-runs'
+  return connectionString === undefined && namespace === undefined
+    ? { engine: 'sqlite', path: path.join(dataDir, 'queue.db') }
+    : { engine: 'service-bus', connectionString, namespace, queue }
+}
+
+function readSql(read: Reader, dataDir: string): SqlEnv {
+  const url = read.url('DATABASE_URL', ['postgres:', 'postgresql:'])
+  const auth = read.oneOf('PARLEY_DATABASE_AUTH', ['url', 'entra'], 'url')
+  const poolSize = read.integer('PARLEY_DATABASE_POOL', 10, 2, 1000)
+  return url === undefined
+    ? { engine: 'pglite', path: path.join(dataDir, 'sql') }
+    : { engine: 'postgres', url, auth, poolSize }
 }
 
 function readModels(read: Reader): ModelsEnv {

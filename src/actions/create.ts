@@ -43,6 +43,10 @@ export interface ActionsOptions {
   replica: string
   /** Whether this replica executes runs. */
   works: boolean
+  /** There may be runs to look after already; else the database is left alone until the first one. */
+  awake: boolean
+  /** No other process works on these runs: what is running at the start is nobody's. */
+  alone: boolean
   /** Runs executed at once. */
   concurrency: number
   /** A worker that is silent for so long is taken for dead. */
@@ -64,10 +68,18 @@ export function createActions(options: ActionsOptions): Actions {
   const decisions = new Decisions(shared)
   const dispatcher = new Dispatcher({ ...shared, onPending: (row) => void previewOf(shared, executors, row) })
   const sweeper = new RunSweeper({ ...shared, everyMs: options.sweepEveryMs })
+  let awake = false
   const worker = new Worker({ ...shared, ...options, work: new RunWork(sql, replica) })
   const stopped = new AbortController()
   void listen()
   if (options.works) worker.start()
+  if (options.awake) wake()
+
+  function wake(): void {
+    if (awake) return
+    awake = true
+    sweeper.start(options.awake && options.alone)
+  }
 
   async function listen(): Promise<void> {
     while (!stopped.signal.aborted) {
@@ -88,7 +100,10 @@ export function createActions(options: ActionsOptions): Actions {
   return {
     tools,
 
-    dispatch: (call) => dispatcher.dispatch(call),
+    dispatch(call) {
+      wake()
+      return dispatcher.dispatch(call)
+    },
 
     async settled(run, waitMs, signal, onChange) {
       const seen = await waiting.settled(run, waitMs, signal, onChange)
@@ -107,13 +122,16 @@ export function createActions(options: ActionsOptions): Actions {
       }
     },
 
-    takeFollowUps: (limit, forMs) => takeFollowUps(sql, seals, clock.now(), limit, forMs),
+    takeFollowUps: async (limit, forMs) => (awake ? takeFollowUps(sql, seals, clock.now(), limit, forMs) : []),
     followUpDone: (id) => followUpDone(sql, id),
     onFollowUp: (listener) => news.onFollowUp(listener),
 
     catalogue,
 
-    start: async (principal, request) => view(principal, await dispatcher.start(principal, request)),
+    async start(principal, request) {
+      wake()
+      return view(principal, await dispatcher.start(principal, request))
+    },
     get: async (principal, run) => view(principal, await decisions.read(principal, run)),
 
     async list(principal, page) {

@@ -37,7 +37,17 @@ export class RunSweeper {
 
   constructor(options: RunSweeperOptions) {
     this.#options = options
-    this.#wait()
+  }
+
+  /** `orphaned`: what is running at this moment is nobody's, and overdue at once. */
+  start(orphaned: boolean): void {
+    if (!orphaned) return this.#wait()
+    const { sql, clock, log } = this.#options
+    const recovered = sql.query('system', `UPDATE runs SET due_at = $1 WHERE status = 'running'`, [clock.now()])
+    this.#sweeping = recovered
+      .then(() => this.#sweep())
+      .catch((error) => log.warn({ err: error }, 'Runs of an earlier process could not be looked after'))
+      .finally(() => this.#wait())
   }
 
   async stop(): Promise<void> {

@@ -18,7 +18,13 @@ const Pin = Type.String({ pattern: '^[0-9a-f]{64}$' })
  */
 export const HttpExecutorSpec = Type.Object(
   {
-    method: Type.Union(['GET', 'POST', 'PUT', 'PATCH', 'DELETE'].map((method) => Type.Literal(method))),
+    method: Type.Union([
+      Type.Literal('GET'),
+      Type.Literal('POST'),
+      Type.Literal('PUT'),
+      Type.Literal('PATCH'),
+      Type.Literal('DELETE'),
+    ]),
     url: Type.String({ minLength: 1, maxLength: 2048, description: 'The environment has to permit its host.' }),
     headers: Type.Optional(Type.Record(Type.String(), Type.String({ maxLength: 2048 }), { maxProperties: 32 })),
     body: Type.Optional(

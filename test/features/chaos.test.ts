@@ -3,11 +3,10 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { test } from 'node:test'
-import { TEST_MASTER_KEYS } from '../support/app.ts'
 import { beginTurns, checkSurvival, readSome, readUntilCut } from '../support/chaos.ts'
 import { chatConfig, upstreamModel } from '../support/chat-config.ts'
-import { startRedis } from '../support/redis.ts'
 import { startReplica } from '../support/replica.ts'
+import { startSharedEngines } from '../support/shared-engines.ts'
 import { type Plan, startUpstream } from '../support/upstream.ts'
 import { madeUpPieces } from '../support/upstream-plan.ts'
 
@@ -19,7 +18,7 @@ test(`kill -9 in the middle of ${TURNS} turns: each goes on elsewhere, no call i
   await using opened = new AsyncDisposableStack()
   const folder = await mkdtemp(path.join(tmpdir(), 'parley-chaos-'))
   opened.defer(() => rm(folder, { recursive: true, force: true }))
-  const redis = opened.use(await startRedis())
+  const engines = opened.use(await startSharedEngines())
   const calling: Plan = { toolCalls: [{ name: 'calculate', arguments: '{"expression":"6*7"}' }] }
   const speaking: Plan = { tokens: TOKENS, pace: 10 }
   const upstream = await startUpstream(({ messages }) =>
@@ -29,8 +28,7 @@ test(`kill -9 in the middle of ${TURNS} turns: each goes on elsewhere, no call i
   const config = chatConfig({ primary: upstreamModel('primary', upstream.baseUrl, { concurrency: 1000 }) })
   await writeFile(path.join(folder, 'v1.json'), JSON.stringify(config))
   const variables = {
-    REDIS_URL: redis.url,
-    PARLEY_MASTER_KEYS: TEST_MASTER_KEYS,
+    ...engines.variables,
     PARLEY_CONFIG_DIR: folder,
     PARLEY_DATA_DIR: path.join(folder, 'data'),
     PARLEY_EGRESS_HOSTS: upstream.host,

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { startApp, TEST_MASTER_KEYS } from '../support/app.ts'
+import { startApp } from '../support/app.ts'
 import { chatConfig, upstreamModel } from '../support/chat-config.ts'
 import { collect, nativeClient, textOf } from '../support/native-client.ts'
-import { startRedis } from '../support/redis.ts'
+import { startSharedEngines } from '../support/shared-engines.ts'
 import type { SseEvent } from '../support/sse.ts'
 import { startTcpProxy } from '../support/tcp-proxy.ts'
 import { startUpstream } from '../support/upstream.ts'
@@ -20,7 +20,8 @@ async function listen(events: AsyncIterable<SseEvent>, heard: Heard[]): Promise<
 
 test('a producer cut off from the store and its successor never both speak', async () => {
   await using opened = new AsyncDisposableStack()
-  const redis = opened.use(await startRedis())
+  const engines = opened.use(await startSharedEngines())
+  const { redis } = engines
   const network = opened.use(await startTcpProxy({ host: '127.0.0.1', port: Number(new URL(redis.url).port) }))
   const upstream = await startUpstream()
   opened.defer(() => upstream.close())
@@ -28,8 +29,8 @@ test('a producer cut off from the store and its successor never both speak', asy
     startApp({
       config: chatConfig({ primary: upstreamModel('primary', upstream.baseUrl) }),
       variables: {
+        ...engines.variables,
         REDIS_URL: url,
-        PARLEY_MASTER_KEYS: TEST_MASTER_KEYS,
         PARLEY_EGRESS_HOSTS: upstream.host,
         PARLEY_TURN_LEASE_MS: '2000',
       },

@@ -13,8 +13,9 @@ import { type Env, readEnv } from '../../src/env.ts'
 import { startApp, TEST_MASTER_KEYS } from '../support/app.ts'
 import { chatConfig, upstreamModel } from '../support/chat-config.ts'
 import { collect, nativeClient, textOf } from '../support/native-client.ts'
-import { type RedisServer, startRedis } from '../support/redis.ts'
+import type { RedisServer } from '../support/redis.ts'
 import { startReplica } from '../support/replica.ts'
+import { startSharedEngines } from '../support/shared-engines.ts'
 import { type Plan, startUpstream, type Upstream } from '../support/upstream.ts'
 
 /** What was said, in ways that are told apart; none of it may be found where it is kept. */
@@ -163,8 +164,9 @@ test('SQLite: nothing that was said can be read in its files, nor in the log of 
 })
 
 test('Redis: nothing that was said can be read in its keys', async () => {
-  await using redis = await startRedis()
-  await using replica = await startReplica({ ...variables(), REDIS_URL: redis.url })
+  await using engines = await startSharedEngines()
+  const { redis } = engines
+  await using replica = await startReplica({ ...variables(), ...engines.variables })
   const { conversation } = await talk(replica.url)
   checkUnreadable(await everythingIn(redis), conversation)
 })
@@ -183,9 +185,9 @@ test('SQLite: with the key of a principal all that it said is gone', async () =>
 })
 
 test('Redis: with the key of a principal all that it said is gone, on running replicas too', async () => {
-  await using redis = await startRedis()
-  const env = readEnv({ ...variables(), REDIS_URL: redis.url })
-  await using app = await startApp({ variables: { ...variables(), REDIS_URL: redis.url } })
+  await using engines = await startSharedEngines()
+  const env = readEnv({ ...variables(), ...engines.variables })
+  await using app = await startApp({ variables: { ...variables(), ...engines.variables } })
   const past = await talk(app.url)
   await destroyKeyOf(env.kv, env.masterKeys)
   await checkErased(app.url, past)

@@ -6,6 +6,9 @@ import { type TestContext, test } from 'node:test'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import { parse } from 'yaml'
 import { checkActions } from '#actions/check.ts'
+import { createBuiltinExecutors } from '#actions/executors/builtin/registry.ts'
+import { createExecutors } from '#actions/executors/executors.ts'
+import type { ConfigDocument } from '#config/document.ts'
 import { openConfigVersions } from '#config/versions.ts'
 import type { ModelsEnv } from '#env.ts'
 import { checkModels } from '#models/check.ts'
@@ -18,7 +21,11 @@ const WITH_KEY: ModelsEnv = { ...BARE, openai: { apiKey: 'test', baseUrl: 'https
 
 async function open(t: TestContext, dir: string, env: ModelsEnv) {
   const { log, lines } = capturedLog()
-  const checks = [checkActions, (document: Parameters<typeof checkModels>[0]) => checkModels(document, env)]
+  const executors = createExecutors([createBuiltinExecutors()])
+  const checks = [
+    (document: ConfigDocument) => checkActions(document, executors),
+    (document: ConfigDocument) => checkModels(document, env),
+  ]
   const versions = await openConfigVersions({ dir, clock: manualClock(), log, checks })
   t.after(() => versions.close())
   return { versions, lines }

@@ -2,10 +2,11 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
 import type { ErrorBody } from '#errors.ts'
-import { startApp, TEST_MASTER_KEYS, type TestApp } from '../support/app.ts'
+import { startApp, type TestApp } from '../support/app.ts'
 import { chatConfig, upstreamModel } from '../support/chat-config.ts'
 import { collect, nativeClient, textOf } from '../support/native-client.ts'
-import { noOwnRedis, type RedisServer, startRedis } from '../support/redis.ts'
+import { noOwnRedis, type RedisServer } from '../support/redis.ts'
+import { type SharedEngines, startSharedEngines } from '../support/shared-engines.ts'
 import type { SseEvent } from '../support/sse.ts'
 import { startUpstream, type Upstream } from '../support/upstream.ts'
 import { madeUpPieces } from '../support/upstream-plan.ts'
@@ -13,6 +14,7 @@ import { madeUpPieces } from '../support/upstream-plan.ts'
 const skip = await noOwnRedis()
 const LEASE_MS = 3000
 
+let engines: SharedEngines
 let redis: RedisServer
 let upstream: Upstream
 let app: TestApp
@@ -20,14 +22,14 @@ let client: ReturnType<typeof nativeClient>
 
 before(async () => {
   if (skip) return
-  redis = await startRedis({ args: ['--appendonly', 'yes', '--appendfsync', 'always'] })
+  engines = await startSharedEngines({ redisArgs: ['--appendonly', 'yes', '--appendfsync', 'always'] })
+  redis = engines.redis
   upstream = await startUpstream()
   app = await startApp({
     config: chatConfig({ primary: upstreamModel('primary', upstream.baseUrl) }),
     variables: {
       PARLEY_EGRESS_HOSTS: upstream.host,
-      REDIS_URL: redis.url,
-      PARLEY_MASTER_KEYS: TEST_MASTER_KEYS,
+      ...engines.variables,
       PARLEY_TURN_LEASE_MS: String(LEASE_MS),
     },
   })
@@ -38,7 +40,7 @@ after(async () => {
   if (skip) return
   await app.stop()
   await upstream.close()
-  await redis.stop()
+  await engines[Symbol.asyncDispose]()
 })
 
 async function until(holds: () => Promise<boolean>): Promise<void> {

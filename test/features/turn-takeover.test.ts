@@ -4,16 +4,15 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, before, test } from 'node:test'
 import type { ConfigDocument } from '#config/document.ts'
-import { TEST_MASTER_KEYS } from '../support/app.ts'
 import { chatConfig, upstreamModel } from '../support/chat-config.ts'
 import { collect, nativeClient, textOf } from '../support/native-client.ts'
-import { type RedisServer, startRedis } from '../support/redis.ts'
 import { type Replica, startReplica } from '../support/replica.ts'
+import { type SharedEngines, startSharedEngines } from '../support/shared-engines.ts'
 import type { SseEvent } from '../support/sse.ts'
 import { type Plan, startUpstream, type Upstream } from '../support/upstream.ts'
 import { madeUpPieces } from '../support/upstream-plan.ts'
 
-let redis: RedisServer
+let engines: SharedEngines
 let upstream: Upstream
 let folder: string
 let replicas: Replica[] = []
@@ -22,8 +21,7 @@ async function startReplicas(count: number): Promise<Replica[]> {
   const started = await Promise.all(
     Array.from({ length: count }, () =>
       startReplica({
-        REDIS_URL: redis.url,
-        PARLEY_MASTER_KEYS: TEST_MASTER_KEYS,
+        ...engines.variables,
         PARLEY_CONFIG_DIR: folder,
         PARLEY_DATA_DIR: path.join(folder, 'data'),
         PARLEY_EGRESS_HOSTS: upstream.host,
@@ -37,7 +35,7 @@ async function startReplicas(count: number): Promise<Replica[]> {
 }
 
 before(async () => {
-  redis = await startRedis()
+  engines = await startSharedEngines()
   upstream = await startUpstream()
   folder = await mkdtemp(path.join(tmpdir(), 'parley-takeover-'))
   const config: ConfigDocument = chatConfig({ primary: upstreamModel('primary', upstream.baseUrl) })
@@ -48,7 +46,7 @@ after(async () => {
   await Promise.all(replicas.map((replica) => replica.kill()))
   replicas = []
   await upstream.close()
-  await redis.stop()
+  await engines[Symbol.asyncDispose]()
   await rm(folder, { recursive: true, force: true })
 })
 

@@ -28,8 +28,8 @@ export interface Ground extends AsyncDisposable {
   queue: Queue
   log: Log
   lines: Record<string, unknown>[]
-  /** Another replica on the same ground. */
-  actions(options?: ReplicaOptions): Actions
+  /** Another replica on the same ground; it is drained with the test that wants it. */
+  actions(options?: ReplicaOptions): Actions & AsyncDisposable
 }
 
 export interface ReplicaOptions {
@@ -103,10 +103,7 @@ export async function openGround(engines: { sql?: Sql; queue?: Queue } = {}): Pr
   const queue = engines.queue ?? new SqliteQueue({ path: path.join(folder, 'queue.db'), clock, log })
   if (!engines.queue) opened.defer(() => queue.close())
   const seal = createSeal(randomBytes(32))
-  const replicas: Actions[] = []
-  opened.defer(async () => {
-    await Promise.all(replicas.map((replica) => replica.drain(1000)))
-  })
+  let replicas = 0
   return {
     sql,
     queue,
@@ -120,14 +117,13 @@ export async function openGround(engines: { sql?: Sql; queue?: Queue } = {}): Pr
         configs: { get: () => version, current: () => version },
         sealOf: async () => seal,
         userToken: () => Promise.reject(new Error('No sign-in is expected here.')),
-        replica: `replica-${replicas.length}`,
+        replica: `replica-${replicas++}`,
         concurrency: 32,
         sweepEveryMs: 50,
         awake: true,
         alone: false,
       })
-      replicas.push(replica)
-      return replica
+      return { ...replica, [Symbol.asyncDispose]: () => replica.drain(1000) }
     },
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   }

@@ -4,12 +4,14 @@ import type { ActionSpec, McpServerSpec } from '#config/action-spec.ts'
 import type { ConfigDocument } from '#config/document.ts'
 import { describeFault } from '#config/fault.ts'
 import { systemClock } from '#platform/clock.ts'
+import { createEgress } from '#platform/egress/egress.ts'
 import { capturedLog } from '../../../../test/support/captured-log.ts'
 import { createMcpExecutors } from './mcp.ts'
 
 const command = ['node', 'server.ts', '--read-only']
-const egressHosts = ['Tools.example', 'other.example:8443']
-const kind = createMcpExecutors({ clock: systemClock, log: capturedLog().log, egressHosts, commands: [command] })
+const hosts = ['tools.example', 'other.example:8443']
+const { permits } = createEgress({ hosts, privateRanges: [], clock: systemClock })
+const kind = createMcpExecutors({ clock: systemClock, log: capturedLog().log, permits, commands: [command] })
 
 function documentOf(servers: Record<string, McpServerSpec>, uses: [server: string, tool?: string][]): ConfigDocument {
   const actions = uses.map(([server, tool = 'status'], index): [string, ActionSpec] => {

@@ -2,9 +2,11 @@ import type { ActionSpec, McpServerSpec } from '#config/action-spec.ts'
 import type { ConfigDocument } from '#config/document.ts'
 import type { Fault } from '#config/fault.ts'
 
-/** What the environment lets config versions reach: hosts with or without their port, commands word by word. */
+/** What the environment lets config versions reach and start. */
 export interface Permissions {
-  egressHosts: readonly string[]
+  /** Whether the environment's list of hosts lets this address through. */
+  permits: (url: URL) => boolean
+  /** Command lines, word by word. */
   commands: readonly (readonly string[])[]
 }
 
@@ -63,7 +65,7 @@ export function targetOf({ url, command, onBehalfOf }: McpServerSpec, permission
   return permitted ? { command } : [{ path: ['command'], message: 'is not permitted by the environment, word by word' }]
 }
 
-function addressOf(address: string, { egressHosts }: Permissions): Target | Fault[] {
+function addressOf(address: string, { permits }: Permissions): Target | Fault[] {
   const path = ['url']
   const url = URL.parse(address)
   if (!url || (url.protocol !== 'https:' && url.protocol !== 'http:')) {
@@ -72,7 +74,6 @@ function addressOf(address: string, { egressHosts }: Permissions): Target | Faul
   if (url.username || url.password || url.search || url.hash) {
     return [{ path, message: 'must not carry credentials, a query or a fragment' }]
   }
-  const listed = egressHosts.some((host) => [url.host, url.hostname].includes(host.toLowerCase()))
-  if (listed) return { url }
+  if (permits(url)) return { url }
   return [{ path, message: `names a host that the environment does not permit: ${url.host} (PARLEY_EGRESS_HOSTS)` }]
 }

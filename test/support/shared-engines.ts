@@ -1,0 +1,27 @@
+import { TEST_MASTER_KEYS } from './app.ts'
+import { type Broker, startBroker } from './broker/broker.ts'
+import { type PostgresServer, startPostgres } from './postgres.ts'
+import { type RedisServer, startRedis } from './redis.ts'
+
+/** What replicas share: Redis, PostgreSQL and a broker, and the variables that name them. */
+export interface SharedEngines extends AsyncDisposable {
+  redis: RedisServer
+  postgres: PostgresServer
+  broker: Broker
+  variables: Record<string, string>
+}
+
+export async function startSharedEngines(options: { redisArgs?: readonly string[] } = {}): Promise<SharedEngines> {
+  await using opened = new AsyncDisposableStack()
+  const redis = opened.use(await startRedis({ args: options.redisArgs ?? [] }))
+  const postgres = opened.use(await startPostgres())
+  const broker = opened.use(await startBroker({ queues: ['parley-runs'] }))
+  const variables = {
+    REDIS_URL: redis.url,
+    DATABASE_URL: await postgres.createDatabase(),
+    SERVICE_BUS_CONNECTION_STRING: broker.connectionString,
+    PARLEY_MASTER_KEYS: TEST_MASTER_KEYS,
+  }
+  const closing = opened.move()
+  return { redis, postgres, broker, variables, [Symbol.asyncDispose]: () => closing.disposeAsync() }
+}
