@@ -56,15 +56,6 @@ describe('what only PGlite can suffer', () => {
     assert.deepEqual(await last, [{ n: 3 }])
   })
 
-  test('a session that ends is followed by another', async () => {
-    const sql = await database.open([tables])
-    await sql.query('system', `INSERT INTO leases VALUES ('kept', 'here')`)
-    const end = 'SELECT pg_terminate_backend(pg_backend_pid())'
-    await sql.query('system', end).catch(() => {})
-    assert.deepEqual(await sql.query('system', `SELECT holder FROM leases WHERE name = 'kept'`), [{ holder: 'here' }])
-    await sql.close()
-  })
-
   test('a folder that cannot be used is a database out of reach', async () => {
     const file = join(database.path, '..', 'file')
     await writeFile(file, 'not a folder')

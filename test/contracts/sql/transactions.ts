@@ -146,6 +146,19 @@ export function transactions(check: Check): void {
     assert.deepEqual(await sql.query(scope, `SELECT body FROM notes WHERE id = 'count'`), [{ body: '20' }])
   })
 
+  check('a session that breaks is followed by another', async (sql) => {
+    const scope = newTenant()
+    const work = sql.transaction(scope, async (tx) => {
+      await tx.query(insertNote, [scope.tenant, 'lost'])
+      // No engine is left with a session after a COPY that nothing comes for.
+      await tx.query('RESET ROLE')
+      await tx.query('COPY parley_migrations FROM STDIN')
+    })
+    await assert.rejects(work, { code: 'database_unavailable' })
+    assert.equal(sql.reachable, true)
+    assert.deepEqual(await idsOf(sql, scope, scope.tenant), [])
+  })
+
   for (const code of ['40001', '40P01']) {
     const fail = `DO $$ BEGIN RAISE EXCEPTION 'lost a race' USING ERRCODE = '${code}'; END $$`
 
