@@ -14,7 +14,13 @@ import { executorContext } from './executor-context.ts'
 export function executorsFor(context: TestContext, spec: McpServerSpec, change: Partial<McpExecutorsOptions> = {}) {
   const { log, lines } = capturedLog()
   const commands = spec.command ? [spec.command] : []
-  const kind = createMcpExecutors({ clock: systemClock, log, egressHosts: ['127.0.0.1'], commands, ...change })
+  const kind = createMcpExecutors({
+    clock: systemClock,
+    log,
+    permits: ({ hostname }) => hostname === '127.0.0.1',
+    commands,
+    ...change,
+  })
   context.after(() => kind.close?.())
   const document = documentWith(spec)
   const call = async (
