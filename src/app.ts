@@ -189,8 +189,8 @@ export async function createApp(env: Env, log: Log, overrides: Overrides = {}): 
       stopping = true
       // Turns that run may still wait for their actions.
       await chat.drain(env.limits.drainMs)
-      await actions.drain(LAST_RUNS_MS)
       await server.close()
+      await actions.drain(LAST_RUNS_MS)
       await lifetime.disposeAsync()
     },
   }

@@ -62,6 +62,8 @@ export class Producers {
   readonly #room: ChatRoom
   readonly #live = new Map<string, Production>()
   readonly #stopped = new AbortController()
+  /** What is let go of now is for others. */
+  draining = false
   /** Entries of the deadline indexes that nobody needs any more. */
   readonly #met = new Map<Key, string[]>()
   #stopTicking: () => void = () => {}
@@ -143,6 +145,7 @@ export class Producers {
    * other, it ends with a typed failure.
    */
   async drain(graceMs: number): Promise<void> {
+    this.draining = true
     await this.#finished(graceMs)
     const stop = new TurnStop(this.#room.kv.engine === 'sqlite' ? 'shut-down' : 'hand-over')
     for (const { abort } of this.#live.values()) abort.abort(stop)

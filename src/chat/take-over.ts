@@ -24,8 +24,8 @@ export async function takeOver(
   principal: Owner,
   turn: string,
 ): Promise<TakeOver> {
-  // Ours still, and being ended with what its readers were told.
-  if (producers.has(turn)) return { kind: 'held', forMs: room.leaseMs }
+  // Ours still, and being ended with what its readers were told; or this replica takes on nothing any more.
+  if (producers.has(turn) || producers.draining) return { kind: 'held', forMs: room.leaseMs }
   const keys = turnKeys(principal, turn)
   const leasedAtMs = room.clock.monotonic()
   const claim = await room.kv.run(claimTurn, [keys.turn], [room.replica, room.leaseMs])
