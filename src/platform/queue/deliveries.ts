@@ -53,17 +53,24 @@ export class Deliveries {
     for (const delivery of this.#held) void delivery.renew()
   }
 
-  /** Nothing more is handed over; after `graceMs`, what handlers still hold goes back. */
-  async stop(graceMs: number): Promise<void> {
+  /** Nothing more is handed over: what comes goes back. */
+  halt(): void {
     this.#stopped = true
     for (const resolve of this.#waiting.splice(0)) resolve()
-    if (this.#held.size > 0 && graceMs > 0) {
-      const { promise, resolve } = Promise.withResolvers<void>()
-      this.#onIdle.push(resolve)
-      const cancel = this.#options.clock.after(graceMs, resolve)
-      await promise
-      cancel()
-    }
+  }
+
+  /** Resolves when handlers are through, at the latest after `graceMs`. */
+  async idle(graceMs: number): Promise<void> {
+    if (this.#held.size === 0 || graceMs <= 0) return
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#onIdle.push(resolve)
+    const cancel = this.#options.clock.after(graceMs, resolve)
+    await promise
+    cancel()
+  }
+
+  /** Takes from the handlers what they still hold. */
+  async giveBack(): Promise<void> {
     await Promise.all(Array.from(this.#held, (delivery) => this.#quietly(delivery.giveBack())))
   }
 

@@ -111,7 +111,9 @@ export class SqliteQueue implements Queue {
     return {
       stop: async (graceMs) => {
         this.#receivers.delete(deliveries)
-        await deliveries.stop(graceMs)
+        deliveries.halt()
+        await deliveries.idle(graceMs)
+        await deliveries.giveBack()
       },
     }
   }
@@ -138,7 +140,8 @@ export class SqliteQueue implements Queue {
   }
 
   async #close(): Promise<void> {
-    await Promise.all(Array.from(this.#receivers, (deliveries) => deliveries.stop(0)))
+    for (const deliveries of this.#receivers) deliveries.halt()
+    await Promise.all(Array.from(this.#receivers, (deliveries) => deliveries.giveBack()))
     this.#receivers.clear()
     await this.#checkpoints.close()
     this.#flush()

@@ -61,7 +61,8 @@ export class BrokerQueue {
       // What becomes active gets a new number, as if it were sent now.
       this.#enqueue({ ...stored, sequence: this.#nextSequence(), enqueuedAt: clock.now() })
     }
-    this.#scheduled.set(stored.sequence, { stored, cancel: clock.after(at - clock.now(), due) })
+    if (at <= clock.now()) due()
+    else this.#scheduled.set(stored.sequence, { stored, cancel: clock.after(at - clock.now(), due) })
     return stored.sequence
   }
 

@@ -147,6 +147,8 @@ export class BrokerServer {
   }
 
   #forget(connection: Connection): void {
+    // What is written after the end would only start the timer of heartbeats anew.
+    Object.assign(connection, { socket_ready: false })
     for (const link of this.#links) {
       if (link.connection !== connection) continue
       this.#links.delete(link)

@@ -1,0 +1,31 @@
+import type { Log } from '#log.ts'
+import type { Clock } from '../clock.ts'
+import type { TokenSource } from '../credential.ts'
+import type { Queue } from './queue.ts'
+import { ServiceBusQueue } from './service-bus.ts'
+import { SqliteQueue } from './sqlite.ts'
+
+/** `namespace` is a host, `name.servicebus.windows.net`; a connection string goes before it. */
+export type QueueEnv =
+  | { engine: 'sqlite'; path: string }
+  | { engine: 'service-bus'; connectionString?: string; namespace?: string; queue: string }
+
+export interface OpenQueueOptions {
+  env: QueueEnv
+  clock: Clock
+  log: Log
+  /** For a namespace. */
+  tokens: TokenSource
+}
+
+/** How long opening waits for Service Bus, which may as well come later. */
+const patienceMs = 2000
+
+/** The engine that the environment names: never another one because a connection fails. */
+export async function openQueue({ env, clock, log, tokens }: OpenQueueOptions): Promise<Queue> {
+  if (env.engine === 'sqlite') return new SqliteQueue({ path: env.path, clock, log })
+  const { engine: _, ...place } = env
+  const queue = new ServiceBusQueue({ address: { ...place, tokens }, clock, log })
+  await queue.connect(patienceMs)
+  return queue
+}

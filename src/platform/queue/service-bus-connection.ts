@@ -1,0 +1,153 @@
+import type { Log } from '#log.ts'
+import { type Clock, delay } from '../clock.ts'
+import { unavailable } from './limits.ts'
+import { isDoubtful, queueFault } from './service-bus-fault.ts'
+import { type Address, openSession, type Session } from './service-bus-session.ts'
+import { within } from './within.ts'
+
+export interface ConnectionOptions {
+  address: Address
+  clock: Clock
+  log: Log
+  /** An operation that takes longer has failed, ms. */
+  operationTimeoutMs: number
+  onUp: (session: Session) => void
+  onDown: () => void
+}
+
+const firstDelayMs = 100
+const maxDelayMs = 5000
+const closeMs = 2000
+
+/**
+ * Whether the broker is within reach, and through which client.
+ *
+ *     down ── a probe is answered ──▶ up ── an operation fails and a probe after it ──▶ down ── … ──▶ closed
+ *
+ * While down, operations fail at once, and a new client is tried again and again, with full jitter.
+ */
+export class ServiceBusConnection {
+  readonly #options: ConnectionOptions
+  readonly #closing = new AbortController()
+  readonly #underWay = new Set<Promise<unknown>>()
+  #session: Session | undefined
+  #probing = false
+  #attempts = 0
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options
+  }
+
+  get reachable(): boolean {
+    return this.#session !== undefined
+  }
+
+  get closed(): boolean {
+    return this.#closing.signal.aborted
+  }
+
+  /** Tries until it is up or closed. */
+  async connect(): Promise<void> {
+    while (!this.closed && !this.#session) {
+      try {
+        await this.#try()
+      } catch (error) {
+        if (this.closed) return
+        if (this.#attempts === 0) this.#options.log.warn({ err: error }, 'Service Bus is out of reach')
+        await this.#pause()
+      }
+    }
+  }
+
+  /** Rejects with errors of ours only. */
+  async run<Result>(work: (session: Session) => Promise<Result>): Promise<Result> {
+    const session = this.#session
+    if (!session) throw unavailable(this.closed ? 'closed' : 'out of reach')
+    const working = work(session)
+    this.#underWay.add(working)
+    try {
+      return await this.#within(session, working)
+    } catch (error) {
+      if (isDoubtful(error)) this.doubt()
+      throw queueFault(error)
+    } finally {
+      this.#underWay.delete(working)
+    }
+  }
+
+  /** Asks whether the broker still answers; if not, starts anew. */
+  doubt(): void {
+    const session = this.#session
+    if (!session || this.#probing) return
+    this.#probing = true
+    this.#within(session, probe(session))
+      .catch((error) => this.#lost(session, error))
+      .finally(() => {
+        this.#probing = false
+      })
+  }
+
+  async close(): Promise<void> {
+    if (this.closed) return
+    this.#closing.abort()
+    const session = this.#session
+    this.#session = undefined
+    if (!session) return
+    // The client leaves a timer behind, up to a minute, for what it waits for when it is closed.
+    await within(this.#options.clock, closeMs, Promise.allSettled(this.#underWay)).catch(() => {})
+    session.giveUp('closed')
+    await this.#discard(session)
+  }
+
+  async #try(): Promise<void> {
+    const { address, log, onUp } = this.#options
+    const session = await openSession(address)
+    try {
+      // The links that are needed first are there before anybody waits for them.
+      await this.#within(session, Promise.all([probe(session), session.sender.createMessageBatch()]))
+    } catch (error) {
+      void this.#discard(session)
+      throw error
+    }
+    if (this.closed) return void this.#discard(session)
+    this.#session = session
+    this.#attempts = 0
+    log.info('Service Bus is within reach')
+    onUp(session)
+  }
+
+  #lost(session: Session, error: unknown): void {
+    if (this.#session !== session) return
+    this.#options.log.warn({ err: error }, 'Service Bus is out of reach')
+    this.#session = undefined
+    this.#attempts = 1
+    session.giveUp(error)
+    this.#options.onDown()
+    void this.#discard(session)
+    void this.#pause().then(() => this.connect())
+  }
+
+  async #pause(): Promise<void> {
+    const most = Math.min(maxDelayMs, firstDelayMs * 2 ** this.#attempts)
+    this.#attempts += 1
+    await delay(this.#options.clock, Math.random() * most, this.#closing.signal).catch(() => {})
+  }
+
+  #within<Result>(session: Session, work: Promise<Result>): Promise<Result> {
+    const { clock, operationTimeoutMs } = this.#options
+    return within(clock, operationTimeoutMs, Promise.race([work, session.given]))
+  }
+
+  async #discard({ client }: Session): Promise<void> {
+    const { clock, log } = this.#options
+    try {
+      await within(clock, closeMs, client.close())
+    } catch (error) {
+      log.debug({ err: error }, 'a client of Service Bus did not close')
+    }
+  }
+}
+
+async function probe({ receiver }: Session): Promise<void> {
+  await receiver.peekMessages(1)
+}

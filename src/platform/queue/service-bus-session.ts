@@ -1,0 +1,55 @@
+import type { ServiceBusClient, ServiceBusReceiver, ServiceBusSender } from '@azure/service-bus'
+import type { TokenSource } from '../credential.ts'
+
+export interface Address {
+  queue: string
+  /** Either this … */
+  connectionString?: string
+  /** … or this: `name.servicebus.windows.net`, with tokens of ours. */
+  namespace?: string
+  tokens: TokenSource
+}
+
+/** One client of Service Bus, with what we use of it; replaced as a whole when the broker was out of reach. */
+export interface Session {
+  client: ServiceBusClient
+  sender: ServiceBusSender
+  /** Asks and settles; receives nothing itself. */
+  receiver: ServiceBusReceiver
+  /** The same for dead letters. */
+  deadLetters: ServiceBusReceiver
+  /** Rejects when the session is given up. */
+  given: Promise<never>
+  giveUp(reason: unknown): void
+}
+
+/** Our own renewal ends with the delivery; the client's would go on for messages that it has forgotten. */
+export const receiverOptions = { skipParsingBodyAsJson: true, maxAutoLockRenewalDurationInMs: 0 }
+
+/** For what the client does by itself; what we ask of it has a limit of its own. */
+const clientTimeoutMs = 5000
+
+/** Retries are ours: those of the client would make every failure as long as all of them together. */
+export async function openSession(address: Address): Promise<Session> {
+  // Loading the package takes a few hundred ms, which a process without Azure should not pay.
+  const { ServiceBusClient } = await import('@azure/service-bus')
+  const options = { retryOptions: { maxRetries: 0, retryDelayInMs: 500, timeoutInMs: clientTimeoutMs } }
+  const { queue, connectionString, namespace, tokens } = address
+  const client =
+    connectionString === undefined
+      ? new ServiceBusClient(namespace ?? '', { getToken: (scope) => accessToken(tokens, scope) }, options)
+      : new ServiceBusClient(connectionString, options)
+  const { promise: given, reject: giveUp } = Promise.withResolvers<never>()
+  given.catch(() => {})
+  return {
+    ...{ client, given, giveUp },
+    sender: client.createSender(queue),
+    receiver: client.createReceiver(queue, { ...receiverOptions }),
+    deadLetters: client.createReceiver(queue, { ...receiverOptions, subQueueType: 'deadLetter' }),
+  }
+}
+
+async function accessToken(tokens: TokenSource, scope: string | string[]) {
+  const { token, expiresAt } = await tokens.token([scope].flat().join(' '))
+  return { token, expiresOnTimestamp: expiresAt }
+}

@@ -1,0 +1,36 @@
+import { createLog } from '#log.ts'
+import { ServiceBusQueue } from '#platform/queue/service-bus.ts'
+import { startBroker } from '../support/broker/broker.ts'
+import { manualClock } from '../support/clock.ts'
+import { duplicateWindowMs, lockMs, maxDeliveries, type QueueUnderTest } from './queue/under-test.ts'
+import { queueContract } from './queue.ts'
+
+const log = createLog('silent')
+const tokens = { token: async () => ({ token: '', expiresAt: 0 }) }
+
+queueContract('Service Bus, with a broker of our own', async (): Promise<QueueUnderTest> => {
+  const clock = manualClock()
+  const broker = await startBroker({ queues: ['parley'], clock, lockMs, duplicateWindowMs, maxDeliveries })
+  const address = { queue: 'parley', connectionString: broker.connectionString, tokens }
+  // The clock is turned by minutes at a time: nothing that takes so long has failed.
+  const queue = new ServiceBusQueue({ address, clock, log, operationTimeoutMs: 3_600_000 })
+  await queue.connect(10_000)
+  return {
+    queue,
+    now: clock.now,
+    pass: async (ms) => {
+      // Step by step, so that renewals reach the broker in time.
+      for (let leftMs = ms; leftMs > 0; leftMs -= 5000) {
+        clock.advance(Math.min(leftMs, 5000))
+        const answerMs = broker.counts('parley').locked > 0 ? 25 : 5
+        await new Promise((resolve) => setTimeout(resolve, answerMs))
+      }
+    },
+    [Symbol.asyncDispose]: async () => {
+      const turning = setInterval(() => clock.advance(100), 10)
+      await queue.close()
+      clearInterval(turning)
+      await broker[Symbol.asyncDispose]()
+    },
+  }
+})

@@ -1,0 +1,103 @@
+import assert from 'node:assert/strict'
+import { type Delivery, LockLostError } from '#platform/queue/queue.ts'
+import { type Check, messageOf, messages, settle, take, until } from './under-test.ts'
+
+/** How many at once, for whom, and how it ends. */
+export function receiving(check: Check): void {
+  check('no more than the concurrency are delivered at once, and no fewer', async ({ queue }) => {
+    await queue.send(messages(40))
+    let [running, most] = [0, 0]
+    const gate = Promise.withResolvers<void>()
+    const { deliveries } = take(
+      queue,
+      async (delivery) => {
+        running += 1
+        most = Math.max(most, running)
+        await gate.promise
+        await delivery.complete()
+        running -= 1
+      },
+      { concurrency: 7 },
+    )
+    await until(() => running === 7)
+    await settle()
+    assert.equal(running, 7)
+    gate.resolve()
+    await until(() => deliveries.length === 40 && running === 0)
+    assert.equal(most, 7)
+  })
+
+  check('receivers share the messages, each of which goes to one', async ({ queue }) => {
+    const sent = messages(60)
+    const takings = [take(queue, undefined, { concurrency: 3 }), take(queue, undefined, { concurrency: 3 })]
+    await queue.send(sent)
+    const all = () => takings.flatMap(({ deliveries }) => deliveries)
+    await until(() => all().length === 60)
+    await settle()
+    assert.deepEqual(
+      all()
+        .map(({ id }) => id)
+        .sort(),
+      sent.map(({ id }) => id).sort(),
+    )
+  })
+
+  check('a receiver that stops waits for its handlers, and takes nothing new', async ({ queue }) => {
+    const gate = Promise.withResolvers<void>()
+    const work = async (delivery: Delivery) => {
+      await gate.promise
+      await delivery.complete()
+    }
+    const { deliveries, receiver } = take(queue, work, { concurrency: 2 })
+    await queue.send(messages(5))
+    await until(() => deliveries.length === 2)
+    let stopped = false
+    const stopping = receiver.stop(60_000).then(() => {
+      stopped = true
+    })
+    await settle()
+    assert.equal(stopped, false)
+    assert.equal(deliveries[0]?.signal.aborted, false)
+    gate.resolve()
+    await stopping
+    assert.equal(deliveries.length, 2)
+    await receiver.stop(0)
+    const rest = take(queue)
+    await until(() => rest.deliveries.length === 3)
+    await settle()
+    assert.equal(rest.deliveries.length, 3)
+  })
+
+  check('after the grace, what handlers still hold goes back', async ({ queue }) => {
+    await queue.send([messageOf()])
+    const gate = Promise.withResolvers<void>()
+    const { deliveries, receiver } = take(queue, () => gate.promise)
+    await until(() => deliveries.length === 1)
+    const [held] = deliveries
+    assert.ok(held)
+    const { signal } = held
+    await receiver.stop(0)
+    assert.equal(signal.aborted, true)
+    await assert.rejects(held.complete(), LockLostError)
+    const next = take(queue)
+    await until(() => next.deliveries.length === 1)
+    assert.equal(next.deliveries[0]?.deliveryCount, 2)
+    gate.resolve()
+  })
+
+  check('a closed queue refuses, and has given back what was held', async ({ queue }) => {
+    await queue.send([messageOf()])
+    const gate = Promise.withResolvers<void>()
+    const { deliveries } = take(queue, () => gate.promise)
+    await until(() => deliveries.length === 1)
+    await queue.close()
+    await queue.close()
+    assert.equal(queue.reachable, false)
+    assert.equal(deliveries[0]?.signal.aborted, true)
+    await assert.rejects(queue.send([messageOf()]), { code: 'queue_unavailable' })
+    await assert.rejects(queue.schedule([messageOf()], 0), { code: 'queue_unavailable' })
+    await assert.rejects(queue.deadLetters(1), { code: 'queue_unavailable' })
+    assert.throws(() => take(queue), { code: 'queue_unavailable' })
+    gate.resolve()
+  })
+}
