@@ -4,6 +4,7 @@ import type { Page } from 'playwright-core'
 import { startApp } from '../support/app.ts'
 import { startBrowser, type TestBrowser } from '../support/browser.ts'
 import { chatConfig, upstreamModel } from '../support/chat-config.ts'
+import { nativeClient } from '../support/native-client.ts'
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts'
 import { startUpstream, type Upstream } from '../support/upstream.ts'
 import { madeUpPieces } from '../support/upstream-plan.ts'
@@ -23,6 +24,13 @@ before(async () => {
       config: chatConfig({ primary: model('primary'), backup: model('backup') }),
       variables: { PARLEY_EGRESS_HOSTS: upstream.host },
     }),
+  )
+  // Opens the database, which takes its time.
+  await nativeClient(app.url).call(
+    'POST',
+    '/api/v1/actions/current_time/runs',
+    { arguments: {} },
+    { prefer: 'wait=60' },
   )
   line = opened.use(await startTcpProxy({ host: '127.0.0.1', port: Number(new URL(app.url).port) }))
   browser = opened.use(await startBrowser())

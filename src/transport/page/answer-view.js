@@ -1,3 +1,5 @@
+import { approvalForm } from './approval-form.js'
+
 /**
  * One answer on the page: stretches of text, and between them what happened, folded from the events of its turn. All of it
  * is set as text, never as markup.
@@ -7,8 +9,11 @@ export class AnswerView {
   #parts = []
   /** The parts as they were at the last event with an id, while something provisional follows it. */
   #settled
+  #onSettled
 
-  constructor(parent) {
+  /** `onSettled` is called with a run that was decided on here, once it is settled. */
+  constructor(parent, onSettled = () => {}) {
+    this.#onSettled = onSettled
     this.#article = parent.appendChild(document.createElement('article'))
     this.#article.className = 'assistant'
   }
@@ -43,7 +48,24 @@ export class AnswerView {
   /** How a call stands, and what came of it. */
   settle(key, status, output) {
     const state = output === undefined ? ` · ${status}` : ` · ${status}: ${brief(output)}`
-    this.#show(this.#parts.map((part) => (part.key === key ? { ...part, state } : part)))
+    const open = this.#parts.filter((part) => part.hash === undefined || part.key !== key)
+    const parts = status === 'awaiting-approval' ? this.#parts : open
+    const settled = output !== undefined
+    this.#show(parts.map((part) => (part.key === key ? { ...part, state, settled } : part)))
+  }
+
+  /** Asks for the approval of a call's run, again when its arguments are others. */
+  ask(key, run, hash) {
+    if (this.#parts.some((part) => part.key === key && part.hash === hash)) return
+    const decided = (now) => {
+      // The turn goes on, and told it first.
+      if (this.#parts.some((part) => part.key === key && part.settled)) return
+      const { status, result, message, settledAt } = now
+      this.settle(key, status, settledAt === null ? undefined : (message ?? JSON.stringify(result)))
+      if (settledAt !== null) this.#onSettled(now)
+    }
+    this.#show(this.#parts.filter((part) => part.key !== key || part.hash === undefined))
+    this.#add({ kind: 'approval', key, hash, node: approvalForm(run, decided) })
   }
 
   /** Why there is no more of it, with a way to try again. */
@@ -72,7 +94,10 @@ export class AnswerView {
       this.aside(`${reset ? 'Started over' : 'Continued'} by ${model} (${reason.replaceAll('_', ' ')})`)
     },
     call: ({ step, index, action, arguments: given }) => this.call(`${step}/${index}`, action, given),
-    run: ({ step, index, status, output }) => this.settle(`${step}/${index}`, status, output),
+    run: ({ id, step, index, status, output, approval }) => {
+      this.settle(`${step}/${index}`, status, output)
+      if (approval) this.ask(`${step}/${index}`, id, approval.hash)
+    },
     notice: ({ message }) => this.aside(message),
     'turn.completed': ({ finish }) => {
       if (finish === 'length') this.aside('The model reached its greatest length.')
@@ -91,7 +116,8 @@ export class AnswerView {
   }
 }
 
-function nodeOf({ kind, text, state = '' }) {
+function nodeOf({ kind, text, state = '', node }) {
+  if (node) return node
   if (kind === 'text') return document.createTextNode(text)
   const line = document.createElement('p')
   line.className = `aside ${kind}`

@@ -98,7 +98,7 @@ function say(text, key = crypto.randomUUID()) {
 /** Shows an answer as it comes. `again` is offered when it fails; it is told the turn, if one was begun. */
 async function answer(open, again) {
   for (const stale of messages.querySelectorAll('.fault button')) stale.remove()
-  const view = new AnswerView(messages)
+  const view = new AnswerView(messages, onSettled)
   const mine = { leave: new AbortController(), turn: undefined, stopping: false }
   const { signal } = mine.leave
   setLive(mine, 'Answering…')
@@ -172,19 +172,21 @@ async function restore(id) {
     after = page.next
   }
   const running = liveTurn && said.every(({ turn }) => turn !== liveTurn) && (await load(`/api/v1/turns/${liveTurn}`))
+  const pending = await load('/api/v1/runs?whose=mine&status=awaiting-approval&limit=100').catch(() => ({ items: [] }))
   if (conversation !== id) return
   specialist.value = partner
   showSaid(said)
+  showPending(pending.items.filter((run) => run.conversation === id && run.turn !== running?.id))
   if (!running) return
-  addMessage(running.message)
+  if (running.message) addMessage(running.message)
   void answer(readTurn(liveTurn), () => say(running.message))
 }
 
 function showSaid(said) {
   let view
-  for (const { role, content, toolCalls = [], callId, complete } of said) {
+  for (const { role, kind, content, toolCalls = [], callId, complete } of said) {
     if (role === 'user') {
-      addMessage(content)
+      if (kind !== 'follow-up') addMessage(content)
       view = new AnswerView(messages)
     } else if (role === 'tool') {
       view.settle(callId, 'done', content)
@@ -195,6 +197,33 @@ function showSaid(said) {
     }
   }
   toEnd()
+}
+
+function showPending(runs) {
+  if (runs.length === 0) return
+  const view = new AnswerView(messages, onSettled)
+  for (const { id, action, arguments: given, argumentsHash } of runs) {
+    view.call(id, action, JSON.stringify(given))
+    view.ask(id, id, argumentsHash)
+  }
+  toEnd()
+}
+
+/** Where this fails, a reload shows it. */
+const onSettled = (run) => void awaitReport(run).catch(() => {})
+
+/** What came of a run after its turn is told by a turn of its own, soon. */
+async function awaitReport({ settledAt }) {
+  const id = conversation
+  for (let tries = 0; tries < 20 && id && conversation === id && !live; tries += 1) {
+    const { liveTurn, updatedAt } = await load(`/api/v1/conversations/${encodeURIComponent(id)}`)
+    if (conversation !== id || live) return
+    if (liveTurn || updatedAt >= settledAt) {
+      conversation = undefined
+      return show(id)
+    }
+    await new Promise((resolve) => setTimeout(resolve, 500))
+  }
 }
 
 function describe(error) {
