@@ -10,7 +10,7 @@ const IDLE_MS = 600_000
 /** Notice of a change may get lost; so a listing is looked at anew when it is older than this. */
 const RELIST_MS = 60_000
 
-type SessionModule = typeof import('./session.ts') & typeof import('./failures.ts')
+type SessionModule = Awaited<ReturnType<typeof loadSession>>
 
 export interface ConnectionOptions {
   server: string
@@ -134,7 +134,8 @@ export class Connection {
       this.#backoff.failed()
       const lastWords = error instanceof sdk.StartFailure ? error.lastWords : undefined
       log.warn({ server, err: error, lastWords }, 'MCP server out of reach')
-      throw sdk.unreachable(error)
+      const failure = sdk.failureOf(error)
+      throw failure instanceof CorrectableError ? failure : sdk.unreachable(error)
     }
   }
 
@@ -210,9 +211,10 @@ export class Connection {
 }
 
 /** The SDK takes its time to load: only who calls a tool waits for it. */
-async function loadSession(): Promise<SessionModule> {
-  const [session, failures] = await Promise.all([import('./session.ts'), import('./failures.ts')])
-  return { ...session, ...failures }
+async function loadSession() {
+  const { openSession, StartFailure } = await import('./session.ts')
+  const { endsConnection, failureOf, unreachable } = await import('./failures.ts')
+  return { openSession, StartFailure, endsConnection, failureOf, unreachable }
 }
 
 async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {

@@ -1,4 +1,5 @@
-import { ProtocolError, ProtocolErrorCode, SdkError, SdkErrorCode } from '@modelcontextprotocol/client'
+import { ProtocolError, ProtocolErrorCode, SdkError, SdkErrorCode, SdkHttpError } from '@modelcontextprotocol/client'
+import { EgressRefused } from '#platform/egress/egress.ts'
 import { CorrectableError, IdentityNeeded, PassingError } from '../executor.ts'
 import { clipped, tooLarge } from './result.ts'
 
@@ -25,6 +26,9 @@ const NO_CONNECTION = new Set([
 /** What a call of a tool failed with, as executors say it. */
 export function failureOf(error: unknown): Error {
   if (isOurs(error)) return error
+  if (errorsOf(error).some((each) => each instanceof EgressRefused)) {
+    return new CorrectableError('The MCP server is at an address that is not permitted here.')
+  }
   if (error instanceof ProtocolError) return protocolFailure(error)
   if (error instanceof SdkError) return localFailure(error)
   if (causes(error).some((code) => NO_CONNECTION.has(code))) return unreachable(error)
@@ -37,6 +41,10 @@ export function failureOf(error: unknown): Error {
 export function unreachable(cause: unknown): PassingError {
   const reason = 'connect_failed'
   return new PassingError('The MCP server is out of reach.', { reason, untouched: true, cause })
+}
+
+export function notAllowed(): CorrectableError {
+  return new CorrectableError('The MCP server does not allow this to the user.')
 }
 
 /** Whether a new connection is needed: what this one was for is gone. */
@@ -66,6 +74,7 @@ function protocolFailure(error: ProtocolError): Error {
 }
 
 function localFailure(error: SdkError): Error {
+  if (error instanceof SdkHttpError && (error.status === 401 || error.status === 403)) return notAllowed()
   switch (error.code) {
     case SdkErrorCode.NotConnected:
     case SdkErrorCode.SendFailed:
@@ -83,12 +92,13 @@ function isTooLarge(data: unknown): boolean {
   return typeof data === 'object' && data !== null && 'tooLarge' in data && data.tooLarge === true
 }
 
-/** The codes of an error and of what caused it. */
 function causes(error: unknown): string[] {
-  const codes: string[] = []
-  for (let at = error; at instanceof Error; at = at.cause) {
-    if ('code' in at && typeof at.code === 'string') codes.push(at.code)
-    if (at instanceof AggregateError) codes.push(...at.errors.flatMap(causes))
-  }
-  return codes
+  return errorsOf(error).flatMap((each) => ('code' in each && typeof each.code === 'string' ? [each.code] : []))
+}
+
+/** An error, what caused it, and what it is made of. */
+function errorsOf(error: unknown): Error[] {
+  if (!(error instanceof Error)) return []
+  const parts = error instanceof AggregateError ? error.errors.flatMap(errorsOf) : []
+  return [error, ...parts, ...errorsOf(error.cause)]
 }

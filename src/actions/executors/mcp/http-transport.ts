@@ -5,8 +5,9 @@ import {
   StreamableHTTPClientTransport,
   type TransportSendOptions,
 } from '@modelcontextprotocol/client'
-import { CorrectableError, PassingError } from '../executor.ts'
-import { LOST_CODE } from './failures.ts'
+import { PassingError } from '../executor.ts'
+import { retryAfterMs } from '../http/retry-after.ts'
+import { LOST_CODE, notAllowed } from './failures.ts'
 import { limited } from './limited.ts'
 import { tooLarge } from './result.ts'
 
@@ -75,25 +76,18 @@ function guardedFetch(options: HttpTransportOptions, exchanges: AsyncLocalStorag
 /** Undefined for what the protocol itself has to say: an answer, or an error in the body of a 400. */
 function refusalOf({ status, headers }: Response, now: number): Error | undefined {
   if (status === 429 || status === 503) {
-    const retryAfterMs = delayOf(headers.get('retry-after'), now)
+    const waitMs = retryAfterMs(headers.get('retry-after') ?? undefined, now)
     const options = { reason: status === 429 ? 'rate_limited' : 'unavailable', untouched: status === 429 }
     return new PassingError(
       'The MCP server is busy.',
-      retryAfterMs === undefined ? options : { ...options, retryAfterMs },
+      waitMs === undefined ? options : { ...options, retryAfterMs: waitMs },
     )
   }
   if (status >= 500) return new PassingError('The MCP server failed.', { reason: 'server_error' })
-  if (status === 401 || status === 403) return new CorrectableError('The MCP server does not allow this to the user.')
+  if (status === 401 || status === 403) return notAllowed()
   // A session that the server no longer knows; what was asked in it was not begun.
   if (status === 404) {
     return new PassingError('The MCP server has started afresh.', { reason: 'session_lost', untouched: true })
   }
   return undefined
-}
-
-/** `Retry-After` in ms: a number of seconds, or a date. */
-function delayOf(value: string | null, now: number): number | undefined {
-  if (value === null) return undefined
-  const delayMs = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - now
-  return Number.isFinite(delayMs) && delayMs >= 0 ? delayMs : undefined
 }

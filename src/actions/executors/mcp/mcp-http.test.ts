@@ -2,6 +2,8 @@ import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { type TestContext, test } from 'node:test'
+import { systemClock } from '#platform/clock.ts'
+import { createEgressFetch } from '#platform/egress/fetch.ts'
 import { manualClock } from '../../../../test/support/clock.ts'
 import { freePort } from '../../../../test/support/free-port.ts'
 import { correctable, executorsFor, passing, pinOf, until } from '../../../../test/support/mcp-executors.ts'
@@ -99,6 +101,29 @@ test('a redirect to another host is not followed', async (context) => {
   const { call } = executorsFor(context, { url })
   await assert.rejects(call('echo', { text: 'hello' }), passing('connect_failed', true))
   assert.equal(server.headers.length, 0)
+})
+
+test('a server that lets the user in neither at first nor later says so', async (context) => {
+  const closed = createServer((_, response) => response.writeHead(401).end())
+  await new Promise<void>((resolve) => closed.listen(0, '127.0.0.1', resolve))
+  context.after(() => closed.close())
+  const url = `http://127.0.0.1:${(closed.address() as AddressInfo).port}/mcp`
+  await assert.rejects(executorsFor(context, { url }).call('echo', {}), correctable(/does not allow this/))
+})
+
+test('a name that leads to an address which is not permitted is not connected to', async (context) => {
+  const server = await serve(context, { streaming: true })
+  const url = server.url.replace('127.0.0.1', 'tools.test')
+  const callWith = (address: string) => {
+    const lookup = async () => [address]
+    const rules = { hosts: ['tools.test'], privateRanges: ['127.0.0.1'], clock: systemClock, lookup }
+    const guarded = createEgressFetch(rules)
+    context.after(() => guarded.close())
+    return executorsFor(context, { url }, { fetch: guarded.fetch, permits: () => true }).call
+  }
+  assert.equal(await callWith('127.0.0.1')('echo', { text: 'hello' }), 'hello')
+  await assert.rejects(callWith('127.0.0.2')('echo', { text: 'again' }), correctable(/not permitted here/))
+  assert.equal(server.facts.length, 1)
 })
 
 test('an answer far beyond its limit is not read to its end', async (context) => {

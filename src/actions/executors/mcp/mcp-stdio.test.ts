@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
+import { resolve } from 'node:path'
 import { test } from 'node:test'
-import { correctable, executorsFor, passing } from '../../../../test/support/mcp-executors.ts'
+import { correctable, executorsFor, passing, pinOf, until } from '../../../../test/support/mcp-executors.ts'
 
 /** A server in a line, of the first revision: answers each request by its method. */
 function oneLiner(answers: string): string[] {
@@ -59,6 +60,24 @@ test('what makes no sense as an answer fails on our side', async (context) => {
     command: oneLiner(`{ ${initialize}, ${list('odd')}, 'tools/call': () => ({ content: 7 }) }`),
   })
   await assert.rejects(call('odd', {}), { name: 'Error', message: /not to be used/ })
+})
+
+test('a server without tools offers none', async (context) => {
+  const bare = initialize.replace('{ tools: {} }', '{}')
+  const { call } = executorsFor(context, { command: oneLiner(`{ ${bare} }`) })
+  await assert.rejects(call('echo', {}), correctable(/does not offer this tool/))
+})
+
+test('a change that is made known disables the tool, and the server goes on', async (context) => {
+  const spec = { command: [process.execPath, resolve(import.meta.dirname, '../../../../test/support/mcp-server.ts')] }
+  const { call, lines } = executorsFor(context, spec)
+  const pin = await pinOf(spec)
+  const drifted = () =>
+    call('service_status', { service: 'desk' }, { pin }).then(() => false, correctable(/tool_drifted/))
+  assert.equal(await drifted(), false)
+  await call('redescribe', { description: 'Something else.' })
+  await until(drifted)
+  assert.equal(lines.filter(({ msg }) => msg === 'MCP server connected').length, 1)
 })
 
 test('errors of the protocol say whether to correct, to try again, or neither', async (context) => {

@@ -98,6 +98,8 @@ function stdioTransport([command = '', ...args]: readonly string[], lastWords: L
 }
 
 async function toolsOf(client: Client): Promise<ReadonlyMap<string, string>> {
+  // The SDK would say so on the console.
+  if (!client.getServerCapabilities()?.tools) return new Map()
   const { tools } = await client.listTools(undefined, { cacheMode: 'refresh', timeout: LIST_TIMEOUT_MS })
   return new Map(tools.map((tool) => [tool.name, toolHash(tool)]))
 }
