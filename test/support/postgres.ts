@@ -2,7 +2,7 @@ import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { chown, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { chown, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -38,10 +38,16 @@ export async function noOwnPostgres(): Promise<string | false> {
   return source.kind === 'url' && 'PARLEY_TEST_DATABASE_URL names a server that is not ours to kill or pause'
 }
 
-/** `settings`: `name=value` of `postgresql.conf`. */
-export async function startPostgres({ settings = [] }: { settings?: readonly string[] } = {}): Promise<PostgresServer> {
+export interface PostgresSettings {
+  /** `name=value` of `postgresql.conf`. */
+  settings?: readonly string[]
+  /** What lies in the folder of the server, by name. */
+  files?: Readonly<Record<string, string>>
+}
+
+export async function startPostgres(options: PostgresSettings = {}): Promise<PostgresServer> {
   const source = await ensurePostgres()
-  return source.kind === 'url' ? servedAt(source.url) : startOwn(source.folder, settings)
+  return source.kind === 'url' ? servedAt(source.url) : startOwn(source.folder, options)
 }
 
 /** Statements without parameters, over a connection of their own; the rows of the last. */
@@ -76,13 +82,17 @@ function servedAt(url: string): PostgresServer {
   }
 }
 
-async function startOwn(folder: string, settings: readonly string[]): Promise<PostgresServer> {
+async function startOwn(folder: string, { settings = [], files = {} }: PostgresSettings): Promise<PostgresServer> {
   const data = await mkdtemp(join(tmpdir(), 'postgres-'))
   const user = await runsAs()
   if (user) await chown(data, user.uid, user.gid)
   const options = { ...user, cwd: data, env: { ...process.env, LC_ALL: 'C' } }
   const layout = ['--auth', 'trust', '--username', 'postgres', '--encoding', 'UTF8', '--locale', 'C', '--no-sync']
   await run(join(folder, 'initdb'), ['--pgdata', data, ...layout], options)
+  for (const [name, content] of Object.entries(files)) {
+    await writeFile(join(data, name), content, { mode: 0o600 })
+    if (user) await chown(join(data, name), user.uid, user.gid)
+  }
   const port = await freePort()
   const given = [...baseSettings, ...settings].flatMap((setting) => ['-c', setting])
   const launch = () => launchServer(join(folder, 'postgres'), ['-D', data, '-p', String(port), ...given], options)

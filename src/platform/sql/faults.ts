@@ -17,24 +17,25 @@ export function isUnavailable(error: unknown): error is ParleyError {
   return error instanceof ParleyError && error.code === 'database_unavailable'
 }
 
-/** Nothing was kept, and the same again may succeed: a deadlock, a lost race for a snapshot, or tables that have changed. */
-export function canBeRunAgain(error: unknown): boolean {
+/** A deadlock, or a lost race for a snapshot: nothing was kept, and the same again may succeed. */
+export function isContention(error: unknown): boolean {
   const said = saidBy(error)
-  return said?.code === '40P01' || said?.code === '40001' || isStale(said)
+  return said?.code === '40P01' || said?.code === '40001'
 }
 
 /**
- * The server is about to close this connection, it leads to a server that takes no writes any more, or what it has prepared
- * no longer fits the tables.
+ * A statement prepared on this connection has other columns than it had then, since a newer replica has migrated: nothing was
+ * kept, and another connection does better. By its code alone it is some feature that is missing.
  */
-export function endsConnection(error: unknown): boolean {
+export function isStale(error: unknown): boolean {
   const said = saidBy(error)
-  return said?.severity === 'FATAL' || said?.severity === 'PANIC' || said?.code === '25006' || isStale(said)
+  return said?.code === '0A000' && said.routine === 'RevalidateCachedQuery'
 }
 
-/** A prepared statement whose result has other columns than when it was prepared; by its code alone it is some feature missing. */
-function isStale(said: DatabaseError | undefined): boolean {
-  return said?.code === '0A000' && said.routine === 'RevalidateCachedQuery'
+/** The server is about to close this connection, or it leads to one that takes no writes any more. */
+export function endsConnection(error: unknown): boolean {
+  const said = saidBy(error)
+  return said?.severity === 'FATAL' || said?.severity === 'PANIC' || said?.code === '25006'
 }
 
 function saidBy(error: unknown): DatabaseError | undefined {

@@ -2,7 +2,7 @@ import type { Pool, PoolClient } from 'pg'
 import type { Log } from '#log.ts'
 import { type Clock, delay } from '../clock.ts'
 import { type Answer, exchange, type Statement } from './exchange.ts'
-import { canBeRunAgain, endsConnection, isUnavailable, translate, unavailable } from './faults.ts'
+import { endsConnection, isContention, isStale, isUnavailable, translate, unavailable } from './faults.ts'
 import { inOrder, migrate } from './migrations.ts'
 import { Reach } from './reach.ts'
 import { enter } from './scope.ts'
@@ -107,12 +107,16 @@ export class PooledSql implements Sql {
   }
 
   async #again<Result>(run: () => Promise<Result>): Promise<Result> {
-    for (let attempt = 1; ; attempt++) {
+    let attempt = 1
+    for (;;) {
       try {
         return await run()
       } catch (error) {
-        if (attempt === attempts || !canBeRunAgain(error)) throw error
+        // Each connection does so once at most, and is not used again.
+        if (isStale(error)) continue
+        if (attempt === attempts || !isContention(error)) throw error
         await delay(this.#options.clock, Math.random() * firstRetryMs * 2 ** attempt)
+        attempt += 1
       }
     }
   }
@@ -133,6 +137,7 @@ export class PooledSql implements Sql {
   async #withClient<Result>(use: (client: PoolClient) => Promise<Result>): Promise<Result> {
     const client = await this.#checkOut()
     let broken = false
+    let stale = false
     const onError = () => {
       broken = true
     }
@@ -141,12 +146,13 @@ export class PooledSql implements Sql {
       return await use(client)
     } catch (error) {
       broken ||= endsConnection(error)
+      stale = isStale(error)
       throw error
     } finally {
       client.off('error', onError)
       // A transaction that is still open would be the next user's.
       const idle = client.getTransactionStatus() === 'I'
-      client.release(broken || !idle)
+      client.release(broken || stale || !idle)
       if (broken) this.#reach.suspect()
     }
   }

@@ -4,6 +4,7 @@ import type { Log } from '#log.ts'
 import type { Clock } from '../clock.ts'
 import type { TokenSource } from '../credential.ts'
 import { PooledSql } from './pooled-sql.ts'
+import { PostgresClient } from './postgres-client.ts'
 import { connectionOf } from './postgres-connection.ts'
 import type { Migration } from './sql.ts'
 
@@ -39,6 +40,7 @@ export function createPostgres({ url, credential, poolSize, migrations, clock, l
   const pool = new Pool({
     application_name: 'parley',
     ...connectionOf(url, credential),
+    Client: PostgresClient,
     max: poolSize,
     stream: () => trackedSocket(sockets),
     connectionTimeoutMillis: limits.connectMs,

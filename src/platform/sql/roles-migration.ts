@@ -6,8 +6,8 @@ import type { Migration } from './sql.ts'
  *     CREATE TABLE runs (tenant text NOT NULL, id text NOT NULL, …, PRIMARY KEY (tenant, id));
  *     SELECT parley_tenant_table('runs');
  *
- * From then on `parley_tenant` sees and writes rows of the current tenant only, `parley_system` all; nobody else, the owner
- * included, sees any. The column is `tenant text`; index it first. A table without tenants is for the system alone:
+ * From then on `parley_tenant` sees and writes rows of the current tenant only, `parley_system` all; a statement without a scope,
+ * be it the owner's, none. The column is `tenant text`; index it first. A table without tenants is for the system alone:
  * `GRANT SELECT, INSERT, UPDATE, DELETE ON leases TO parley_system`. Keys that count are identity columns, which need no
  * grant on a sequence.
  *
@@ -49,7 +49,8 @@ BEGIN
   EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', name);
   EXECUTE format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', name);
   EXECUTE format('CREATE POLICY own_rows ON %s TO parley_tenant USING (tenant = parley_current_tenant())', name);
-  EXECUTE format('CREATE POLICY all_rows ON %s TO parley_system USING (true)', name);
+  -- The login role is a member of both, and would inherit a policy that says no more than true.
+  EXECUTE format('CREATE POLICY all_rows ON %s TO parley_system USING (current_user = ''parley_system'')', name);
   EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO parley_tenant, parley_system', name);
 END $$;
 `,

@@ -1,5 +1,5 @@
 import type { Answer, Statement } from './exchange.ts'
-import { canBeRunAgain } from './faults.ts'
+import { isContention, isStale } from './faults.ts'
 import { enter } from './scope.ts'
 import type { Scope, SqlParam, SqlValue, Tx } from './sql.ts'
 import { encode } from './values.ts'
@@ -23,7 +23,7 @@ export async function runTransaction<Result>(
   } catch (error) {
     await transaction.rollBack()
     // Whatever `work` made of it, it is to be run again.
-    throw canBeRunAgain(transaction.fault) ? transaction.fault : error
+    throw isContention(transaction.fault) || isStale(transaction.fault) ? transaction.fault : error
   }
   await transaction.commit()
   return result

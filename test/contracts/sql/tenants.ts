@@ -66,7 +66,15 @@ export function tenants(check: Check): void {
     ]
     const who = `SELECT current_user::text AS role, current_setting('parley.tenant', true) AS tenant`
     const other = newTenant()
+    /** What a statement would meet that has no scope. */
+    const left = () =>
+      sql.transaction('system', async (tx) => {
+        await tx.query('ROLLBACK')
+        return tx.query(`SELECT current_user = session_user AS plain, current_setting('parley.tenant', true) AS tenant`)
+      })
     for (const run of before) {
+      await run().catch(() => {})
+      assert.deepEqual(await left(), [{ plain: true, tenant: '' }])
       await run().catch(() => {})
       assert.deepEqual(await sql.query('system', who), [{ role: 'parley_system', tenant: '' }])
       await run().catch(() => {})
