@@ -16,6 +16,11 @@ async function serve(context: TestContext, options: HttpMcpServerOptions = {}) {
   return server
 }
 
+/** As `fetch` fails where nobody listens. */
+function refusedConnection(): TypeError {
+  return new TypeError('fetch failed', { cause: Object.assign(new Error('refused'), { code: 'ECONNREFUSED' }) })
+}
+
 test('a server that nobody can reach has not done it', async (context) => {
   const { call, lines } = executorsFor(context, { url: `http://127.0.0.1:${await freePort()}/mcp` })
   await assert.rejects(call('echo', { text: 'hello' }), passing('connect_failed', true))
@@ -28,13 +33,11 @@ test('a server that nobody can reach has not done it', async (context) => {
 test('one that is out of reach by the second call has not done that', async (context) => {
   const server = await serve(context)
   let away = false
-  const refused = Object.assign(new Error('refused'), { code: 'ECONNREFUSED' })
   const call = executorsFor(
     context,
     { url: server.url },
     {
-      fetch: (...request) =>
-        away ? Promise.reject(new TypeError('fetch failed', { cause: refused })) : fetch(...request),
+      fetch: (...request) => (away ? Promise.reject(refusedConnection()) : fetch(...request)),
     },
   ).call
   await call('echo', { text: 'hello' })
@@ -42,6 +45,18 @@ test('one that is out of reach by the second call has not done that', async (con
   await assert.rejects(call('echo', { text: 'hello' }), passing('connect_failed', true))
   away = false
   assert.equal(await call('echo', { text: 'again' }), 'again')
+})
+
+test('calls that are under way are not disturbed when another finds the server out of reach', async (context) => {
+  const server = await serve(context)
+  let away = false
+  const flaky: typeof fetch = (...request) => (away ? Promise.reject(refusedConnection()) : fetch(...request))
+  const { call } = executorsFor(context, { url: server.url }, { fetch: flaky })
+  const slow = call('slow', { ms: 100 })
+  await until(() => server.facts.includes('slow:began'))
+  away = true
+  await assert.rejects(call('echo', { text: 'hello' }), passing('connect_failed', true))
+  assert.equal(await slow, 'done')
 })
 
 test('repeated failures give the server a rest, and callers are told for how long', async (context) => {

@@ -3,6 +3,8 @@ import { resolve } from 'node:path'
 import { test } from 'node:test'
 import { correctable, executorsFor, passing, pinOf, until } from '../../../../test/support/mcp-executors.ts'
 
+const program = resolve(import.meta.dirname, '../../../../test/support/mcp-server.ts')
+
 /** A server in a line, of the first revision: answers each request by its method. */
 function oneLiner(answers: string): string[] {
   const program = `
@@ -62,6 +64,17 @@ test('what makes no sense as an answer fails on our side', async (context) => {
   await assert.rejects(call('odd', {}), { name: 'Error', message: /not to be used/ })
 })
 
+test('an answer far beyond its limit costs the connection, and is told to the call that it was for', async (context) => {
+  const { call } = executorsFor(context, { command: [process.execPath, program] })
+  await assert.rejects(call('large', { length: 5_000_000 }), correctable(/more than 262144 bytes/))
+  assert.equal(await call('echo', { text: 'again' }), 'again')
+  const both = await Promise.allSettled([call('slow', { ms: 20_000 }), call('large', { length: 5_000_000 })])
+  for (const { status, ...end } of both) {
+    assert.equal(status, 'rejected')
+    assert.ok('reason' in end && passing('connection_lost', false)(end.reason), 'nobody knows whose it was')
+  }
+})
+
 test('a server without tools offers none', async (context) => {
   const bare = initialize.replace('{ tools: {} }', '{}')
   const { call } = executorsFor(context, { command: oneLiner(`{ ${bare} }`) })
@@ -69,7 +82,7 @@ test('a server without tools offers none', async (context) => {
 })
 
 test('a change that is made known disables the tool, and the server goes on', async (context) => {
-  const spec = { command: [process.execPath, resolve(import.meta.dirname, '../../../../test/support/mcp-server.ts')] }
+  const spec = { command: [process.execPath, program] }
   const { call, lines } = executorsFor(context, spec)
   const pin = await pinOf(spec)
   const drifted = () =>

@@ -3,7 +3,7 @@ import { StdioClientTransport } from '@modelcontextprotocol/client/stdio'
 import { HttpTransport } from './http-transport.ts'
 import { LastWords } from './last-words.ts'
 import type { Target } from './permitted.ts'
-import type { ToolResult } from './result.ts'
+import { type ToolResult, tooLarge } from './result.ts'
 import { toolHash } from './tool-hash.ts'
 
 /** The JSON text of a message may be several times as long as the answer in it, which is there twice, with escapes. */
@@ -82,7 +82,8 @@ export async function openSession(options: SessionOptions): Promise<Session> {
     throw 'url' in target ? error : new StartFailure(error, lastWords.end())
   }
   lastWords.end()
-  return { tools: () => toolsOf(client), call: (call) => callTool(client, call), close: () => client.close() }
+  const call = callsOf(client)
+  return { tools: () => toolsOf(client), call, close: () => client.close() }
 }
 
 function httpTransport(url: URL, options: SessionOptions): HttpTransport {
@@ -102,6 +103,25 @@ async function toolsOf(client: Client): Promise<ReadonlyMap<string, string>> {
   if (!client.getServerCapabilities()?.tools) return new Map()
   const { tools } = await client.listTools(undefined, { cacheMode: 'refresh', timeout: LIST_TIMEOUT_MS })
   return new Map(tools.map((tool) => [tool.name, toolHash(tool)]))
+}
+
+/** Over stdio an answer that is far too long ends the connection. Where one call alone can have been answered, that is told. */
+function callsOf(client: Client): Session['call'] {
+  let calls = 0
+  let tooLong = false
+  client.onerror = ({ message }) => {
+    if (message.startsWith('ReadBuffer exceeded')) tooLong = calls === 1
+  }
+  return async (call) => {
+    calls += 1
+    try {
+      return await callTool(client, call)
+    } catch (error) {
+      throw tooLong && !call.signal.aborted ? tooLarge() : error
+    } finally {
+      calls -= 1
+    }
+  }
 }
 
 function callTool(client: Client, { tool, args, key, traceparent, signal }: ToolCall): Promise<ToolResult> {
