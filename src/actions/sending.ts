@@ -35,7 +35,7 @@ export class Sending {
 
   /** Throws runs_full. Known about a second late, which is what keeping count costs nothing for. */
   admit(): void {
-    const { sql, clock, maxWaiting } = this.#options
+    const { sql, clock, log, maxWaiting } = this.#options
     const now = clock.monotonic()
     if (now - this.#countedAtMs > COUNT_EVERY_MS) {
       this.#countedAtMs = now
@@ -43,7 +43,7 @@ export class Sending {
         (waiting) => {
           this.#waiting = waiting
         },
-        () => {},
+        (error) => log.warn({ err: error }, 'Waiting runs could not be counted'),
       )
     }
     if (this.#waiting >= maxWaiting) throw new ParleyError('runs_full', { retryAfterMs: COUNT_EVERY_MS })

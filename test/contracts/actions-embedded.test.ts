@@ -1,6 +1,7 @@
 import { after, before } from 'node:test'
 import { type Ground, openGround } from '../support/runs-at-hand.ts'
 import { executionSuite } from './actions/execution.ts'
+import { recoverySuite } from './actions/recovery.ts'
 
 let ground: Ground
 before(async () => {
@@ -9,3 +10,4 @@ before(async () => {
 after(() => ground[Symbol.asyncDispose]())
 
 executionSuite(() => ground)
+recoverySuite(() => ground)

@@ -96,7 +96,7 @@ export async function blockerOf(sql: Sql, row: RunRow): Promise<string | null> {
 export async function countWaiting(sql: Sql, atMost: number): Promise<number> {
   const [row] = await sql.query<{ count: number }>(
     'system',
-    `SELECT count(*) AS count FROM (SELECT FROM runs WHERE status IN ('queued', 'retrying') LIMIT $1) AS some`,
+    `SELECT count(*) AS count FROM (SELECT FROM runs WHERE status IN ('queued', 'retrying') LIMIT $1) AS waiting`,
     [atMost],
   )
   return row?.count ?? 0

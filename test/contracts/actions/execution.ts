@@ -30,7 +30,9 @@ export function executionSuite(ground: () => Ground): void {
 
   test('a run is executed once, and its result comes back', async () => {
     const seen: unknown[] = []
-    await using actions = open({ do: (args, { attempt, principal }) => seen.push([args, attempt, principal.id]) && { y: 2 } })
+    await using actions = open({
+      do: (args, { attempt, principal }) => seen.push([args, attempt, principal.id]) && { y: 2 },
+    })
     const call = callOf(version, 'do_it')
     const run = await actions.dispatch(call)
     assert.equal(run.status, 'queued')
