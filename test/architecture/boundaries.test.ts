@@ -47,6 +47,7 @@ const refused: Record<string, [file: string, specifier: string][]> = {
     ['src/models/sqlite.ts', 'node:sqlite'],
   ],
   'openai-behind-its-provider': [['src/models/openai.ts', 'openai']],
+  'mcp-behind-its-executor': [['src/actions/executors/http/a.ts', '@modelcontextprotocol/client']],
   'undici-where-we-call-out': [['src/models/undici.ts', 'undici']],
   'fastify-in-transport': [
     ['src/chat/fastify.ts', 'fastify'],
@@ -59,6 +60,7 @@ const refused: Record<string, [file: string, specifier: string][]> = {
 /** What the rules must let pass. */
 const allowed: [file: string, specifier: string][] = [
   ['src/main.ts', './app.ts'],
+  ['src/actions/executors/mcp/a.ts', '@modelcontextprotocol/client'],
   ['src/app.ts', '#models/providers/a.ts'],
   ['src/app.ts', '#platform/kv/redis.ts'],
   ['src/app.ts', './env.ts'],

@@ -36,11 +36,11 @@ export function executorsFor(context: TestContext, spec: McpServerSpec, change: 
   return { call, lines, kind, document }
 }
 
-export function documentWith(spec: McpServerSpec): ConfigDocument {
+function documentWith(spec: McpServerSpec): ConfigDocument {
   return { description: 'test', models: {}, routes: {}, specialists: {}, mcpServers: { demo: spec } }
 }
 
-export function actionWith(tool: string, pin?: string): ActionSpec {
+function actionWith(tool: string, pin?: string): ActionSpec {
   const mcp = { server: 'demo', tool, ...(pin === undefined ? {} : { pin }) }
   return { description: 'test', parameters: { type: 'object' }, mcp }
 }

@@ -35,6 +35,7 @@ interface Live {
   tools: ReadonlyMap<string, string>
   listedAt: number
   stale: boolean
+  relisting: Promise<void> | undefined
   calls: number
   retired: boolean
 }
@@ -47,7 +48,8 @@ export class Connection {
   readonly #options: ConnectionOptions
   readonly #backoff: Backoff
   #current: Promise<Live> | undefined
-  #relisting: Promise<void> | undefined
+  /** Connected, or left by the last one but not by all. */
+  readonly #lives = new Set<Live>()
   #token: string | undefined
   #users = 0
   #stopIdling = () => {}
@@ -75,8 +77,8 @@ export class Connection {
   async close(): Promise<void> {
     this.#closed = true
     this.#stopIdling()
-    const live = await this.#current?.catch(() => undefined)
-    await live?.session.close()
+    await this.#current?.catch(() => undefined)
+    await Promise.all([...this.#lives].map(({ session }) => session.close()))
   }
 
   async #callTool({ tool, pin, args }: ToolRequest, context: ExecutorContext): Promise<unknown> {
@@ -120,11 +122,15 @@ export class Connection {
     try {
       this.#backoff.pass()
       const onEnd = () => live && this.#retire(live)
-      const onToolsChanged = () => live && this.#changed(live)
+      const onToolsChanged = () => {
+        if (live) live.stale = true
+      }
       const token = () => this.#token
       session = await sdk.openSession({ target, fetch, token, now: clock.now, onEnd, onToolsChanged })
       const tools = await session.tools()
-      live = { session, tools, listedAt: clock.monotonic(), stale: false, calls: 0, retired: false }
+      const listedAt = clock.monotonic()
+      live = { session, tools, listedAt, stale: false, relisting: undefined, calls: 0, retired: false }
+      this.#lives.add(live)
       this.#backoff.opened()
       log.info({ server, tools: tools.size }, 'MCP server connected')
       return live
@@ -139,17 +145,13 @@ export class Connection {
     }
   }
 
-  #changed(live: Live): void {
-    live.stale = true
-  }
-
   async #listed(live: Live): Promise<void> {
     const { clock } = this.#options
     if (!live.stale && clock.monotonic() - live.listedAt < RELIST_MS) return
-    this.#relisting ??= this.#relist(live).finally(() => {
-      this.#relisting = undefined
+    live.relisting ??= this.#relist(live).finally(() => {
+      live.relisting = undefined
     })
-    await this.#relisting
+    await live.relisting
   }
 
   async #relist(live: Live): Promise<void> {
@@ -198,8 +200,10 @@ export class Connection {
     if (live.retired) this.#closeIfLeft(live)
   }
 
-  #closeIfLeft({ calls, session }: Live): void {
-    if (calls === 0) session.close().catch((error) => this.#options.log.debug({ err: error }, 'MCP server not closed'))
+  #closeIfLeft(live: Live): void {
+    if (live.calls > 0) return
+    this.#lives.delete(live)
+    live.session.close().catch((error) => this.#options.log.debug({ err: error }, 'MCP server not closed'))
   }
 
   #idle(): void {

@@ -59,6 +59,19 @@ test('calls that are under way are not disturbed when another finds the server o
   assert.equal(await slow, 'done')
 })
 
+test('closing ends also what was under way on a connection that others had given up', async (context) => {
+  const server = await serve(context)
+  let away = false
+  const flaky: typeof fetch = (...request) => (away ? Promise.reject(refusedConnection()) : fetch(...request))
+  const { call, kind } = executorsFor(context, { url: server.url }, { fetch: flaky })
+  const slow = assert.rejects(call('slow', { ms: 30_000 }), passing('connection_lost', false))
+  await until(() => server.facts.includes('slow:began'))
+  away = true
+  await assert.rejects(call('echo', { text: 'hello' }), passing('connect_failed', true))
+  await kind.close?.()
+  await slow
+})
+
 test('repeated failures give the server a rest, and callers are told for how long', async (context) => {
   const clock = manualClock()
   const { call } = executorsFor(context, { url: `http://127.0.0.1:${await freePort()}/mcp` }, { clock })
