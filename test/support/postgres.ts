@@ -72,12 +72,22 @@ function servedAt(url: string): PostgresServer {
     ...{ url, own: false, stop: notOurs, kill: notOurs, pause: notOurs, resume: notOurs, start: notOurs },
     createDatabase: async () => {
       const name = newName()
-      await execute(url, `CREATE DATABASE ${name}`)
+      const password = randomUUID()
+      await execute(
+        url,
+        ...['parley_tenant', 'parley_system'].map(
+          (role) =>
+            `DO $$ BEGIN CREATE ROLE ${role}; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$`,
+        ),
+        `CREATE ROLE ${name} LOGIN PASSWORD '${password}' IN ROLE parley_tenant, parley_system`,
+        `GRANT ${name} TO CURRENT_USER`,
+        `CREATE DATABASE ${name} OWNER ${name}`,
+      )
       made.push(name)
-      return inDatabase(url, name)
+      return at(url, name, name, password)
     },
     [Symbol.asyncDispose]: async () => {
-      for (const name of made) await execute(url, `DROP DATABASE ${name} WITH (FORCE)`)
+      for (const name of made) await execute(url, `DROP DATABASE ${name} WITH (FORCE)`, `DROP ROLE ${name}`)
     },
   }
 }
@@ -105,7 +115,7 @@ async function startOwn(folder: string, { settings = [], files = {} }: PostgresS
     createDatabase: async () => {
       const name = newName()
       await execute(url, `CREATE DATABASE ${name} OWNER parley_login`)
-      return inDatabase(url.replace('postgres@', 'parley_login@'), name)
+      return at(url, name, 'parley_login', '')
     },
     stop: () => running.stop(),
     kill: () => running.kill(),
@@ -216,7 +226,6 @@ function newName(): string {
   return `parley_${randomUUID().replaceAll('-', '')}`
 }
 
-function inDatabase(url: string, name: string): string {
-  const { href } = Object.assign(new URL(url), { pathname: `/${name}` })
-  return href
+function at(url: string, database: string, username: string, password: string): string {
+  return Object.assign(new URL(url), { pathname: `/${database}`, username, password }).href
 }

@@ -35,6 +35,7 @@ export async function migrate(client: ClientBase, wanted: readonly Migration[], 
     await client.query(createTable)
     for (const migration of pending(wanted, await applied(client))) {
       await client.query(migration.sql)
+      await client.query('RESET ROLE')
       await client.query('INSERT INTO parley_migrations (name, hash) VALUES ($1, $2)', [
         migration.name,
         hashOf(migration),

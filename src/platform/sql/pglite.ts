@@ -16,6 +16,16 @@ export interface PgliteOptions {
 /** Opening takes seconds, more on a busy machine; a statement that takes longer than this is out of hand. */
 const patienceMs = 60_000
 
+/** PGlite signs in as a superuser, whom row-level security does not hold: migrations would do what they cannot on a server. */
+const asOnServer = `
+DO $$ BEGIN
+  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'parley_login') THEN
+    CREATE ROLE parley_login LOGIN CREATEROLE;
+    ALTER DATABASE postgres OWNER TO parley_login;
+  END IF;
+END $$;
+SET SESSION AUTHORIZATION parley_login`
+
 /**
  * PGlite in a thread of its own, opened by the first call. It has one session, so one transaction at a time, in the order in
  * which they were asked for: a pool of one connection is all that takes.
@@ -33,6 +43,7 @@ export function createPglite({ path, migrations, clock, log }: PgliteOptions): P
       ended = stream.ended
       return stream
     },
+    onConnect: (client) => client.query(asOnServer),
     connectionTimeoutMillis: patienceMs,
     // It stays open until it is closed.
     idleTimeoutMillis: 0,

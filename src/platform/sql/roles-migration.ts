@@ -11,6 +11,10 @@ import type { Migration } from './sql.ts'
  * `GRANT SELECT, INSERT, UPDATE, DELETE ON leases TO parley_system`. Keys that count are identity columns, which need no
  * grant on a sequence.
  *
+ * A migration that reads or changes rows of such a table begins with `SET LOCAL ROLE parley_system`, which ends with it: the owner
+ * would find none. Conditions on a tenant's table use an index only where their operator is leakproof, as comparisons of text,
+ * integers and times are; LIKE, numeric and full-text search are not.
+ *
  * Roles belong to the server, not to a database: another database may have made them, or be about to. A login role that may
  * not create roles finds them made by an administrator, and itself a member of both.
  */

@@ -44,6 +44,21 @@ export function migrations(create: () => Promise<Database>): void {
       assert.deepEqual(await steady([first, second, third]), [{ n: 1 }, { n: 2 }, { n: 4 }, { n: 100 }])
     })
 
+    test('change rows of tenants as the system only, and the next one is the owner again', async () => {
+      const notes: Migration = {
+        name: '0010-notes',
+        sql: `CREATE TABLE notes (tenant text, n int4);
+              SELECT parley_tenant_table('notes');
+              SET LOCAL ROLE parley_system;
+              INSERT INTO notes VALUES ('a', 1), ('b', 2)`,
+      }
+      const asOwner = { name: '0011-as-owner', sql: 'UPDATE notes SET n = 100' }
+      const asSystem = { name: '0012-as-system', sql: 'SET LOCAL ROLE parley_system; UPDATE notes SET n = n + 1' }
+      const sql = await database.open([first, second, notes, asOwner, asSystem])
+      assert.deepEqual(await sql.query('system', 'SELECT n FROM notes ORDER BY n'), [{ n: 2 }, { n: 3 }])
+      await sql.close()
+    })
+
     test('must still be the text that was applied', async () => {
       const changed = { ...second, sql: `${second.sql} ` }
       await assert.rejects(steady([first, changed]), { code: 'environment_invalid', message: /0003-first-step/ })

@@ -55,6 +55,19 @@ export function tenants(check: Check): void {
     }
   })
 
+  check('the login role, which owns the tables and is a member of both roles, sees and takes nothing', async (sql) => {
+    await two(sql)
+    const withoutRole = (statement: string) =>
+      sql.transaction('system', async (tx) => {
+        await tx.query('RESET ROLE')
+        return tx.query(statement)
+      })
+    const owner = `SELECT tableowner = current_user AS owner FROM pg_tables WHERE tablename = 'notes'`
+    assert.deepEqual(await withoutRole(owner), [{ owner: true }])
+    assert.deepEqual(await withoutRole('SELECT id FROM notes'), [])
+    await assert.rejects(withoutRole(`INSERT INTO notes (tenant, id) VALUES ('a', 'b')`), { kind: 'row-security' })
+  })
+
   check('nothing of a scope is left for the next, however the one before ended', async (sql) => {
     const [a] = await two(sql)
     const before = [
