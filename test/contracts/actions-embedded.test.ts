@@ -1,5 +1,6 @@
 import { after, before } from 'node:test'
 import { type Ground, openGround } from '../support/runs-at-hand.ts'
+import { decisionsSuite } from './actions/decisions.ts'
 import { executionSuite } from './actions/execution.ts'
 import { recoverySuite } from './actions/recovery.ts'
 
@@ -11,3 +12,4 @@ after(() => ground[Symbol.asyncDispose]())
 
 executionSuite(() => ground)
 recoverySuite(() => ground)
+decisionsSuite(() => ground)

@@ -1,0 +1,330 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { type Delivery, LockLostError } from '#platform/queue/queue.ts'
+import { startTcpProxy } from '../support/tcp-proxy.ts'
+import { faulty, openOn } from './queue/faulty-broker.ts'
+import { messageOf, messages, settle, take, until } from './queue/under-test.ts'
+
+/** What only a broker far away can do to us. Real time, since it is the client's timers that are tested. */
+
+test('messages get through while links are dropped again and again', async () => {
+  await using under = await faulty()
+  await getsThrough(under, () => under.broker.dropLinks())
+})
+
+test('messages get through while connections are dropped again and again', async () => {
+  await using under = await faulty()
+  await getsThrough(under, () => under.broker.dropConnections())
+})
+
+test('messages get through while locks are lost again and again', async () => {
+  await using under = await faulty()
+  await getsThrough(under, () => under.broker.loseLocks())
+})
+
+test('a delivery that outlives its link can still be settled, for its lock does', async () => {
+  await using under = await faulty()
+  for (const drop of ['dropLinks', 'dropConnections'] as const) {
+    const gate = Promise.withResolvers<void>()
+    const { deliveries, receiver } = take(under.queue, async (delivery) => {
+      await gate.promise
+      await delivery.complete()
+    })
+    await under.queue.send([messageOf()])
+    await until(() => deliveries.length === 1)
+    under.broker[drop]()
+    await until(async () => answers(under.queue.send([messageOf()])))
+    gate.resolve()
+    await until(() => deliveries.length === 2 && under.broker.counts('parley').locked === 0)
+    assert.deepEqual(under.broker.counts('parley'), { ready: 0, locked: 0, scheduled: 0, dead: 0 })
+    assert.equal(deliveries[0]?.signal.aborted, false)
+    await receiver.stop(1000)
+  }
+})
+
+test('whoever completes after the lock was lost learns of it, and the message comes again', async () => {
+  await using under = await faulty()
+  const outcomes: unknown[] = []
+  const { deliveries } = take(under.queue, async (delivery) => {
+    if (delivery.deliveryCount === 1) under.broker.loseLocks()
+    outcomes.push(await delivery.complete().catch((error) => error))
+  })
+  await under.queue.send([messageOf()])
+  await until(() => outcomes.length === 2)
+  assert.ok(outcomes.some((outcome) => outcome instanceof LockLostError))
+  assert.ok(outcomes.includes(undefined))
+  assert.equal(deliveries[0]?.signal.aborted, true)
+  assert.equal(deliveries[1]?.signal.aborted, false)
+})
+
+test('a handler at work learns by the next renewal that its lock is lost', async () => {
+  await using under = await faulty({ lockMs: 1000 })
+  const aborted = Promise.withResolvers<unknown>()
+  take(
+    under.queue,
+    async (delivery) => {
+      if (delivery.deliveryCount > 1) return delivery.complete()
+      const lost = new Promise((resolve) => delivery.signal.addEventListener('abort', resolve, { once: true }))
+      under.broker.loseLocks()
+      await lost
+      aborted.resolve(delivery.signal.reason)
+    },
+    { renewForMs: 60_000 },
+  )
+  const begun = performance.now()
+  await under.queue.send([messageOf()])
+  assert.ok((await aborted.promise) instanceof LockLostError)
+  assert.ok(performance.now() - begun < 900, 'before the lock would have run out')
+})
+
+test('while the broker is away calls are refused at once; it comes back, and all goes on by itself', async () => {
+  await using under = await faulty()
+  const { deliveries } = take(under.queue)
+  await under.queue.send([messageOf('before')])
+  await until(() => deliveries.length === 1)
+  await under.broker.stop()
+  await until(() => !under.queue.reachable || answers(under.queue.send([messageOf()])).then(() => false))
+  const begun = performance.now()
+  const refused = [
+    under.queue.send([messageOf()]),
+    under.queue.schedule([messageOf()], Date.now() + 60_000),
+    under.queue.deadLetters(1),
+    under.queue.removeDeadLetters(['id']),
+  ]
+  for (const refusal of refused) await assert.rejects(refusal, { code: 'queue_unavailable' })
+  assert.ok(performance.now() - begun < 50)
+  await under.broker.start()
+  await until(() => under.queue.reachable, 10_000)
+  await under.queue.send([messageOf('after')])
+  await until(() => deliveries.some(({ body }) => body === 'after'))
+})
+
+test('what is held when the broker goes is settled when it is back in time', async () => {
+  await using under = await faulty()
+  const gate = Promise.withResolvers<void>()
+  const settled: unknown[] = []
+  const { deliveries } = take(under.queue, async (delivery) => {
+    await gate.promise
+    settled.push(await delivery.complete().catch((error) => error))
+    await until(() => under.queue.reachable, 10_000)
+    settled.push(await delivery.complete().catch((error) => error))
+  })
+  await under.queue.send([messageOf()])
+  await until(() => deliveries.length === 1)
+  await under.broker.stop()
+  await until(() => !under.queue.reachable || answers(under.queue.send([messageOf()])).then(() => false))
+  gate.resolve()
+  await until(() => settled.length === 1)
+  assert.equal(settled[0] instanceof Error && 'code' in settled[0] && settled[0].code, 'queue_unavailable')
+  assert.equal(deliveries[0]?.signal.aborted, false)
+  await under.broker.start()
+  await until(() => settled.length === 2, 10_000)
+  assert.equal(settled[1], undefined)
+  assert.equal(under.broker.counts('parley').locked, 0)
+  assert.equal(deliveries.length, 1)
+})
+
+test('a queue that is opened while the broker is away is there when the broker is', async () => {
+  await using under = await faulty()
+  await under.broker.stop()
+  const queue = openOn(under.broker.connectionString, { operationTimeoutMs: 1000, watchMs: 60_000 })
+  await queue.connect(200)
+  assert.equal(queue.reachable, false)
+  const { deliveries } = take(queue)
+  await assert.rejects(queue.send([messageOf()]), { code: 'queue_unavailable' })
+  await under.broker.start()
+  await until(() => queue.reachable, 10_000)
+  await queue.send([messageOf()])
+  await until(() => deliveries.length === 1)
+  await queue.close()
+})
+
+test('a queue that there is not is out of reach', async () => {
+  await using under = await faulty({ queues: ['another'] })
+  assert.equal(under.queue.reachable, false)
+  await assert.rejects(under.queue.send([messageOf()]), { code: 'queue_unavailable' })
+})
+
+test('a send that is refused says so, and leaves the others alone', async () => {
+  await using under = await faulty()
+  const { deliveries } = take(under.queue)
+  under.broker.faults.refuseSends = 'com.microsoft:server-busy'
+  await assert.rejects(under.queue.send([messageOf()]), { code: 'queue_unavailable' })
+  assert.equal(under.queue.reachable, true)
+  under.broker.faults.refuseSends = undefined
+  await under.queue.send([messageOf()])
+  await until(() => deliveries.length === 1)
+})
+
+test('links that are refused are asked for again', async () => {
+  await using under = await faulty()
+  const { deliveries } = take(under.queue)
+  await settle()
+  under.broker.faults.refuseLinks = 'com.microsoft:server-busy'
+  under.broker.dropLinks()
+  await settle()
+  under.broker.faults.refuseLinks = undefined
+  await until(async () => answers(under.queue.send([messageOf()])))
+  await until(() => deliveries.length >= 1)
+  assert.equal(under.queue.reachable, true)
+})
+
+test('a send that is never acknowledged fails in time; sent again, it is swallowed', async () => {
+  await using under = await faulty({ operationTimeoutMs: 300 })
+  const { deliveries } = take(under.queue)
+  const message = messageOf()
+  under.broker.faults.swallowAcknowledgements = true
+  const begun = performance.now()
+  await assert.rejects(under.queue.send([message]), { code: 'queue_unavailable' })
+  assert.ok(performance.now() - begun < 1500)
+  under.broker.faults.swallowAcknowledgements = false
+  await under.queue.send([message])
+  await settle()
+  assert.equal(deliveries.length, 1)
+})
+
+test('a slow broker is waited for, up to the limit', async () => {
+  await using under = await faulty({ operationTimeoutMs: 500 })
+  const { deliveries } = take(under.queue)
+  under.broker.faults.slowMs = 150
+  await under.queue.send([messageOf()])
+  await until(() => deliveries.length === 1 && under.broker.counts('parley').locked === 0)
+  assert.equal(under.queue.reachable, true)
+  under.broker.faults.slowMs = 900
+  await assert.rejects(under.queue.send([messageOf()]), { code: 'queue_unavailable' })
+  under.broker.faults.slowMs = 0
+  await until(async () => answers(under.queue.send([messageOf()])), 10_000)
+  await until(() => deliveries.length >= 2)
+})
+
+test('a link through which nothing comes though there is something is replaced', async () => {
+  await using under = await faulty({ watchMs: 300 })
+  const { deliveries } = take(under.queue)
+  await under.queue.send([messageOf()])
+  await until(() => deliveries.length === 1)
+  under.broker.deafen()
+  await under.queue.send([messageOf()])
+  await settle()
+  assert.equal(deliveries.length, 1)
+  await until(() => deliveries.length === 2, 3000)
+  assert.equal(under.queue.reachable, true)
+})
+
+test('a connection that falls silent is given up for another', async () => {
+  await using broken = new AsyncDisposableStack()
+  let port = 0
+  const under = broken.use(await faulty({ operationTimeoutMs: 300, watchMs: 300 }))
+  const proxy = broken.use(await startTcpProxy({ host: '127.0.0.1', port: under.broker.port }))
+  port = proxy.port
+  const connectionString = under.broker.connectionString.replace(`:${under.broker.port};`, `:${port};`)
+  const queue = openOn(connectionString, { operationTimeoutMs: 300, watchMs: 300 })
+  broken.defer(() => queue.close())
+  await queue.connect(2000)
+  const { deliveries } = take(queue)
+  await queue.send([messageOf()])
+  await until(() => deliveries.length === 1)
+  proxy.muteServer()
+  await assert.rejects(queue.send([messageOf('lost or late')]), { code: 'queue_unavailable' })
+  await until(async () => answers(queue.send([messageOf('heard again')])), 10_000)
+  await until(() => deliveries.some(({ body }) => body === 'heard again'), 5000)
+  assert.equal(queue.reachable, true)
+})
+
+test('a message that takes long does not hold up thousands of others', async () => {
+  await using under = await faulty({ operationTimeoutMs: 10_000 })
+  const gate = Promise.withResolvers<void>()
+  const { deliveries } = take(
+    under.queue,
+    async (delivery: Delivery) => {
+      if (delivery.body === 'long') await gate.promise
+      await delivery.complete()
+    },
+    { concurrency: 50 },
+  )
+  await under.queue.send([messageOf('long')])
+  await until(() => deliveries.length === 1)
+  // A session of the client has room for 2048 messages from the oldest that is not settled on.
+  for (let n = 0; n < 5; n++) await under.queue.send(messages(1000))
+  await until(() => deliveries.length === 5001, 20_000)
+  gate.resolve()
+  await until(() => under.broker.counts('parley').locked === 0)
+  assert.equal(under.broker.counts('parley').ready, 0)
+})
+
+test('a dead letter behind more than a link can hold is taken out all the same', async () => {
+  await using under = await faulty({ operationTimeoutMs: 10_000 })
+  const { deliveries } = take(under.queue, (delivery) => delivery.deadLetter('poison', ''), { concurrency: 100 })
+  const sent = messages(1000)
+  await under.queue.send(sent)
+  await until(() => under.broker.counts('parley').dead === 1000, 20_000)
+  const [last, beforeLast] = [messageOf(), messageOf()]
+  await under.queue.send([...messages(98), beforeLast])
+  await until(() => under.broker.counts('parley').dead === 1099, 20_000)
+  await under.queue.send([last])
+  await until(() => under.broker.counts('parley').dead === 1100, 20_000)
+  assert.deepEqual(await under.queue.removeDeadLetters([last.id, beforeLast.id]), [true, true])
+  assert.equal(under.broker.counts('parley').dead, 1098)
+  assert.equal(deliveries.length, 1100)
+  assert.equal((await under.queue.deadLetters(100)).length, 100)
+})
+
+test('no more messages wait to be sent than fit', async () => {
+  await using under = await faulty({ operationTimeoutMs: 1000 })
+  under.broker.faults.swallowAcknowledgements = true
+  const sends = Array.from({ length: 25 }, () => under.queue.send(messages(1000)))
+  const refused = await Promise.race([sends.at(-1)?.then(() => 'sent'), sends.at(-1)?.catch((error) => error.cause)])
+  assert.match(String(refused), /too many/)
+  const results = await Promise.allSettled(sends)
+  for (const result of results) assert.equal(result.status === 'rejected' && result.reason.code, 'queue_unavailable')
+})
+
+test('it closes in time though the broker says nothing', async () => {
+  const under = await faulty({ operationTimeoutMs: 500 })
+  const gate = Promise.withResolvers<void>()
+  const { deliveries } = take(under.queue, () => gate.promise)
+  await under.queue.send([messageOf()])
+  await until(() => deliveries.length === 1)
+  under.broker.faults.slowMs = 60_000
+  const begun = performance.now()
+  await under.queue.close()
+  assert.ok(performance.now() - begun < 8000)
+  gate.resolve()
+  await under[Symbol.asyncDispose]()
+})
+
+/** Sends and consumes while `fault` strikes: every message that was taken is delivered and completed at last. */
+async function getsThrough({ broker, queue }: Awaited<ReturnType<typeof faulty>>, fault: () => void): Promise<void> {
+  const completed = new Set<string>()
+  take(
+    queue,
+    async (delivery) => {
+      await delivery.complete()
+      completed.add(delivery.id)
+    },
+    { concurrency: 20 },
+  )
+  const striking = setInterval(fault, 60)
+  const kept: string[] = []
+  try {
+    for (let n = 0; n < 60; n++) {
+      const some = messages(5)
+      // What may have got through is sent again, as the rows behind it would have it.
+      await until(async () => answers(queue.send(some)), 10_000)
+      kept.push(...some.map(({ id }) => id))
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    }
+  } finally {
+    clearInterval(striking)
+  }
+  await until(() => Object.values(broker.counts('parley')).every((count) => count === 0), 40_000)
+  assert.equal(kept.length, 300)
+  assert.equal(broker.counts('parley').dead, 0)
+  assert.ok(completed.size > 0)
+}
+
+function answers(sending: Promise<void>): Promise<boolean> {
+  return sending.then(
+    () => true,
+    () => false,
+  )
+}
