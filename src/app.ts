@@ -2,10 +2,9 @@ import { existsSync } from 'node:fs'
 import type { FastifyInstance } from 'fastify'
 import { checkActions } from '#actions/check.ts'
 import { createActions } from '#actions/create.ts'
-import { createBuiltinExecutors } from '#actions/executors/builtin/registry.ts'
+import { builtinExecutors } from '#actions/executors/builtin/registry.ts'
 import { IdentityNeeded } from '#actions/executors/executor.ts'
-import { createExecutors } from '#actions/executors/executors.ts'
-import { createHttpExecutors } from '#actions/executors/http/http.ts'
+import { openExecutors } from '#actions/executors/open.ts'
 import { runMigrations } from '#actions/runs/migrations.ts'
 import type { Chat } from '#chat/chat.ts'
 import { createChat } from '#chat/create.ts'
@@ -93,9 +92,7 @@ export async function createApp(env: Env, log: Log, overrides: Overrides = {}): 
   opened.defer(() => models.close())
 
   // config, with what its parts are checked by
-  const { egressHosts: hosts, privateRanges } = env.actions
-  const http = createHttpExecutors({ egress: { hosts, privateRanges }, clock, log })
-  const executors = createExecutors([createBuiltinExecutors(), http])
+  const executors = openExecutors({ ...env.actions, functions: builtinExecutors, clock, log })
   opened.defer(() => executors.close())
   const configs = await openConfigVersions({
     dir: env.configDir,

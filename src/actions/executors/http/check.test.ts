@@ -4,13 +4,10 @@ import type { ActionSpec, HttpExecutorSpec } from '#config/action-spec.ts'
 import { capturedLog } from '../../../../test/support/captured-log.ts'
 import { chatConfig } from '../../../../test/support/chat-config.ts'
 import { manualClock } from '../../../../test/support/clock.ts'
-import { createHttpExecutors } from './http.ts'
+import { httpExecutors } from '../../../../test/support/http-executors.ts'
 
-const kind = createHttpExecutors({
-  egress: { hosts: ['desk.example', 'dry.example:8443'], privateRanges: [] },
-  clock: manualClock(),
-  log: capturedLog().log,
-})
+const hosts = ['desk.example', 'dry.example:8443']
+const kind = httpExecutors({ hosts, privateRanges: [] }, manualClock(), capturedLog().log)
 const parameters = {
   type: 'object',
   required: ['id'],
@@ -103,6 +100,6 @@ test('an environment that cannot be read is refused at once', () => {
     { hosts: ['https://desk.example'], privateRanges: [] },
     { hosts: [], privateRanges: ['10.0.0.0/99'] },
   ]) {
-    assert.throws(() => createHttpExecutors({ egress, clock: manualClock(), log }), /is not a/)
+    assert.throws(() => httpExecutors(egress, manualClock(), log), /is not a/)
   }
 })

@@ -8,22 +8,19 @@ import { chatConfig } from '../../../../test/support/chat-config.ts'
 import { manualClock } from '../../../../test/support/clock.ts'
 import { executorContext } from '../../../../test/support/executor-context.ts'
 import { freePort } from '../../../../test/support/free-port.ts'
+import { httpExecutors } from '../../../../test/support/http-executors.ts'
 import { httpTarget, rawTarget } from '../../../../test/support/http-target.ts'
 import type { ExecutorContext } from '../executor.ts'
-import { createHttpExecutors } from './http.ts'
 
 const clock = manualClock()
 const { log, lines } = capturedLog()
 const addresses: string[][] = []
-const kind = createHttpExecutors({
-  egress: {
-    hosts: ['127.0.0.1', 'tool.test'],
-    privateRanges: ['127.0.0.1'],
-    lookup: async () => addresses.shift() ?? [],
-  },
-  clock,
-  log,
-})
+const rules = {
+  hosts: ['127.0.0.1', 'tool.test'],
+  privateRanges: ['127.0.0.1'],
+  lookup: async () => addresses.shift() ?? [],
+}
+const kind = httpExecutors(rules, clock, log)
 
 type Change = Partial<Omit<HttpExecutorSpec, 'method'> & { method: string }>
 

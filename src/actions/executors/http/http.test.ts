@@ -6,12 +6,12 @@ import { systemClock } from '#platform/clock.ts'
 import { capturedLog } from '../../../../test/support/captured-log.ts'
 import { chatConfig } from '../../../../test/support/chat-config.ts'
 import { executorContext } from '../../../../test/support/executor-context.ts'
+import { httpExecutors } from '../../../../test/support/http-executors.ts'
 import { httpTarget } from '../../../../test/support/http-target.ts'
 import { type ExecutorContext, IdentityNeeded } from '../executor.ts'
-import { createHttpExecutors } from './http.ts'
 
 const { log } = capturedLog()
-const kind = createHttpExecutors({ egress: { hosts: ['127.0.0.1'], privateRanges: [] }, clock: systemClock, log })
+const kind = httpExecutors({ hosts: ['127.0.0.1'], privateRanges: [] }, systemClock, log)
 
 /** As a file says it, before its shape is known. */
 type Written = Omit<HttpExecutorSpec, 'method'> & { method: string }

@@ -1,0 +1,78 @@
+import { ParleyError } from '#errors.ts'
+import type { Log } from '#log.ts'
+import type { Clock } from '#platform/clock.ts'
+import { createEgress } from '#platform/egress/egress.ts'
+import { createEgressFetch } from '#platform/egress/fetch.ts'
+import { createBuiltinExecutors } from './builtin/registry.ts'
+import { type Executor, type Executors, PassingError } from './executor.ts'
+import { createExecutors } from './executors.ts'
+import { createHttpExecutors } from './http/http.ts'
+import { createHttpCall } from './http/http-call.ts'
+import { createMcpExecutors } from './mcp/mcp.ts'
+import { createOpenApiExecutors } from './openapi/openapi.ts'
+
+export interface ExecutorsOptions {
+  /** Functions of this codebase, by the name that a config version gives as `builtin`. */
+  functions: ReadonlyMap<string, Executor>
+  /** What the environment permits: hosts, ranges of private addresses, commands. */
+  egressHosts: readonly string[]
+  privateRanges: readonly string[]
+  mcpCommands: readonly (readonly string[])[]
+  clock: Clock
+  log: Log
+}
+
+const DOCUMENT_BYTES = 4 * 1024 * 1024
+const DOCUMENT_MS = 30_000
+const OPERATION = { effect: true, dryRun: false, timeoutMs: 600_000, maxResponseBytes: 262_144 } as const
+
+/** All ways in which actions are done. Throws environment_invalid when a host or a range cannot be read. */
+export function openExecutors(options: ExecutorsOptions): Executors {
+  const { functions, egressHosts: hosts, privateRanges, mcpCommands: commands, clock, log } = options
+  const rules = { hosts, privateRanges, clock }
+  const [egress, streaming] = permitted(() => [createEgress(rules), createEgressFetch(rules)])
+  const { permits } = egress
+  const call = createHttpCall(egress, clock, log)
+
+  async function fetchDocument(url: string): Promise<unknown> {
+    const answer = await egress.request({
+      method: 'GET',
+      url: new URL(url),
+      headers: { accept: 'application/json', 'user-agent': 'parley' },
+      signal: new AbortController().signal,
+      timeouts: { connectMs: DOCUMENT_MS, totalMs: DOCUMENT_MS },
+      maxResponseBytes: DOCUMENT_BYTES,
+    })
+    if (answer.status === 200) return JSON.parse(answer.body.toString())
+    throw new PassingError('The description of the tool cannot be had.', { reason: 'server_error', untouched: true })
+  }
+
+  const executors = createExecutors([
+    createBuiltinExecutors(functions),
+    createHttpExecutors({ permits, call }),
+    createMcpExecutors({ permits, commands, fetch: streaming.fetch, clock, log }),
+    createOpenApiExecutors({
+      log,
+      permits,
+      fetchDocument,
+      call: ({ url, ...request }, context, onBehalfOf) =>
+        call({ ...OPERATION, ...request, url: new URL(url), onBehalfOf }, context),
+    }),
+  ])
+  return {
+    ...executors,
+    async close() {
+      await executors.close()
+      await streaming.close()
+    },
+  }
+}
+
+function permitted<Made>(make: () => Made): Made {
+  try {
+    return make()
+  } catch (error) {
+    const message = `PARLEY_EGRESS_HOSTS or PARLEY_EGRESS_PRIVATE: ${error instanceof Error ? error.message : ''}`
+    throw new ParleyError('environment_invalid', { message, cause: error })
+  }
+}
