@@ -14,7 +14,7 @@ test('messages get through while links are dropped again and again', async () =>
 
 test('messages get through while connections are dropped again and again', async () => {
   await using under = await faulty()
-  await getsThrough(under, () => under.broker.dropConnections())
+  await getsThrough(under, () => under.broker.dropConnections(), 400)
 })
 
 test('messages get through while locks are lost again and again', async () => {
@@ -35,7 +35,7 @@ test('a delivery that outlives its link can still be settled, for its lock does'
     under.broker[drop]()
     await until(async () => answers(under.queue.send([messageOf()])))
     gate.resolve()
-    await until(() => deliveries.length === 2 && under.broker.counts('parley').locked === 0)
+    await until(() => deliveries.length >= 2 && under.broker.counts('parley').locked === 0)
     assert.deepEqual(under.broker.counts('parley'), { ready: 0, locked: 0, scheduled: 0, dead: 0 })
     assert.equal(deliveries[0]?.signal.aborted, false)
     await receiver.stop(1000)
@@ -271,11 +271,12 @@ test('a dead letter behind more than a link can hold is taken out all the same',
 test('no more messages wait to be sent than fit', async () => {
   await using under = await faulty({ operationTimeoutMs: 1000 })
   under.broker.faults.swallowAcknowledgements = true
-  const sends = Array.from({ length: 25 }, () => under.queue.send(messages(1000)))
-  const refused = await Promise.race([sends.at(-1)?.then(() => 'sent'), sends.at(-1)?.catch((error) => error.cause)])
-  assert.match(String(refused), /too many/)
+  const sends = Array.from({ length: 22 }, () => under.queue.send(messages(1000)))
   const results = await Promise.allSettled(sends)
-  for (const result of results) assert.equal(result.status === 'rejected' && result.reason.code, 'queue_unavailable')
+  const causes = results.map((result) => result.status === 'rejected' && result.reason)
+  for (const { code } of causes) assert.equal(code, 'queue_unavailable')
+  const tooMany = causes.map(({ cause }) => cause === 'too many messages wait')
+  assert.deepEqual(tooMany, [...Array(20).fill(false), true, true])
 })
 
 test('it closes in time though the broker says nothing', async () => {
@@ -293,7 +294,7 @@ test('it closes in time though the broker says nothing', async () => {
 })
 
 /** Sends and consumes while `fault` strikes: every message that was taken is delivered and completed at last. */
-async function getsThrough({ broker, queue }: Awaited<ReturnType<typeof faulty>>, fault: () => void): Promise<void> {
+async function getsThrough({ broker, queue }: Awaited<ReturnType<typeof faulty>>, fault: () => void, everyMs = 60) {
   const completed = new Set<string>()
   take(
     queue,
@@ -303,7 +304,7 @@ async function getsThrough({ broker, queue }: Awaited<ReturnType<typeof faulty>>
     },
     { concurrency: 20 },
   )
-  const striking = setInterval(fault, 60)
+  const striking = setInterval(fault, everyMs)
   const kept: string[] = []
   try {
     for (let n = 0; n < 60; n++) {

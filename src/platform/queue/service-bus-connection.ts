@@ -2,7 +2,7 @@ import type { Log } from '#log.ts'
 import { type Clock, delay } from '../clock.ts'
 import { unavailable } from './limits.ts'
 import { isDoubtful, queueFault } from './service-bus-fault.ts'
-import { type Address, openSession, type Session } from './service-bus-session.ts'
+import { type Address, hasten, openSession, type Session } from './service-bus-session.ts'
 import { within } from './within.ts'
 
 export interface ConnectionOptions {
@@ -63,6 +63,7 @@ export class ServiceBusConnection {
   async run<Result>(work: (session: Session) => Promise<Result>): Promise<Result> {
     const session = this.#session
     if (!session) throw unavailable(this.closed ? 'closed' : 'out of reach')
+    hasten(session)
     const working = work(session)
     this.#underWay.add(working)
     try {

@@ -1,4 +1,4 @@
-import type { ServiceBusReceivedMessage } from '@azure/service-bus'
+import type { ServiceBusReceivedMessage, ServiceBusReceiver } from '@azure/service-bus'
 import type { Log } from '#log.ts'
 import type { Clock } from '../clock.ts'
 import { Deliveries } from './deliveries.ts'
@@ -8,6 +8,7 @@ import type { ServiceBusConnection } from './service-bus-connection.ts'
 import { ServiceBusLink } from './service-bus-link.ts'
 import { deliveryCountOf, fromServiceBus } from './service-bus-message.ts'
 import type { Session } from './service-bus-session.ts'
+import { SettlementTurns } from './settlement-turns.ts'
 import { within } from './within.ts'
 
 export interface ReceiverOptions extends ReceiveOptions {
@@ -34,6 +35,7 @@ const leastLockMs = 1000
 export class ServiceBusReceiving implements Receiver {
   readonly #options: ReceiverOptions
   readonly #deliveries: Deliveries
+  readonly #turns = new SettlementTurns()
   readonly #heldIds = new Set<string>()
   readonly #ending = new Map<ServiceBusLink, Promise<void>>()
   #session: Session | undefined
@@ -137,11 +139,13 @@ export class ServiceBusReceiving implements Receiver {
 
   #lockOf(message: ServiceBusReceivedMessage): Lock {
     const { connection } = this.#options
+    const settle = (kind: string, act: (receiver: ServiceBusReceiver) => Promise<void>) =>
+      this.#turns.run(kind, () => connection.run(({ receiver }) => act(receiver)))
     return {
-      complete: () => connection.run(({ receiver }) => receiver.completeMessage(message)),
-      abandon: () => connection.run(({ receiver }) => receiver.abandonMessage(message)),
+      complete: () => settle('complete', (receiver) => receiver.completeMessage(message)),
+      abandon: () => settle('abandon', (receiver) => receiver.abandonMessage(message)),
       deadLetter: (reason, description) =>
-        connection.run(({ receiver }) =>
+        settle(`dead-letter ${reason} ${description}`, (receiver) =>
           receiver.deadLetterMessage(message, { deadLetterReason: reason, deadLetterErrorDescription: description }),
         ),
       renew: async () => this.#lockEnd(await connection.run(({ receiver }) => receiver.renewMessageLock(message))),

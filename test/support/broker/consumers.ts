@@ -1,4 +1,5 @@
 import type { Delivery, EventContext, Sender } from 'rhea'
+import { SettlementTurns } from '#platform/queue/settlement-turns.ts'
 import type { BrokerQueue } from './broker-queue.ts'
 import type { Answers, Faults } from './faults.ts'
 import { toDeliveryTag } from './lock-token.ts'
@@ -21,6 +22,7 @@ export class Consumers {
   readonly #answers: Answers
   readonly #count: (operation: 'deliveries' | 'settlements') => void
   #consumers: Consumer[] = []
+  readonly #turns = new SettlementTurns()
   #next = 0
   #pumping = false
 
@@ -108,7 +110,9 @@ export class Consumers {
     const lost = { condition: 'com.microsoft:message-lock-lost', description: 'The lock of the message was lost.' }
     const error = apply(token, delivery) ? undefined : lost
     this.#answers.send(() => {
-      if (consumer.link.is_open()) answerSettlement(delivery, error)
+      if (!consumer.link.is_open()) return
+      // As with those of the client, what differs must not leave in one tick.
+      void this.#turns.run(error ? 'lost' : 'counted', async () => answerSettlement(delivery, error))
     })
   }
 }

@@ -64,7 +64,8 @@ export class BrokerServer {
   }
 
   dropConnections(): void {
-    for (const socket of this.#sockets) socket.destroy()
+    // Without an error, rhea would not notice.
+    for (const socket of this.#sockets) socket.destroy(new Error('The connection was dropped by a test.'))
   }
 
   async close(): Promise<void> {
