@@ -16,6 +16,10 @@ export function atMost(what: string, target: string, value: number, limit: numbe
   return { what, target, limit: `≤ ${limit}${unit}`, measured: `${figure(value)}${unit}`, passed: value <= limit }
 }
 
+export function atLeast(what: string, target: string, value: number, limit: number, unit: string): Gate {
+  return { what, target, limit: `≥ ${limit}${unit}`, measured: `${figure(value)}${unit}`, passed: value >= limit }
+}
+
 export function gateTable(gates: readonly Gate[]): string {
   return table(
     ['gate', 'target', 'limit', 'measured', ''],

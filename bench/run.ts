@@ -4,6 +4,7 @@
  */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
+import { measureActions } from './actions.ts'
 import { measureCancel } from './cancel.ts'
 import { compareChat } from './compare.ts'
 import { measureConversations } from './conversations.ts'
@@ -16,6 +17,7 @@ import { measureWebSocket } from './websocket.ts'
 const PARTS: Record<string, (options: BenchOptions) => Promise<PartReport>> = {
   chat: compareChat,
   cancel: measureCancel,
+  actions: measureActions,
   conversations: measureConversations,
   state: measureState,
   websocket: measureWebSocket,
