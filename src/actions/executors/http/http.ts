@@ -30,11 +30,11 @@ export function createHttpExecutors({ permits, call }: HttpExecutorOptions): Exe
       call(compose(plan, args), context)
 
   return {
-    executorOf: (_document, name, spec) => {
+    executorOf: (_document, _name, spec) => {
       if (!spec.http) return undefined
       return executorOf(planOf(spec, spec.http, spec.http.url, false))
     },
-    dryRunOf: (_document, name, spec) => {
+    dryRunOf: (_document, _name, spec) => {
       if (!spec.http?.dryRun) return undefined
       return executorOf(planOf(spec, spec.http, spec.http.dryRun.url, true))
     },
