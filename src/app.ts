@@ -6,7 +6,6 @@ import { builtinExecutors } from '#actions/executors/builtin/registry.ts'
 import { IdentityNeeded } from '#actions/executors/executor.ts'
 import { openExecutors } from '#actions/executors/open.ts'
 import { runMigrations } from '#actions/runs/migrations.ts'
-import type { Chat } from '#chat/chat.ts'
 import { createChat } from '#chat/create.ts'
 import type { ConfigVersion } from '#config/document.ts'
 import { openConfigVersions } from '#config/versions.ts'
@@ -27,7 +26,7 @@ import { openKv } from '#platform/kv/open.ts'
 import { openQueue } from '#platform/queue/open.ts'
 import { openSql } from '#platform/sql/open.ts'
 import { defaultLimits, type TransportLimits } from '#transport/limits.ts'
-import { registerNativeApi } from '#transport/native-api.ts'
+import { registerHealth, registerNativeApi } from '#transport/native-api.ts'
 import { registerOpenAiApi } from '#transport/openai/openai-api.ts'
 import { registerPage } from '#transport/page/page-routes.ts'
 import { createServer } from '#transport/server.ts'
@@ -38,7 +37,8 @@ import type { Env } from './env.ts'
 /** The whole process, built and not yet listening. */
 export interface App {
   server: FastifyInstance
-  chat: Chat
+  /** Turns and relayed requests under way. */
+  live(): number
   /** What serves each need, to be shown at start. */
   uses: readonly { need: string; engine: string }[]
   /** Resolves with the address once requests are served. */
@@ -128,47 +128,54 @@ export async function createApp(env: Env, log: Log, overrides: Overrides = {}): 
     sweepEveryMs: 1000,
     maxWaiting: env.actions.runsWaiting,
   })
-  const chat = createChat({
-    kv,
-    clock,
-    log,
-    models,
-    actions,
-    conversations,
-    configs,
-    replica,
-    leaseMs: env.limits.turnLeaseMs,
-    conversationIdleMs,
-    admission: createAdmission({ atOnce: env.limits.turnsAtOnce }),
-    assign,
-  })
+  const chat =
+    env.role === 'worker'
+      ? undefined
+      : createChat({
+          kv,
+          clock,
+          log,
+          models,
+          actions,
+          conversations,
+          configs,
+          replica,
+          leaseMs: env.limits.turnLeaseMs,
+          conversationIdleMs,
+          admission: createAdmission({ atOnce: env.limits.turnsAtOnce }),
+          assign,
+        })
 
   // transport
   let stopping = false
   const ready = () => (stopping ? 'shutting down' : kv.fault)
   const server = createServer({ log, clock, authenticator: createLocalAuthenticator(), limits })
-  const api = {
-    log,
-    clock,
-    actions,
-    chat,
-    conversations,
-    configs,
-    models,
-    limits,
-    version: manifest.version,
-    assign: () => ({ config: assign().config.name, arm: assign().arm }),
-    ready,
+  if (chat) {
+    const api = {
+      log,
+      clock,
+      actions,
+      chat,
+      conversations,
+      configs,
+      models,
+      limits,
+      version: manifest.version,
+      assign: () => ({ config: assign().config.name, arm: assign().arm }),
+      ready,
+    }
+    registerNativeApi(server, api)
+    registerWebSocketApi(server, api)
+    registerOpenAiApi(server, { chat, log, clock, limits })
+    registerPage(server)
+  } else {
+    registerHealth(server, ready)
   }
-  registerNativeApi(server, api)
-  registerWebSocketApi(server, api)
-  registerOpenAiApi(server, { chat, log, clock, limits })
-  registerPage(server)
 
   const lifetime = opened.move()
   return {
     server,
-    chat,
+    live: () => chat?.live ?? 0,
     uses: [
       { need: 'state', engine: kv.engine === 'redis' ? 'Redis' : `SQLite in ${env.dataDir}` },
       { need: 'runs', engine: sql.engine === 'postgres' ? 'PostgreSQL' : 'PGlite, once the first action is called' },
@@ -185,7 +192,7 @@ export async function createApp(env: Env, log: Log, overrides: Overrides = {}): 
       if (stopping) return
       stopping = true
       // Turns that run may still wait for their actions.
-      await chat.drain(env.limits.drainMs)
+      await chat?.drain(env.limits.drainMs)
       await server.close()
       await actions.drain(LAST_RUNS_MS)
       await lifetime.disposeAsync()

@@ -13,13 +13,13 @@ async function main(): Promise<void> {
   })
 
   const uses = app.uses.map(({ need, engine }) => `  ${need.padEnd(9)} ${engine}`).join('\n')
+  const places = `  chat      ${address}/\n  OpenAI    ${address}/v1\n  API       ${address}/docs\n\n`
   process.stdout.write(
-    `Parley is ready.\n${uses}\n\n` +
-      `  chat      ${address}/\n  OpenAI    ${address}/v1\n  API       ${address}/docs\n\n`,
+    `Parley is ready.\n${uses}\n\n${env.role === 'worker' ? `  health    ${address}/health/ready\n\n` : places}`,
   )
 
   const stop = (signal: string) => {
-    log.info({ signal, turns: app.chat.live }, 'the process was told to stop')
+    log.info({ signal, turns: app.live() }, 'the process was told to stop')
     app.stop().catch((error) => {
       log.error({ err: error }, 'the process could not stop cleanly')
       process.exitCode = 1

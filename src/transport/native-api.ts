@@ -13,6 +13,11 @@ import { specialistRoutes } from './routes/specialists.ts'
 import { turnRoutes } from './routes/turns.ts'
 import type { Routes } from './routing.ts'
 
+/** All that a replica serves that only executes runs. */
+export function registerHealth(server: FastifyInstance, ready: NativeDeps['ready']): void {
+  healthRoutes(server.withTypeProvider() as unknown as Routes, ready)
+}
+
 /** Parley's own HTTP API: conversations, turns, actions and their runs, and who there is to talk to; and the documentation of all routes. */
 export function registerNativeApi(server: FastifyInstance, deps: NativeDeps): void {
   const routes = server.withTypeProvider() as unknown as Routes

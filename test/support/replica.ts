@@ -69,7 +69,7 @@ function readyAt(child: ChildProcess, printed: string[]): Promise<string> {
   const lines = createInterface(child.stdout)
   lines.on('line', (line) => {
     printed.push(line)
-    const address = /OpenAI\s+(http:\/\/\S+)\/v1/.exec(line)?.[1]
+    const address = /(?:OpenAI|health)\s+(http:\/\/[^/\s]+)\/(?:v1|health)/.exec(line)?.[1]
     if (address) resolve(address)
     else if (process.env.PARLEY_TEST_LOG) process.stderr.write(`${line}\n`)
   })
