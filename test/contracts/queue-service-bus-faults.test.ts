@@ -8,17 +8,17 @@ import { messageOf, messages, settle, take, until } from './queue/under-test.ts'
 /** What only a broker far away can do to us. Real time, since it is the client's timers that are tested. */
 
 test('messages get through while links are dropped again and again', async () => {
-  await using under = await faulty()
-  await getsThrough(under, () => under.broker.dropLinks())
+  await using under = await faulty({ lockMs: 2000 })
+  await getsThrough(under, () => under.broker.dropLinks(), 250)
 })
 
 test('messages get through while connections are dropped again and again', async () => {
-  await using under = await faulty()
+  await using under = await faulty({ lockMs: 2000 })
   await getsThrough(under, () => under.broker.dropConnections(), 400)
 })
 
 test('messages get through while locks are lost again and again', async () => {
-  await using under = await faulty()
+  await using under = await faulty({ lockMs: 2000 })
   await getsThrough(under, () => under.broker.loseLocks())
 })
 
@@ -269,7 +269,7 @@ test('a dead letter behind more than a link can hold is taken out all the same',
 })
 
 test('no more messages wait to be sent than fit', async () => {
-  await using under = await faulty({ operationTimeoutMs: 1000 })
+  await using under = await faulty({ operationTimeoutMs: 200 })
   under.broker.faults.swallowAcknowledgements = true
   const sends = Array.from({ length: 22 }, () => under.queue.send(messages(1000)))
   const results = await Promise.allSettled(sends)

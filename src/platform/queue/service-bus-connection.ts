@@ -2,7 +2,8 @@ import type { Log } from '#log.ts'
 import { type Clock, delay } from '../clock.ts'
 import { unavailable } from './limits.ts'
 import { isDoubtful, queueFault } from './service-bus-fault.ts'
-import { type Address, hasten, openSession, type Session } from './service-bus-session.ts'
+import { type Address, openSession, type Session } from './service-bus-session.ts'
+import { destroySocket, watchSocket } from './service-bus-socket.ts'
 import { within } from './within.ts'
 
 export interface ConnectionOptions {
@@ -63,7 +64,7 @@ export class ServiceBusConnection {
   async run<Result>(work: (session: Session) => Promise<Result>): Promise<Result> {
     const session = this.#session
     if (!session) throw unavailable(this.closed ? 'closed' : 'out of reach')
-    hasten(session)
+    this.#watch(session)
     const working = work(session)
     this.#underWay.add(working)
     try {
@@ -81,7 +82,9 @@ export class ServiceBusConnection {
     const session = this.#session
     if (!session || this.#probing) return
     this.#probing = true
+    // A link that has just been dropped fails the first.
     this.#within(session, probe(session))
+      .catch(() => this.#within(session, probe(session)))
       .catch((error) => this.#lost(session, error))
       .finally(() => {
         this.#probing = false
@@ -113,8 +116,13 @@ export class ServiceBusConnection {
     if (this.closed) return void this.#discard(session)
     this.#session = session
     this.#attempts = 0
+    this.#watch(session)
     log.info('Service Bus is within reach')
     onUp(session)
+  }
+
+  #watch(session: Session): void {
+    watchSocket(session.client, () => this.#lost(session, new Error('the connection was closed')))
   }
 
   #lost(session: Session, error: unknown): void {
@@ -145,6 +153,7 @@ export class ServiceBusConnection {
       await within(clock, closeMs, client.close())
     } catch (error) {
       log.debug({ err: error }, 'a client of Service Bus did not close')
+      destroySocket(client)
     }
   }
 }

@@ -53,20 +53,3 @@ async function accessToken(tokens: TokenSource, scope: string | string[]) {
   const { token, expiresAt } = await tokens.token([scope].flat().join(' '))
   return { token, expiresOnTimestamp: expiresAt }
 }
-
-/**
- * Small frames leave at once. The client does not ask for that, and has no setting for it: each would wait for the answer to
- * the one before, 40 ms when the other side delays its own. Nothing but time is lost where a later version hides its socket.
- */
-export function hasten({ client }: Session): void {
-  const socket = (client as unknown as HiddenSocket)._connectionContext?.connection?._connection?.socket
-  if (!socket || hastened.has(socket)) return
-  hastened.add(socket)
-  socket.setNoDelay?.(true)
-}
-
-const hastened = new WeakSet<object>()
-
-interface HiddenSocket {
-  _connectionContext?: { connection?: { _connection?: { socket?: { setNoDelay?(noDelay: boolean): void } } } }
-}
