@@ -11,7 +11,7 @@ const Hash = Type.String({ pattern: '^[0-9a-f]{64}$' })
 const Person = Type.Object({ id: Type.String(), name: Type.String() })
 const ActionName = Type.String({ pattern: NAME_PATTERN })
 
-export const RunStatus = oneOf(
+const RunStatus = oneOf(
   'requested',
   'awaiting-approval',
   'awaiting-identity',
@@ -28,7 +28,7 @@ export const RunStatus = oneOf(
   'unknown',
 )
 
-export const Action = Type.Object(
+const Action = Type.Object(
   {
     name: Type.String(),
     description: Type.String(),

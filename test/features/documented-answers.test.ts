@@ -18,7 +18,11 @@ before(async () => {
     price,
     pace: 1e5,
   }
-  app = await startApp({ config: chatConfig({ primary: offline }) })
+  const config = chatConfig({ primary: offline })
+  const { calculate } = config.actions ?? {}
+  assert.ok(calculate)
+  config.actions = { ...config.actions, careful: { ...calculate, approval: { ownAllowed: true } } }
+  app = await startApp({ config })
   client = nativeClient(app.url)
   const { body } = await client.call('GET', '/openapi.json')
   ajv.addSchema({ ...(closed(body) as object), $id: 'document' })
@@ -52,8 +56,10 @@ function documented(method: string, path: string, status: number): ValidateFunct
 test('every answer has what is documented of it, and nothing else', async () => {
   const conversation = await client.conversation('helper')
   const { turn, events } = await client.stream(conversation, 'What is 6 * 7?')
-  await collect(events)
+  const [run] = (await collect(events)).flatMap(({ type, data }) => (type === 'run' ? (data as { id: string }) : []))
   await client.call('POST', `/api/v1/turns/${turn}/feedback`, { rating: 'up', comment: 'Right.' })
+  const asked = { arguments: { expression: '6*7' } }
+  const { body: waiting } = await client.call('POST', '/api/v1/actions/careful/runs', asked)
   const calls: [method: string, path: string, status: number, of?: string, body?: unknown][] = [
     ['GET', '/health/live', 200],
     ['GET', '/health/ready', 200],
@@ -68,11 +74,18 @@ test('every answer has what is documented of it, and nothing else', async () => 
     ['GET', '/api/v1/turns/{id}', 200, turn],
     ['POST', '/api/v1/turns/{id}/cancel', 409, turn],
     ['GET', '/api/v1/turns/{id}', 404, 'turn_unknown'],
+    ['GET', '/api/v1/actions', 200],
+    ['POST', '/api/v1/actions/{name}/runs', 202, 'careful', asked],
+    ['GET', '/api/v1/runs', 200],
+    ['GET', '/api/v1/runs/{id}', 200, run?.id],
+    ['POST', '/api/v1/runs/{id}/cancel', 409, run?.id],
+    ['POST', '/api/v1/runs/{id}/approve', 200, waiting.id, { hash: waiting.argumentsHash }],
+    ['POST', '/api/v1/runs/replay', 200, '', { limit: 1 }],
     ['GET', '/api/v1/models', 200],
     ['POST', '/api/v1/models/{id}/circuit', 200, 'primary', { state: 'auto' }],
   ]
   for (const [method, path, status, id = '', given] of calls) {
-    const answer = await client.call(method, path.replace('{id}', id), given)
+    const answer = await client.call(method, path.replace(/{(id|name)}/, id), given)
     assert.equal(answer.status, status, `${method} ${path} ${JSON.stringify(answer.body)}`)
     const validate = documented(method, path, status)
     assert.ok(validate(answer.body), `${method} ${path}: ${JSON.stringify([validate.errors, answer.body])}`)
