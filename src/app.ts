@@ -22,6 +22,7 @@ import { countTokens } from '#models/tokenizer.ts'
 import { type Clock, systemClock } from '#platform/clock.ts'
 import { createTokenSource } from '#platform/credential.ts'
 import { openDataFolder } from '#platform/data-folder.ts'
+import { openEgress } from '#platform/egress/open.ts'
 import { openKv } from '#platform/kv/open.ts'
 import { openQueue } from '#platform/queue/open.ts'
 import { openSql } from '#platform/sql/open.ts'
@@ -92,7 +93,17 @@ export async function createApp(env: Env, log: Log, overrides: Overrides = {}): 
   opened.defer(() => models.close())
 
   // config, with what its parts are checked by
-  const executors = openExecutors({ ...env.actions, functions: builtinExecutors, clock, log })
+  const { egressHosts: hosts, privateRanges, mcpCommands } = env.actions
+  const { egress, streaming } = openEgress({ hosts, privateRanges, clock })
+  opened.defer(() => streaming.close())
+  const executors = openExecutors({
+    functions: builtinExecutors,
+    egress,
+    fetch: streaming.fetch,
+    mcpCommands,
+    clock,
+    log,
+  })
   opened.defer(() => executors.close())
   const configs = await openConfigVersions({
     dir: env.configDir,

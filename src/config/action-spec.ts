@@ -49,14 +49,14 @@ export const HttpExecutorSpec = Type.Object(
 export type HttpExecutorSpec = Static<typeof HttpExecutorSpec>
 
 /** A tool of one of `mcpServers`. */
-export const McpExecutorSpec = Type.Object(
+const McpExecutorSpec = Type.Object(
   { server: Type.String(), tool: Type.String({ minLength: 1, maxLength: 128 }), pin: Type.Optional(Pin) },
   { additionalProperties: false },
 )
 export type McpExecutorSpec = Static<typeof McpExecutorSpec>
 
 /** An operation of one of `openapi`. */
-export const OpenApiExecutorSpec = Type.Object(
+const OpenApiExecutorSpec = Type.Object(
   { document: Type.String(), operation: Type.String({ minLength: 1, maxLength: 256 }), pin: Type.Optional(Pin) },
   { additionalProperties: false },
 )
@@ -89,7 +89,7 @@ export const OpenApiSpec = Type.Object(
 )
 export type OpenApiSpec = Static<typeof OpenApiSpec>
 
-export const ApprovalSpec = Type.Object(
+const ApprovalSpec = Type.Object(
   {
     when: Type.Optional(
       Type.Record(JsonPath, Type.Array(Type.Unknown(), { minItems: 1, maxItems: 100 }), {

@@ -41,7 +41,7 @@ export interface ReplicaOptions {
   maxWaiting?: number
 }
 
-export const PARAMETERS = {
+const PARAMETERS = {
   type: 'object',
   additionalProperties: false,
   properties: { x: { type: 'number' }, title: { type: 'string', maxLength: 20 } },

@@ -1,8 +1,6 @@
-import { ParleyError } from '#errors.ts'
 import type { Log } from '#log.ts'
 import type { Clock } from '#platform/clock.ts'
-import { createEgress } from '#platform/egress/egress.ts'
-import { createEgressFetch } from '#platform/egress/fetch.ts'
+import type { Egress } from '#platform/egress/egress.ts'
 import { createBuiltinExecutors } from './builtin/registry.ts'
 import { type Executor, type Executors, PassingError } from './executor.ts'
 import { createExecutors } from './executors.ts'
@@ -14,9 +12,10 @@ import { createOpenApiExecutors } from './openapi/openapi.ts'
 export interface ExecutorsOptions {
   /** Functions of this codebase, by the name that a config version gives as `builtin`. */
   functions: ReadonlyMap<string, Executor>
-  /** What the environment permits: hosts, ranges of private addresses, commands. */
-  egressHosts: readonly string[]
-  privateRanges: readonly string[]
+  /** The way out of the process, and the same for those who need streams. */
+  egress: Egress
+  fetch: typeof fetch
+  /** Commands that may be started, word by word. */
   mcpCommands: readonly (readonly string[])[]
   clock: Clock
   log: Log
@@ -26,11 +25,9 @@ const DOCUMENT_BYTES = 4 * 1024 * 1024
 const DOCUMENT_MS = 30_000
 const OPERATION = { effect: true, dryRun: false, timeoutMs: 600_000, maxResponseBytes: 262_144 } as const
 
-/** All ways in which actions are done. Throws environment_invalid when a host or a range cannot be read. */
+/** All ways in which actions are done. */
 export function openExecutors(options: ExecutorsOptions): Executors {
-  const { functions, egressHosts: hosts, privateRanges, mcpCommands: commands, clock, log } = options
-  const rules = { hosts, privateRanges, clock }
-  const [egress, streaming] = permitted(() => [createEgress(rules), createEgressFetch(rules)])
+  const { functions, egress, fetch, mcpCommands: commands, clock, log } = options
   const { permits } = egress
   const call = createHttpCall(egress, clock, log)
 
@@ -47,10 +44,10 @@ export function openExecutors(options: ExecutorsOptions): Executors {
     throw new PassingError('The description of the tool cannot be had.', { reason: 'server_error', untouched: true })
   }
 
-  const executors = createExecutors([
+  return createExecutors([
     createBuiltinExecutors(functions),
     createHttpExecutors({ permits, call }),
-    createMcpExecutors({ permits, commands, fetch: streaming.fetch, clock, log }),
+    createMcpExecutors({ permits, commands, fetch, clock, log }),
     createOpenApiExecutors({
       log,
       permits,
@@ -59,20 +56,4 @@ export function openExecutors(options: ExecutorsOptions): Executors {
         call({ ...OPERATION, ...request, url: new URL(url), onBehalfOf }, context),
     }),
   ])
-  return {
-    ...executors,
-    async close() {
-      await executors.close()
-      await streaming.close()
-    },
-  }
-}
-
-function permitted<Made>(make: () => Made): Made {
-  try {
-    return make()
-  } catch (error) {
-    const message = `PARLEY_EGRESS_HOSTS or PARLEY_EGRESS_PRIVATE: ${error instanceof Error ? error.message : ''}`
-    throw new ParleyError('environment_invalid', { message, cause: error })
-  }
 }

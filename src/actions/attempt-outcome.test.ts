@@ -1,0 +1,54 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { type Attempted, type AttemptFacts, consequenceOf, retryDelayMs } from './attempt-outcome.ts'
+import { CorrectableError, IdentityNeeded, PassingError } from './executors/executor.ts'
+
+const facts = (change: Partial<AttemptFacts> = {}): AttemptFacts => ({
+  ...{ attempt: 1, maxAttempts: 3, once: false, began: false, now: 1000, random: 1 },
+  ...change,
+})
+const thrown = (error: unknown, timedOut = false): Attempted => ({ thrown: error, timedOut })
+const busy = (more: { untouched?: boolean; retryAfterMs?: number } = {}) =>
+  thrown(new PassingError('Busy.', { reason: 'server_error', ...more }))
+
+const cases: [string, Attempted, Partial<AttemptFacts>, string, string | null][] = [
+  ['a result', { result: '1' }, {}, 'succeeded', null],
+  ['what may pass', busy(), {}, 'retrying', 'server_error'],
+  ['what may pass, at the last attempt but one', busy(), { attempt: 2 }, 'retrying', 'server_error'],
+  ['what may pass, at the last attempt', busy(), { attempt: 3 }, 'dead-lettered', 'server_error'],
+  ['what may pass, once only, not begun', busy(), { once: true }, 'retrying', 'server_error'],
+  ['what may pass, once only, begun', busy(), { once: true, began: true }, 'unknown', 'effect_unknown'],
+  ['untouched, once only, begun', busy({ untouched: true }), { once: true, began: true }, 'retrying', 'server_error'],
+  ['out of time', thrown(new Error('late'), true), {}, 'retrying', 'timeout'],
+  ['out of time, once only, begun', thrown(0, true), { once: true, began: true }, 'unknown', 'effect_unknown'],
+  ['what the caller can put right', thrown(new CorrectableError('No.')), {}, 'failed', 'target_refused'],
+  ['a fault of ours', thrown(new Error('bug')), {}, 'failed', 'internal'],
+  ['a fault of ours, once only, begun', thrown(0), { once: true, began: true }, 'unknown', 'effect_unknown'],
+  ['nobody signed in', thrown(new IdentityNeeded()), {}, 'awaiting-identity', 'awaiting_identity'],
+  ['an action that is gone', { impossible: 'unknown_action' }, {}, 'dead-lettered', 'unknown_action'],
+]
+
+for (const [what, attempted, change, status, reason] of cases) {
+  test(`${what}: ${status}`, () => {
+    const consequence = consequenceOf(attempted, facts(change))
+    assert.deepEqual([consequence.status, consequence.reason], [status, reason])
+    assert.equal(consequence.retryAt === undefined, status !== 'retrying')
+  })
+}
+
+test('an attempt without identity does not count', () => {
+  assert.equal(consequenceOf(thrown(new IdentityNeeded()), facts()).uncounted, true)
+  assert.equal(consequenceOf(busy(), facts()).uncounted, false)
+})
+
+test('back-off doubles up to a minute, with full jitter, and is no shorter than the target asked for', () => {
+  assert.deepEqual(
+    [1, 2, 3, 7, 8, 20].map((attempt) => retryDelayMs(attempt, undefined, 1)),
+    [1000, 2000, 4000, 60_000, 60_000, 60_000],
+  )
+  assert.equal(retryDelayMs(5, undefined, 0), 0)
+  assert.equal(retryDelayMs(1, 5000, 0.5), 5000)
+  assert.equal(retryDelayMs(1, 600_000, 0), 600_000)
+  assert.equal(retryDelayMs(1, 600_001, 0), 600_000)
+  assert.equal(consequenceOf(busy({ retryAfterMs: 7000 }), facts()).retryAt, 8000)
+})
