@@ -23,7 +23,7 @@ test('a server that is killed: what is on its way is refused, then all at once, 
   skip,
 }, async () => {
   const sql = await open(await server.createDatabase())
-  const onTheirWay = Promise.allSettled(Array.from({ length: 10 }, () => sql.query('system', 'SELECT pg_sleep(10)')))
+  const onTheirWay = Promise.allSettled(Array.from({ length: 4 }, () => sql.query('system', 'SELECT pg_sleep(10)')))
   await until(async () => (await sleeping()) === 4)
   await server.kill()
   for (const result of await onTheirWay) {
@@ -268,6 +268,27 @@ test('a session that an administrator ends costs one call', async () => {
   assert.equal(sql.reachable, true)
   await end((await sql.query('system', backend))[0]?.pid)
   await until(async () => (await sql.query('system', 'SELECT 1').catch(() => [])).length === 1)
+  assert.equal(sql.reachable, true)
+  await sql.close()
+})
+
+test('a server that takes no writes is out of reach, and its connections are left for others', async () => {
+  const url = await server.createDatabase()
+  const name = new URL(url).pathname.slice(1)
+  const sql = await open(url)
+  const write = () => sql.query('system', `INSERT INTO leases VALUES (gen_random_uuid()::text, 'me')`)
+  await write()
+  const endAll = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${name}'`
+  await execute(server.url, `ALTER DATABASE ${name} SET default_transaction_read_only = on`, endAll)
+  await until(async () => (await sql.query('system', 'SELECT 1').catch(() => [])).length === 1)
+  await assert.rejects(write(), unavailable)
+  await execute(server.url, `ALTER DATABASE ${name} RESET default_transaction_read_only`)
+  await until(() =>
+    write().then(
+      () => true,
+      () => false,
+    ),
+  )
   assert.equal(sql.reachable, true)
   await sql.close()
 })

@@ -62,7 +62,10 @@ test('a token that cannot be had, or is refused, leaves it out of reach until th
   await until(() => sql.reachable)
   assert.equal(asked, 3)
   assert.deepEqual(await sql.query('system', 'SELECT 1 AS one'), [{ one: 1 }])
+  const before = performance.now()
   await sql.close()
+  // No connection is left that could not sign in.
+  assert.ok(performance.now() - before < 1000)
 })
 
 test('signs in with the password of the URL where the environment says so', { skip }, async () => {
