@@ -56,6 +56,8 @@ export interface ActionsOptions {
 }
 
 const LISTEN_RETRY_MS = 1000
+/** Between two looks at a run that is followed, if no news comes. */
+const FOLLOW_POLL_MS = 2000
 
 /** Builds the actions and starts what they do by themselves: the worker and the sweeper. `drain` ends both. */
 export function createActions(options: ActionsOptions): Actions {
@@ -142,20 +144,24 @@ export function createActions(options: ActionsOptions): Actions {
     },
 
     async *follow(principal, run, signal) {
-      let row = await decisions.read(principal, run)
-      for (;;) {
-        yield await view(principal, row)
-        if (isSettled(row) || signal.aborted) return
-        const { version } = row
-        while (row.version === version) {
-          const changed = Promise.withResolvers<void>()
-          const stops = [news.onChange(run, () => changed.resolve()), clock.after(1000, changed.resolve)]
-          signal.addEventListener('abort', () => changed.resolve(), { once: true })
-          await changed.promise
-          for (const stop of stops) stop()
+      let version = 0
+      let waiting = Promise.withResolvers<void>()
+      const wake = () => waiting.resolve()
+      const stops = [news.onChange(run, wake), () => signal.removeEventListener('abort', wake)]
+      signal.addEventListener('abort', wake)
+      try {
+        for (let row = await decisions.read(principal, run); ; row = await decisions.read(principal, run)) {
+          if (row.version !== version) yield await view(principal, row)
+          version = row.version
+          if (isSettled(row)) return
+          const stopTimer = clock.after(FOLLOW_POLL_MS, wake)
+          await waiting.promise
+          stopTimer()
           if (signal.aborted) return
-          row = await decisions.read(principal, run)
+          waiting = Promise.withResolvers<void>()
         }
+      } finally {
+        for (const stop of stops) stop()
       }
     },
 
@@ -164,13 +170,7 @@ export function createActions(options: ActionsOptions): Actions {
     cancel: async (principal, run) => view(principal, await decisions.cancel(principal, run)),
     replay: async (principal, run) => view(principal, await decisions.replay(principal, run)),
 
-    async replayAll(principal, { action, reason, limit }) {
-      const filter = { tenant: principal.tenant, status: 'dead-lettered' as const, limit }
-      const rows = await listRuns(sql, { ...filter, ...(action && { action }), ...(reason && { reason }) })
-      for (const { id } of rows) await decisions.replay(principal, id)
-      return rows.length
-    },
-
+    replayAll: (principal, filter) => decisions.replayAll(principal, filter),
     discard: async (principal, run, reason) => view(principal, await decisions.discard(principal, run, reason)),
     settle: async (principal, run, outcome) => view(principal, await decisions.settle(principal, run, outcome)),
 

@@ -11,7 +11,7 @@ import type { RunNews } from './run-news.ts'
 import { runOf } from './run-shape.ts'
 import { maySee } from './run-views.ts'
 import { changeRun, type RunChange } from './runs/changes.ts'
-import { readRun } from './runs/reads.ts'
+import { listRuns, readRun } from './runs/reads.ts'
 import type { RunApproval, RunRow } from './runs/run-row.ts'
 import type { RunSeals } from './runs/run-seals.ts'
 import { RESEND_AFTER_MS, type Sending } from './sending.ts'
@@ -96,6 +96,26 @@ export class Decisions {
     })
   }
 
+  /** Those that somebody else replays or discards meanwhile are passed over. */
+  async replayAll(
+    principal: Principal,
+    { action, reason, limit }: { action?: string; reason?: string; limit: number },
+  ): Promise<number> {
+    operate(principal)
+    const filter = { tenant: principal.tenant, status: 'dead-lettered' as const, limit }
+    const rows = await listRuns(this.#options.sql, { ...filter, ...(action && { action }), ...(reason && { reason }) })
+    let replayed = 0
+    for (const { id } of rows) {
+      try {
+        await this.replay(principal, id)
+        replayed += 1
+      } catch (error) {
+        if (!(error instanceof ParleyError && error.code === 'run_state')) throw error
+      }
+    }
+    return replayed
+  }
+
   async discard(principal: Principal, id: string, note: string): Promise<RunRow> {
     const row = await this.#operated(principal, id)
     permit(row, ['dead-lettered'])
@@ -178,6 +198,11 @@ function permit({ status }: RunRow, permitted: readonly RunRow['status'][]): voi
   throw new ParleyError('run_state', {
     message: `The run is ${status}; this takes one that is ${permitted.join(' or ')}.`,
   })
+}
+
+/** Throws forbidden. */
+function operate({ roles }: Principal): void {
+  if (!roles.some((role) => role === 'Admin' || role === 'Action.Approver')) throw new ParleyError('forbidden')
 }
 
 /** Nobody approves what they asked for themselves, unless the rule says so. */
