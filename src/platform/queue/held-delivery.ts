@@ -64,7 +64,12 @@ export class HeldDelivery implements Delivery {
   /** For the end of a handler: waits for a settlement under way; without any, the message goes back. */
   async end(): Promise<void> {
     if (this.#state === 'settling') await this.#settling.catch(() => {})
-    if (this.#state === 'held') await this.#settle(() => this.#lock.abandon())
+    if (this.#state !== 'held') return
+    try {
+      await this.#settle(() => this.#lock.abandon())
+    } finally {
+      this.#lose()
+    }
   }
 
   /** Takes the message away from its handler and puts it back. */

@@ -30,7 +30,6 @@ const closeMs = 2000
 export class ServiceBusConnection {
   readonly #options: ConnectionOptions
   readonly #closing = new AbortController()
-  readonly #underWay = new Set<Promise<unknown>>()
   #session: Session | undefined
   #probing = false
   #attempts = 0
@@ -65,15 +64,11 @@ export class ServiceBusConnection {
     const session = this.#session
     if (!session) throw unavailable(this.closed ? 'closed' : 'out of reach')
     this.#watch(session)
-    const working = work(session)
-    this.#underWay.add(working)
     try {
-      return await this.#within(session, working)
+      return await this.#within(session, work(session))
     } catch (error) {
       if (isDoubtful(error)) this.doubt()
       throw queueFault(error)
-    } finally {
-      this.#underWay.delete(working)
     }
   }
 
@@ -98,7 +93,7 @@ export class ServiceBusConnection {
     this.#session = undefined
     if (!session) return
     // The client leaves a timer behind, up to a minute, for what it waits for when it is closed.
-    await within(this.#options.clock, closeMs, Promise.allSettled(this.#underWay)).catch(() => {})
+    await within(this.#options.clock, closeMs, Promise.allSettled(session.underWay)).catch(() => {})
     session.giveUp('closed')
     await this.#discard(session)
   }
@@ -132,6 +127,7 @@ export class ServiceBusConnection {
     this.#attempts = 1
     session.giveUp(error)
     this.#options.onDown()
+    destroySocket(session.client)
     void this.#discard(session)
     void this.#pause().then(() => this.connect())
   }
@@ -142,18 +138,28 @@ export class ServiceBusConnection {
     await delay(this.#options.clock, Math.random() * most, this.#closing.signal).catch(() => {})
   }
 
-  #within<Result>(session: Session, work: Promise<Result>): Promise<Result> {
+  async #within<Result>(session: Session, work: Promise<Result>): Promise<Result> {
     const { clock, operationTimeoutMs } = this.#options
-    return within(clock, operationTimeoutMs, Promise.race([work, session.given]))
+    const { given, underWay } = session
+    underWay.add(work)
+    const done = () => underWay.delete(work)
+    work.then(done, done)
+    return within(clock, operationTimeoutMs, Promise.race([work, given]))
   }
 
-  async #discard({ client }: Session): Promise<void> {
+  /** The client cannot be closed over a connection that says nothing: then it has to lose that first. */
+  async #discard({ client, underWay }: Session): Promise<void> {
     const { clock, log } = this.#options
+    // What is still asked for may open a closed client again.
+    if (underWay.size > 0) void Promise.allSettled(underWay).then(() => client.close().catch(() => {}))
+    const close = () => within(clock, closeMs, client.close())
     try {
-      await within(clock, closeMs, client.close())
+      await close().catch(() => {
+        destroySocket(client)
+        return close()
+      })
     } catch (error) {
       log.debug({ err: error }, 'a client of Service Bus did not close')
-      destroySocket(client)
     }
   }
 }

@@ -55,7 +55,8 @@ export class ServiceBusSends {
   async #sendSome(): Promise<void> {
     this.#underWay += 1
     try {
-      const batch = await this.#connection.run(({ sender }) => sender.createMessageBatch())
+      // A link that has just been dropped fails the first; nothing has left yet.
+      const batch = await this.#newBatch().catch(() => this.#newBatch())
       await this.#sendBatch(batch)
     } catch (error) {
       // Without a batch there is nowhere to send what waits.
@@ -63,6 +64,10 @@ export class ServiceBusSends {
     }
     this.#underWay -= 1
     if (this.#items.length > 0) this.#schedule()
+  }
+
+  #newBatch(): Promise<ServiceBusMessageBatch> {
+    return this.#connection.run(({ sender }) => sender.createMessageBatch())
   }
 
   /** Never rejects: who waits for a message of the batch learns of its fault. */

@@ -18,6 +18,8 @@ export interface Session {
   receiver: ServiceBusReceiver
   /** The same for dead letters. */
   deadLetters: ServiceBusReceiver
+  /** What was asked and not answered. */
+  underWay: Set<Promise<unknown>>
   /** Rejects when the session is given up. */
   given: Promise<never>
   giveUp(reason: unknown): void
@@ -42,7 +44,7 @@ export async function openSession(address: Address): Promise<Session> {
   const { promise: given, reject: giveUp } = Promise.withResolvers<never>()
   given.catch(() => {})
   return {
-    ...{ client, given, giveUp },
+    ...{ client, given, giveUp, underWay: new Set() },
     sender: client.createSender(queue),
     receiver: client.createReceiver(queue, { ...receiverOptions }),
     deadLetters: client.createReceiver(queue, { ...receiverOptions, subQueueType: 'deadLetter' }),

@@ -92,6 +92,7 @@ export function sending(check: Check): void {
       await pass(1500)
       await until(() => deliveries.length === 1)
       assert.equal(deliveries[0]?.id, soon.id)
+      await settle()
       await pass(60_000)
       await until(() => deliveries.length === 2)
       assert.equal(deliveries[1]?.id, later.id)
