@@ -144,6 +144,9 @@ export class Decisions {
     const { approval } = row
     if (!approval) throw new Error('a run awaits an approval that nobody asked for')
     if (!mayDecide(principal, row.owner, approval)) throw new ParleyError('forbidden')
+    if (approval.expiresAt <= this.#options.clock.now()) {
+      throw new ParleyError('run_state', { message: 'The time for approving it is over.' })
+    }
     return { ...row, approval }
   }
 

@@ -112,7 +112,8 @@ export class Dispatcher {
       owner,
       key: asked.key,
       argumentsHash: hashOfJson(args),
-      action: asked.action.slice(0, 64),
+      // A model may say anything; the database takes no NUL, and a log no line break.
+      action: asked.action.slice(0, 64).replace(/[^\x20-\x7e]/g, '?'),
       config: asked.config,
       specialist: asked.specialist,
       conversation: asked.conversation,

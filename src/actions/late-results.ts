@@ -2,7 +2,7 @@ import type { Sql } from '#platform/sql/sql.ts'
 import type { FollowUp } from './port.ts'
 import { runOf } from './run-shape.ts'
 import { readRuns } from './runs/reads.ts'
-import type { RunSeals } from './runs/run-seals.ts'
+import { isErased, type RunSeals } from './runs/run-seals.ts'
 
 /** Notes that the turn goes on without this run; false when it is settled already, or nobody is there to be told later. */
 export async function wantFollowUp(sql: Sql, run: string): Promise<boolean> {
@@ -43,9 +43,15 @@ export async function takeFollowUps(
   for (const [id, runs] of batches) {
     const [first] = runs
     if (!first || first.turn === null || first.conversation === null) continue
-    const { principal } = await seals.input(first)
     const { turn, conversation } = first
-    followUps.push({ id, turn, conversation, principal, runs: await Promise.all(runs.map((row) => runOf(row, seals))) })
+    try {
+      const { principal } = await seals.input(first)
+      const told = await Promise.all(runs.map((row) => runOf(row, seals)))
+      followUps.push({ id, turn, conversation, principal, runs: told })
+    } catch (error) {
+      if (!isErased(error)) throw error
+      await followUpDone(sql, id)
+    }
   }
   return followUps
 }

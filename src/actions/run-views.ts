@@ -5,7 +5,7 @@ import { isSettled } from './port.ts'
 import { sentenceOf } from './reasons.ts'
 import { blockerOf, readAttempts } from './runs/reads.ts'
 import type { RunApproval, RunRow } from './runs/run-row.ts'
-import type { RunSeals } from './runs/run-seals.ts'
+import { isErased, type RunSeals } from './runs/run-seals.ts'
 
 /** Whether one may see a run of the tenant: its owner, who may decide on it, and who operates. */
 export function maySee({ tenant, id, roles }: Principal, row: RunRow): boolean {
@@ -26,8 +26,7 @@ export async function viewRuns(sql: Sql, seals: RunSeals, tenant: string, rows: 
   )
   return Promise.all(
     rows.map(async (row) => {
-      const { principal, arguments: args } = await seals.input(row)
-      const output = await seals.outcome(row)
+      const { principal, args, output, preview } = await contentOf(row, seals)
       const { id, action, status, version, revision, argumentsHash, reason, specialist, conversation, turn, config } =
         row
       const { maxAttempts, createdAt, updatedAt, settledAt, dueAt } = row
@@ -38,7 +37,7 @@ export async function viewRuns(sql: Sql, seals: RunSeals, tenant: string, rows: 
         message: messageOf(row, output),
         owner: { id: principal.id, name: principal.name },
         ...{ specialist, conversation, turn, config },
-        approval: row.approval && approvalView(row.approval, await seals.preview(row)),
+        approval: row.approval && approvalView(row.approval, preview),
         attempts: (attempts.get(id) ?? []).map(({ run: _, ...attempt }): AttemptView => attempt),
         maxAttempts,
         blockedBy: await blockerOf(sql, row),
@@ -46,6 +45,17 @@ export async function viewRuns(sql: Sql, seals: RunSeals, tenant: string, rows: 
       }
     }),
   )
+}
+
+/** Of a run whose owner was erased nothing is left but its course. */
+async function contentOf(row: RunRow, seals: RunSeals) {
+  try {
+    const { principal, arguments: args } = await seals.input(row)
+    return { principal, args, output: await seals.outcome(row), preview: await seals.preview(row) }
+  } catch (error) {
+    if (!isErased(error)) throw error
+    return { principal: { id: row.owner, name: '' }, args: {}, output: undefined, preview: null }
+  }
 }
 
 function messageOf({ status, reason }: RunRow, output: string | undefined): string | null {

@@ -67,17 +67,30 @@ export class RunSweeper {
     const { sql, clock, log, sending } = this.#options
     try {
       await sending.look()
+      const seen = new Set<string>()
       for (;;) {
         const due = await dueRuns(sql, clock.now(), AT_ONCE)
         await Promise.all(due.map((row) => this.#look(row)))
-        if (due.length < AT_ONCE || this.#stopped) return
+        // What stays due although it was looked after is for the next time.
+        const isAll = due.length < AT_ONCE || due.every(({ id }) => seen.has(id))
+        if (isAll || this.#stopped) return
+        for (const { id } of due) seen.add(id)
       }
     } catch (error) {
       log.warn({ err: error }, 'Overdue runs could not be looked after')
     }
   }
 
+  /** One run that cannot be looked after keeps none of the others. */
   async #look(row: RunRow): Promise<void> {
+    try {
+      await this.#lookAfter(row)
+    } catch (error) {
+      this.#options.log.warn({ run: row.id, err: error }, 'An overdue run could not be looked after')
+    }
+  }
+
+  async #lookAfter(row: RunRow): Promise<void> {
     const { sql, sending, news, seals, clock, log } = this.#options
     const now = clock.now()
     const change = overdueChange(row, now)

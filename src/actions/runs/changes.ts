@@ -20,7 +20,8 @@ export interface RunChange {
 
 const CHANGE = `
   WITH changed AS (
-    UPDATE runs r SET status = $3, reason = $4, outcome = $5, due_at = $6, approval = $7::jsonb,
+    UPDATE runs r SET status = $3, reason = $4, outcome = $5,
+      due_at = CASE WHEN r.waiting AND $3 = 'queued' THEN NULL ELSE $6::bigint END, approval = $7::jsonb,
       input = coalesce($8, r.input), arguments_hash = coalesce($9, r.arguments_hash),
       revision = r.revision + CASE WHEN $8::bytea IS NULL THEN 0 ELSE 1 END,
       max_attempts = r.max_attempts + $10, fence = r.fence + 1, version = r.version + 1, updated_at = $11,

@@ -44,12 +44,13 @@ const INSERT = `
       ordered, waiting, once, max_attempts, due_at, input, outcome, reason, approval, traceparent, created_at, updated_at,
       settled_at)
     SELECT n.id, n.tenant, n.owner, n.key, n.arguments_hash, n.action, n.config, n.specialist, n.conversation, n.turn,
-      n.status, n.ordered,
-      n.ordered AND EXISTS (SELECT FROM runs p WHERE p.conversation = n.conversation AND p.ordered
-        AND (p.settled_at IS NULL OR p.status IN ('unknown', 'dead-lettered'))),
-      n.once, n.max_attempts, n.due_at, decode(n.input, 'base64'), decode(n.outcome, 'base64'), n.reason, n.approval,
+      n.status, n.ordered, o.waiting, n.once, n.max_attempts,
+      CASE WHEN o.waiting AND n.status = 'queued' THEN NULL ELSE n.due_at END, decode(n.input, 'base64'), decode(n.outcome, 'base64'), n.reason, n.approval,
       n.traceparent, n.now, n.now, CASE WHEN n.status = 'rejected' THEN n.now END
     FROM jsonb_to_recordset($1::jsonb) AS n(${COLUMNS})
+    CROSS JOIN LATERAL (SELECT n.ordered AND EXISTS (
+      SELECT FROM runs p WHERE p.conversation = n.conversation AND p.ordered
+        AND (p.settled_at IS NULL OR p.status IN ('unknown', 'dead-lettered'))) AS waiting) AS o
     ON CONFLICT (tenant, owner, key) DO NOTHING
     RETURNING ${RUN_COLUMNS})
   SELECT * FROM taken`

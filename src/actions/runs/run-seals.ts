@@ -1,4 +1,5 @@
 import type { Seal } from '#conversations/vault.ts'
+import { ParleyError } from '#errors.ts'
 import type { Owner, Principal } from '#identity/principal.ts'
 import type { RunRow } from './run-row.ts'
 
@@ -11,6 +12,11 @@ export interface RunInput {
 /** What came of it. `output` is JSON text where it succeeded, else a sentence. */
 export interface RunOutcome {
   output: string
+}
+
+/** The key of the run's owner was destroyed: what was said and done is gone. */
+export function isErased(error: unknown): boolean {
+  return error instanceof ParleyError && error.code === 'sealed_unreadable'
 }
 
 /** Seals and reads what a run keeps of its owner's words; bound to the run and to the column. */

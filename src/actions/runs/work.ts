@@ -74,7 +74,7 @@ const END = `
 
 /** The next of the ordered runs of a conversation, if the one before leaves the way free. */
 export const RELEASE_NEXT = `
-  UPDATE runs r SET waiting = false, due_at = coalesce(r.due_at, $2::bigint), version = r.version + 1, updated_at = $2::bigint
+  UPDATE runs r SET waiting = false, due_at = coalesce(r.due_at, $2::bigint + 60000), version = r.version + 1, updated_at = $2::bigint
   WHERE r.waiting AND r.id = (
     SELECT n.id FROM runs n
     WHERE n.conversation = $1 AND n.ordered

@@ -17,7 +17,10 @@ const note: Executor = (args) => {
 export function decisionsSuite(ground: () => Ground): void {
   const open = (actions: Record<string, ActionSpec>) => ground().actions({ actions, functions: { do: note } })
 
-  async function pending(specs: Record<string, ActionSpec> = write({ approval: {} }), change: Parameters<typeof callOf>[2] = {}) {
+  async function pending(
+    specs: Record<string, ActionSpec> = write({ approval: {} }),
+    change: Parameters<typeof callOf>[2] = {},
+  ) {
     const actions = open(specs)
     const run = await actions.dispatch(callOf(versionOf(specs), 'do_it', change))
     return { actions, run, [Symbol.asyncDispose]: () => actions[Symbol.asyncDispose]() }
@@ -77,6 +80,10 @@ export function decisionsSuite(ground: () => Ground): void {
   test('an approval that nobody gives expires', async () => {
     await using held = await pending()
     const { actions, run } = held
+    const hash = String(run.approval?.hash)
+    const past = `UPDATE runs SET approval = jsonb_set(approval, '{expiresAt}', '1') WHERE id = $1`
+    await ground().sql.query('system', past, [run.id])
+    await assert.rejects(actions.approve(approver, run.id, { hash }), { code: 'run_state' })
     await ground().sql.query('system', 'UPDATE runs SET due_at = 1 WHERE id = $1', [run.id])
     assert.equal((await settledRun(actions, run)).status, 'expired')
   })

@@ -288,6 +288,39 @@ export function recoverySuite(ground: () => Ground): void {
     assert.deepEqual(await one.takeFollowUps(10, 60_000), [])
   })
 
+  test('whose key was destroyed leaves the course of its runs, and holds up nobody', async () => {
+    await using actions = ground().actions({ actions: plain, functions: { do: () => 'done' } })
+    const run = await actions.dispatch(callOf(versionOf(plain), 'do_it'))
+    await settledRun(actions, run)
+    const erased = `UPDATE runs SET input = '\\x00', outcome = '\\x00' WHERE id = $1`
+    await ground().sql.query('system', erased, [run.id])
+    const view = await actions.get(person('ada'), run.id)
+    assert.deepEqual([view.status, view.arguments, view.result, view.owner.id], ['succeeded', {}, null, 'ada'])
+    await ground().sql.query('system', 'INSERT INTO follow_ups (run, tenant, turn) VALUES ($1, $2, $3)', [
+      ...[run.id, 'local', 'turn_erased'],
+    ])
+    assert.deepEqual(await actions.takeFollowUps(10, 1000), [])
+    assert.equal((await ground().sql.query('system', 'SELECT run FROM follow_ups WHERE run = $1', [run.id])).length, 0)
+    await ground().sql.query(
+      'system',
+      `UPDATE runs SET status = 'running', settled_at = NULL, due_at = 1 WHERE id = $1`,
+      [run.id],
+    )
+    await until(async () => (await actions.get(person('ada'), run.id)).status === 'failed')
+    const next = await actions.dispatch(callOf(versionOf(plain), 'do_it'))
+    assert.equal((await settledRun(actions, next)).status, 'succeeded')
+  })
+
+  test('names that no database takes harm nobody who asks at the same time', async () => {
+    await using actions = ground().actions({ actions: plain, functions: { do: () => 'done' } })
+    const [odd, sound] = await Promise.all([
+      actions.dispatch(callOf(versionOf(plain), 'a\u0000b\ud800\n')),
+      actions.dispatch(callOf(versionOf(plain), 'do_it')),
+    ])
+    assert.deepEqual([odd.status, odd.action], ['rejected', 'a?b??'])
+    assert.equal((await settledRun(actions, sound)).status, 'succeeded')
+  })
+
   test('a run asked for at one replica is executed by another, and the first hears of it', async () => {
     await using asking = ground().actions({ actions: plain, works: false })
     await using working = ground().actions({ actions: plain, functions: { do: () => 'elsewhere' } })
