@@ -85,7 +85,8 @@ export interface Run {
   approval?: { hash: string; roles: readonly string[]; expiresAt: number }
 }
 
-const SETTLED: ReadonlySet<RunStatus> = new Set([
+/** What a run comes to rest in; some of these a person can still move on. */
+export const settledStatuses: ReadonlySet<RunStatus> = new Set([
   'succeeded',
   'failed',
   'rejected',
@@ -97,5 +98,5 @@ const SETTLED: ReadonlySet<RunStatus> = new Set([
 ])
 
 export function isSettled(run: Pick<Run, 'status'>): boolean {
-  return SETTLED.has(run.status)
+  return settledStatuses.has(run.status)
 }

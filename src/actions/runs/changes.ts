@@ -1,5 +1,5 @@
 import type { Sql, Tx } from '#platform/sql/sql.ts'
-import type { RunStatus } from '../port.ts'
+import { isSettled, type RunStatus } from '../port.ts'
 import { LOCK_CONVERSATION } from './insert.ts'
 import { RUN_COLUMNS, type RunApproval, type RunRow } from './run-row.ts'
 import { RELEASE_NEXT } from './work.ts'
@@ -34,17 +34,6 @@ const CHANGE = `
     ON CONFLICT DO NOTHING)
   SELECT * FROM changed`
 
-const SETTLED: ReadonlySet<RunStatus> = new Set([
-  'succeeded',
-  'failed',
-  'rejected',
-  'cancelled',
-  'expired',
-  'dead-lettered',
-  'discarded',
-  'unknown',
-])
-
 /** Undefined when the run has changed since it was read. `next`: an ordered run that may go now. */
 export function changeRun(
   sql: Sql,
@@ -76,7 +65,7 @@ async function apply(tx: Tx, row: RunRow, change: RunChange): Promise<RunRow | u
     input?.argumentsHash ?? null,
     change.moreAttempts ?? 0,
     now,
-    SETTLED.has(status),
+    isSettled({ status }),
   ])
   return changed
 }

@@ -1,30 +1,16 @@
 import type { Sql } from '#platform/sql/sql.ts'
 import type { RunStatus } from '../port.ts'
 import { Grouped } from './grouped.ts'
-import { RUN_COLUMNS, type RunApproval, type RunRow } from './run-row.ts'
+import { RUN_COLUMNS, type RunRow } from './run-row.ts'
 
 /** What a run begins as. */
-export interface NewRun {
-  id: string
-  tenant: string
-  owner: string
-  key: string
-  argumentsHash: string
-  action: string
-  config: string
-  specialist: string | null
-  conversation: string | null
-  turn: string | null
+export interface NewRun
+  extends Omit<
+    RunRow,
+    | ('seq' | 'version' | 'revision' | 'waiting' | 'attempt' | 'fence' | 'began')
+    | ('preview' | 'followUp' | 'createdAt' | 'updatedAt' | 'settledAt' | 'status')
+  > {
   status: Extract<RunStatus, 'queued' | 'awaiting-approval' | 'rejected'>
-  ordered: boolean
-  once: boolean
-  maxAttempts: number
-  dueAt: number | null
-  input: Buffer
-  outcome: Buffer | null
-  reason: string | null
-  approval: RunApproval | null
-  traceparent: string | null
   now: number
 }
 

@@ -1,5 +1,5 @@
 import type { Sql } from '#platform/sql/sql.ts'
-import type { RunStatus } from '../port.ts'
+import { type RunStatus, settledStatuses } from '../port.ts'
 import { Grouped } from './grouped.ts'
 import { LOCK_CONVERSATION } from './insert.ts'
 import { RUN_COLUMNS, type RunRow } from './run-row.ts'
@@ -29,7 +29,7 @@ interface Hold {
   now: number
 }
 
-const SETTLED = `('succeeded', 'failed', 'rejected', 'cancelled', 'expired', 'dead-lettered', 'discarded', 'unknown')`
+const SETTLED = `(${[...settledStatuses].map((status) => `'${status}'`).join(', ')})`
 
 /** A message wakes the attempt after the ones that were made when it was sent; for any other it comes too late. */
 const CLAIM = `
