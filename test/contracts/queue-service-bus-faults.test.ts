@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { after, test } from 'node:test'
 import { type Delivery, LockLostError } from '#platform/queue/queue.ts'
 import { startTcpProxy } from '../support/tcp-proxy.ts'
 import { faulty, openOn } from './queue/faulty-broker.ts'
 import { messageOf, messages, settle, take, until } from './queue/under-test.ts'
 
 /** What only a broker far away can do to us. Real time, since it is the client's timers that are tested. */
+
+// What the client waited for when it lost its connection it forgets by itself, within a minute. Whatever lasts longer is a leak.
+after(() => until(() => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length <= 1, 62_000))
 
 test('messages get through while links are dropped again and again', async () => {
   await using under = await faulty({ lockMs: 2000 })

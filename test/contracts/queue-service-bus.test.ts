@@ -1,4 +1,7 @@
+import { randomUUID } from 'node:crypto'
+import { ServiceBusAdministrationClient } from '@azure/service-bus'
 import { createLog } from '#log.ts'
+import { systemClock } from '#platform/clock.ts'
 import { ServiceBusQueue } from '#platform/queue/service-bus.ts'
 import { startBroker } from '../support/broker/broker.ts'
 import { manualClock } from '../support/clock.ts'
@@ -34,3 +37,32 @@ queueContract('Service Bus, with a broker of our own', async (): Promise<QueueUn
     },
   }
 })
+
+const real = process.env.SERVICE_BUS_CONNECTION_STRING
+queueContract('Service Bus', () => onNamespace(real ?? ''), {
+  all: real ? false : 'SERVICE_BUS_CONNECTION_STRING names no namespace',
+  slow: 'it takes minutes of real time',
+})
+
+async function onNamespace(connectionString: string): Promise<QueueUnderTest> {
+  const administration = new ServiceBusAdministrationClient(connectionString)
+  const name = `parley-test-${randomUUID()}`
+  await administration.createQueue(name, {
+    lockDuration: `PT${lockMs / 1000}S`,
+    maxDeliveryCount: maxDeliveries,
+    requiresDuplicateDetection: true,
+    duplicateDetectionHistoryTimeWindow: `PT${duplicateWindowMs / 60_000}M`,
+  })
+  const address = { queue: name, connectionString, tokens }
+  const queue = new ServiceBusQueue({ address, clock: systemClock, log })
+  await queue.connect(10_000)
+  return {
+    queue,
+    now: () => Date.now(),
+    pass: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+    [Symbol.asyncDispose]: async () => {
+      await queue.close()
+      await administration.deleteQueue(name)
+    },
+  }
+}
