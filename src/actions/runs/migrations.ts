@@ -71,20 +71,6 @@ export const runMigrations: readonly Migration[] = [
       );
       CREATE INDEX follow_ups_open ON follow_ups (lease_until);
 
-      ALTER TABLE runs ENABLE ROW LEVEL SECURITY;
-      ALTER TABLE runs FORCE ROW LEVEL SECURITY;
-      ALTER TABLE attempts ENABLE ROW LEVEL SECURITY;
-      ALTER TABLE attempts FORCE ROW LEVEL SECURITY;
-      ALTER TABLE follow_ups ENABLE ROW LEVEL SECURITY;
-      ALTER TABLE follow_ups FORCE ROW LEVEL SECURITY;
-      CREATE POLICY own ON runs TO parley_tenant USING (tenant = current_setting('parley.tenant', true));
-      CREATE POLICY own ON attempts TO parley_tenant USING (tenant = current_setting('parley.tenant', true));
-      CREATE POLICY own ON follow_ups TO parley_tenant USING (tenant = current_setting('parley.tenant', true));
-      CREATE POLICY every ON runs TO parley_system USING (true);
-      CREATE POLICY every ON attempts TO parley_system USING (true);
-      CREATE POLICY every ON follow_ups TO parley_system USING (true);
-      GRANT SELECT, UPDATE ON runs TO parley_tenant;
-      GRANT SELECT ON attempts, follow_ups TO parley_tenant;
-      GRANT SELECT, INSERT, UPDATE, DELETE ON runs, attempts, follow_ups TO parley_system;`,
+      SELECT parley_tenant_table('runs'), parley_tenant_table('attempts'), parley_tenant_table('follow_ups');`,
   },
 ]
