@@ -3,6 +3,8 @@ import type { FastifyInstance } from 'fastify'
 import { checkActions } from '#actions/check.ts'
 import { createActions } from '#actions/create.ts'
 import { builtinExecutors } from '#actions/executors/builtin/registry.ts'
+import { serviceDesk } from '#actions/executors/builtin/service-desk/service-desk.ts'
+import { ticketsMigration } from '#actions/executors/builtin/service-desk/tickets-migration.ts'
 import { IdentityNeeded } from '#actions/executors/executor.ts'
 import { openExecutors } from '#actions/executors/open.ts'
 import { runMigrations } from '#actions/runs/migrations.ts'
@@ -79,7 +81,8 @@ export async function createApp(env: Env, log: Log, overrides: Overrides = {}): 
   const queue = await openQueue({ env: env.queue, clock, log, tokens })
   opened.defer(() => queue.close())
   const hasRuns = env.sql.engine === 'postgres' || existsSync(env.sql.path)
-  const sql = await openSql({ env: env.sql, migrations: runMigrations, clock, log, tokens })
+  const migrations = [...runMigrations, ticketsMigration]
+  const sql = await openSql({ env: env.sql, migrations, clock, log, tokens })
   opened.defer(() => sql.close())
 
   // conversations
@@ -97,7 +100,7 @@ export async function createApp(env: Env, log: Log, overrides: Overrides = {}): 
   const { egress, streaming } = openEgress({ hosts, privateRanges, clock })
   opened.defer(() => streaming.close())
   const executors = openExecutors({
-    functions: builtinExecutors,
+    functions: new Map([...builtinExecutors, ...serviceDesk(sql)]),
     egress,
     fetch: streaming.fetch,
     mcpCommands,
