@@ -11,19 +11,18 @@ export interface Faulty extends AsyncDisposable {
 interface FaultyOptions extends BrokerOptions {
   operationTimeoutMs?: number
   watchMs?: number
-  /** Where the queue finds the broker: through a proxy, say. */
-  port?: (broker: Broker) => number
+  /** How long it is waited for at first. */
+  patienceMs?: number
 }
 
 const tokens = { token: async () => ({ token: '', expiresAt: 0 }) }
 
 /** A queue on a broker that is about to fail, in real time. */
 export async function faulty(options: FaultyOptions = {}): Promise<Faulty> {
-  const { operationTimeoutMs = 1000, watchMs = 60_000, port, ...ofBroker } = options
+  const { operationTimeoutMs = 1000, watchMs = 60_000, patienceMs = 5000, ...ofBroker } = options
   const broker = await startBroker(ofBroker)
-  const connectionString = broker.connectionString.replace(`:${broker.port};`, `:${port?.(broker) ?? broker.port};`)
-  const queue = openOn(connectionString, { operationTimeoutMs, watchMs })
-  await queue.connect(5000)
+  const queue = openOn(broker.connectionString, { operationTimeoutMs, watchMs })
+  await queue.connect(patienceMs)
   return {
     broker,
     queue,
