@@ -1,4 +1,5 @@
 import { findArithmetic } from './arithmetic.ts'
+import { asSaying, readSaying, type Saying } from './saying.ts'
 
 type Schema = Readonly<Record<string, unknown>>
 
@@ -8,39 +9,40 @@ const NUMBER = /-?\d+(?:\.\d+)?/g
 
 /** The arguments of a function in words: what its JSON Schema requires, and what else the words clearly hold. */
 export function fillArguments(parameters: unknown, words: string): Record<string, unknown> {
-  return fillObject(asSchema(parameters), words, 0)
+  return fillObject(asSchema(parameters), readSaying(words), 0)
 }
 
 /** A value that fits a JSON Schema, with the words where it wants a text. */
 export function fillSchema(schema: unknown, words: string): unknown {
-  return fill(asSchema(schema), '', words, 0)
+  return fill(asSchema(schema), '', asSaying(words), 0)
 }
 
-function fillObject(schema: Schema, words: string, depth: number): Record<string, unknown> {
+function fillObject(schema: Schema, saying: Saying, depth: number): Record<string, unknown> {
   const required = new Set(Array.isArray(schema.required) ? schema.required : [])
   const filled: Record<string, unknown> = {}
   for (const [name, given] of Object.entries(asSchema(schema.properties))) {
     const property = asSchema(given)
-    const found = find(property, name, words)
+    const found = find(property, name, saying)
     if (found !== undefined) filled[name] = found
-    else if (required.has(name)) filled[name] = fill(property, name, words, depth + 1)
+    else if (required.has(name)) filled[name] = fill(property, name, saying, depth + 1)
   }
   return filled
 }
 
 /** A value that fits the schema, taken from the words where they have one. */
-function fill(schema: Schema, name: string, words: string, depth: number): unknown {
-  const found = find(schema, name, words)
+function fill(schema: Schema, name: string, saying: Saying, depth: number): unknown {
+  const { words } = saying
+  const found = find(schema, name, saying)
   if (found !== undefined) return found
   if ('const' in schema) return schema.const
   if ('default' in schema) return schema.default
   if (Array.isArray(schema.enum)) return schema.enum[0]
   switch (typeOf(schema)) {
     case 'object':
-      return depth < MAX_DEPTH ? fillObject(schema, words, depth) : {}
+      return depth < MAX_DEPTH ? fillObject(schema, saying, depth) : {}
     case 'array':
       return depth < MAX_DEPTH && Number(schema.minItems ?? 0) > 0
-        ? [fill(asSchema(schema.items), name, words, depth + 1)]
+        ? [fill(asSchema(schema.items), name, saying, depth + 1)]
         : []
     case 'number':
     case 'integer':
@@ -51,13 +53,13 @@ function fill(schema: Schema, name: string, words: string, depth: number): unkno
       return null
     default:
       if (ABOUT_ZONES.test(name)) return 'UTC'
-      return words.trim().slice(0, typeof schema.maxLength === 'number' ? schema.maxLength : undefined)
+      return textFor(name, saying).slice(0, typeof schema.maxLength === 'number' ? schema.maxLength : undefined)
   }
 }
 
 /** A value that the words clearly hold for this property. */
-function find(schema: Schema, name: string, words: string): unknown {
-  if (Array.isArray(schema.enum)) return schema.enum.find((value) => mentions(words, String(value)))
+function find(schema: Schema, name: string, { words, request }: Saying): unknown {
+  if (Array.isArray(schema.enum)) return choose(schema.enum, name, words, request)
   const type = typeOf(schema)
   const said = sayingOf(name, words)
   if (type === 'number' || type === 'integer') return said === undefined ? undefined : anyNumber(said, schema)
@@ -66,6 +68,25 @@ function find(schema: Schema, name: string, words: string): unknown {
   if (said) return said
   if (/expr|formula|calculation|arithmetic/i.test(name)) return findArithmetic(words)
   return /["“]([^"”]+)["”]/.exec(words)?.[1]
+}
+
+/** The value that stands beside the property's name; else one that the request mentions. */
+function choose(values: readonly unknown[], name: string, words: string, request: string): unknown {
+  const beside = (value: string) =>
+    name !== '' &&
+    (mentions(words, `${value} ${name}`) || mentions(words, `${value}-${name}`) || mentions(words, `${name} ${value}`))
+  return (
+    values.find(
+      (value) => beside(String(value)) || sayingOf(name, words)?.toLowerCase() === String(value).toLowerCase(),
+    ) ?? values.find((value) => mentions(request, String(value)))
+  )
+}
+
+/** What a text is to hold: the subject, what "the … <name>" names, or all that was said. */
+function textFor(name: string, { words, request, subject }: Saying): string {
+  if (subject !== undefined) return subject
+  const named = new RegExp(`\\b(?:the|an?|our|my) ([^\\s,.;:!?]{1,50}) ${RegExp.escape(name)}\\b`, 'i')
+  return (name !== '' && named.exec(request)?.[1]) || words.trim()
 }
 
 /** What follows the property's name: `title: …`, `title is …`. */

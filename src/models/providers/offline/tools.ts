@@ -1,6 +1,7 @@
 import { fillArguments } from './arguments.ts'
 import { findArithmetic } from './arithmetic.ts'
 import type { Prompt } from './prompt.ts'
+import { askedAt } from './verbs.ts'
 
 /** A function that is offered, as far as the offline model looks. */
 export interface Tool {
@@ -37,7 +38,7 @@ export function planCalls(prompt: Prompt, tools: readonly Tool[], choice: unknow
   if (dictated.length > 0) return dictated
   if (named) return [call(named, prompt.said)]
   const understood = clauses(prompt.said).flatMap((clause) => {
-    const tool = tools.find((candidate) => fits(candidate, clause))
+    const tool = toolFor(clause, tools)
     return tool ? [{ tool, clause }] : []
   })
   const [first, second] = understood
@@ -76,16 +77,23 @@ function isJson(text: string): boolean {
   }
 }
 
-function fits(tool: Tool, clause: string): boolean {
-  const about = `${tool.name} ${tool.description}`
-  if (ABOUT_TIME.test(clause) && /\btimes?\b|clock|date/i.test(about.replaceAll('_', ' '))) return true
-  if (findArithmetic(clause) && /calculat|arithmetic|\bmath|expression/i.test(about)) return true
-  const words = clause.toLowerCase().match(/\p{L}+/gu) ?? []
-  const parts = tool.name
-    .replace(/([a-z])([A-Z])/g, '$1 $2')
-    .toLowerCase()
-    .split(/[^a-z]+/)
-  return parts.length > 1 && parts.every((part) => words.some((word) => word.startsWith(part)))
+/** The function that a clause asks for first; of two that it asks for at once, the one that is offered first. */
+function toolFor(clause: string, tools: readonly Tool[]): Tool | undefined {
+  let best: { tool: Tool; at: number } | undefined
+  for (const tool of tools) {
+    const at = placeOf(tool, clause)
+    if (at >= 0 && (best === undefined || at < best.at)) best = { tool, at }
+  }
+  return best?.tool
+}
+
+/** Where a clause asks for it; -1 when it does not. */
+function placeOf({ name, description }: Tool, clause: string): number {
+  const about = `${name} ${description}`
+  const time = ABOUT_TIME.exec(clause)
+  if (time && /\btimes?\b|clock|date/i.test(about.replaceAll('_', ' '))) return time.index
+  if (/calculat|arithmetic|\bmath|expression/i.test(about) && findArithmetic(clause)) return clause.search(/\d/)
+  return askedAt(name, clause)
 }
 
 /** A user may ask for two things at once. */
