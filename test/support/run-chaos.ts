@@ -119,6 +119,7 @@ async function dispatchAll(
     const events = eventsOf(chaos.kills, chaos.drops, random)
     for (const [at, event] of events.entries()) {
       await crew.ready()
+      while (asked.taken < asked.upTo) await pass(1)
       asked.upTo = Math.ceil((chaos.runs * (at + 1)) / (events.length + 1))
       // It meets workers that are at work.
       while (asked.taken < asked.upTo && ledger.busy < BUSY) await pass(1)
