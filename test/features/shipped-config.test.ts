@@ -6,27 +6,49 @@ import { type TestContext, test } from 'node:test'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import { parse } from 'yaml'
 import { checkActions } from '#actions/check.ts'
-import { createBuiltinExecutors } from '#actions/executors/builtin/registry.ts'
-import { createExecutors } from '#actions/executors/executors.ts'
+import { builtinExecutors } from '#actions/executors/builtin/registry.ts'
+import { serviceDesk } from '#actions/executors/builtin/service-desk/service-desk.ts'
+import { openExecutors } from '#actions/executors/open.ts'
 import type { ConfigDocument } from '#config/document.ts'
 import { openConfigVersions } from '#config/versions.ts'
 import type { ModelsEnv } from '#env.ts'
 import { checkModels } from '#models/check.ts'
+import { openEgress } from '#platform/egress/open.ts'
+import type { Sql } from '#platform/sql/sql.ts'
 import { capturedLog } from '../support/captured-log.ts'
 import { manualClock } from '../support/clock.ts'
 
 const SHIPPED = resolve('config-versions')
 const BARE: ModelsEnv = { openai: undefined, azureOpenai: undefined, egressHosts: [] }
+/** Versions are checked without a database. */
+const NO_SQL: Sql = {
+  engine: 'pglite',
+  reachable: false,
+  transaction: () => Promise.reject(new Error('No database is expected here.')),
+  query: () => Promise.reject(new Error('No database is expected here.')),
+  close: async () => {},
+}
 const WITH_KEY: ModelsEnv = { ...BARE, openai: { apiKey: 'test', baseUrl: 'https://api.openai.com/v1' } }
 
-async function open(t: TestContext, dir: string, env: ModelsEnv) {
+/** What the environment permits: nothing, unless told. */
+interface Permitted {
+  hosts?: readonly string[]
+  mcpCommands?: readonly (readonly string[])[]
+}
+
+async function open(t: TestContext, dir: string, env: ModelsEnv, { hosts = [], mcpCommands = [] }: Permitted = {}) {
   const { log, lines } = capturedLog()
-  const executors = createExecutors([createBuiltinExecutors()])
+  const clock = manualClock()
+  const { egress, streaming } = openEgress({ hosts, privateRanges: [], clock })
+  t.after(() => streaming.close())
+  const functions = new Map([...builtinExecutors, ...serviceDesk(NO_SQL)])
+  const executors = openExecutors({ functions, egress, fetch: streaming.fetch, mcpCommands, clock, log })
+  t.after(() => executors.close())
   const checks = [
     (document: ConfigDocument) => checkActions(document, executors),
     (document: ConfigDocument) => checkModels(document, env),
   ]
-  const versions = await openConfigVersions({ dir, clock: manualClock(), log, checks })
+  const versions = await openConfigVersions({ dir, clock, log, checks })
   t.after(() => versions.close())
   return { versions, lines }
 }
@@ -42,9 +64,26 @@ test('the shipped versions are sound without any environment', async (t) => {
   const { versions } = await open(t, SHIPPED, BARE)
   assert.deepEqual(versions.faults(), [])
   const { models, routes, specialists } = versions.current().document
-  assert.deepEqual(Object.keys(specialists), ['apollo', 'athena'])
+  assert.deepEqual(Object.keys(specialists), ['apollo', 'athena', 'hermes'])
   assert.deepEqual(routes.default?.models, ['primary', 'backup'])
   assert.notEqual(models.primary?.pace, models.backup?.pace)
+})
+
+test('the example of tools is sound where the environment permits them, and says what does not', async (t) => {
+  const dir = await copyOf(t, ['v002.yaml', 'v002.yaml'], ['examples/tools.yaml', 'v003.yaml'])
+  const hosts = ['127.0.0.1:9080']
+  const mcpCommands = [['node', 'config-versions/examples/mcp-server.mjs']]
+  const { versions } = await open(t, dir, BARE, { hosts, mcpCommands })
+  assert.equal(versions.current().name, 'v003')
+  const { versions: without } = await open(t, dir, BARE)
+  assert.equal(without.current().name, 'v002')
+  assert.deepEqual(
+    without
+      .faults()[0]
+      ?.faults.map(({ path }) => path)
+      .sort(),
+    ['actions.service_status.http.url', 'mcpServers.handbook.command', 'openapi.announcements.url'],
+  )
 })
 
 test('the example for OpenAI is sound with a key, and says what is missing without one', async (t) => {
@@ -59,7 +98,7 @@ test('the example for OpenAI is sound with a key, and says what is missing witho
 test('the published schema takes the shipped versions, as an editor applies it', async () => {
   const schema = JSON.parse(await readFile('docs/config.schema.json', 'utf8'))
   const validate = new Ajv2020({ validateFormats: false }).compile(schema)
-  for (const file of ['v001.yaml', 'examples/openai.yaml']) {
+  for (const file of ['v001.yaml', 'v002.yaml', 'examples/openai.yaml', 'examples/tools.yaml']) {
     const text = await readFile(join(SHIPPED, file), 'utf8')
     assert.ok(text.startsWith('# yaml-language-server: $schema=../docs/config.schema.json\n'), file)
     assert.equal(validate(parse(text)), true, file)
@@ -68,15 +107,15 @@ test('the published schema takes the shipped versions, as an editor applies it',
 })
 
 test('the fault that docs/config.md makes is logged as it says', async (t) => {
-  const dir = await copyOf(t, ['v001.yaml', 'v001.yaml'], ['v001.yaml', 'v002.yaml'])
-  const sound = await readFile(join(dir, 'v002.yaml'), 'utf8')
-  await writeFile(join(dir, 'v002.yaml'), sound.replace('route: default', 'route: defualt'))
+  const dir = await copyOf(t, ['v002.yaml', 'v002.yaml'], ['v002.yaml', 'v003.yaml'])
+  const sound = await readFile(join(dir, 'v003.yaml'), 'utf8')
+  await writeFile(join(dir, 'v003.yaml'), sound.replace('route: default', 'route: defualt'))
   const { versions, lines } = await open(t, dir, BARE)
   const shown = (await readFile('docs/config.md', 'utf8')).match(/```json\n(.*)\n```/)?.[1]
   const { level: _, ...logged } = lines[0] ?? {}
   assert.equal(JSON.stringify(logged), shown)
-  assert.equal(versions.current().name, 'v001')
-  await writeFile(join(dir, 'v002.yaml'), sound)
-  await versions.refresh()
   assert.equal(versions.current().name, 'v002')
+  await writeFile(join(dir, 'v003.yaml'), sound)
+  await versions.refresh()
+  assert.equal(versions.current().name, 'v003')
 })
