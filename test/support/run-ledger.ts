@@ -64,9 +64,9 @@ export async function startRunLedger(random: () => number): Promise<RunLedger> {
     const entry = entries.getOrInsertComputed(key, () => ({ action, asked, arrivals: 0, effects: 0 }))
     entry.arrivals += 1
     arrivals.push(asked)
-    const isKnown = entry.effects > 0 && IDEMPOTENT_PATHS.includes(action)
     const happens = trouble !== 'busy' && trouble !== 'fails before' && trouble !== 'cuts before'
     await pass(random() * MOST_MS)
+    const isKnown = entry.effects > 0 && IDEMPOTENT_PATHS.includes(action)
     if (happens && !isKnown) entry.effects += 1
     if (trouble === 'too slow') await pass(TOO_SLOW_MS)
     if (trouble === 'cuts before' || trouble === 'cuts after') return void request.socket.destroy()
