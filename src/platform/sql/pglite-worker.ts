@@ -9,7 +9,15 @@ parentPort?.on('message', (message: Uint8Array | 'close') => {
     void database.close().finally(() => parentPort?.close())
     return
   }
-  const answer = database.execProtocolRawSync(message)
-  if (answer.byteLength > 0) parentPort?.postMessage(answer)
+  // The plain way of asking in bytes reads every answer for itself, and keeps what it read for ever. This one works at once,
+  // too, until there is something to wait for, which without the file system there is not.
+  const answer: Buffer[] = []
+  void database.execProtocolRawStream(message, {
+    syncToFs: false,
+    onRawData: (bytes) => {
+      answer.push(Buffer.from(bytes))
+    },
+  })
+  if (answer.length > 0) parentPort?.postMessage(new Uint8Array(Buffer.concat(answer)))
 })
 parentPort?.postMessage('open')
