@@ -2,6 +2,7 @@ import { after, before } from 'node:test'
 import { type Ground, openGround } from '../support/runs-at-hand.ts'
 import { decisionsSuite } from './actions/decisions.ts'
 import { executionSuite } from './actions/execution.ts'
+import { hardeningSuite } from './actions/hardening.ts'
 import { recoverySuite } from './actions/recovery.ts'
 
 let ground: Ground
@@ -13,3 +14,4 @@ after(() => ground[Symbol.asyncDispose]())
 executionSuite(() => ground)
 recoverySuite(() => ground)
 decisionsSuite(() => ground)
+hardeningSuite(() => ground)

@@ -9,6 +9,7 @@ import { startPostgres } from '../support/postgres.ts'
 import { type Ground, openGround } from '../support/runs-at-hand.ts'
 import { decisionsSuite } from './actions/decisions.ts'
 import { executionSuite } from './actions/execution.ts'
+import { hardeningSuite } from './actions/hardening.ts'
 import { recoverySuite } from './actions/recovery.ts'
 
 const opened = new AsyncDisposableStack()
@@ -38,3 +39,4 @@ after(() => opened.disposeAsync())
 executionSuite(() => ground)
 recoverySuite(() => ground)
 decisionsSuite(() => ground)
+hardeningSuite(() => ground)

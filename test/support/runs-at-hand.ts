@@ -11,7 +11,7 @@ import type { ActionCall, Run } from '../../src/actions/port.ts'
 import { runMigrations } from '../../src/actions/runs/migrations.ts'
 import type { ActionSpec } from '../../src/config/action-spec.ts'
 import type { ConfigVersion } from '../../src/config/document.ts'
-import { createSeal } from '../../src/conversations/vault.ts'
+import { createSeal, type Seal } from '../../src/conversations/vault.ts'
 import type { Principal } from '../../src/identity/principal.ts'
 import type { Log } from '../../src/log.ts'
 import { systemClock } from '../../src/platform/clock.ts'
@@ -28,6 +28,8 @@ export interface Ground extends AsyncDisposable {
   queue: Queue
   log: Log
   lines: Record<string, unknown>[]
+  /** What all replicas seal with. */
+  seal: Seal
   /** Another replica on the same ground; it is drained with the test that wants it. */
   actions(options?: ReplicaOptions): Actions & AsyncDisposable
 }
@@ -38,6 +40,8 @@ export interface ReplicaOptions {
   works?: boolean
   leaseMs?: number
   queue?: Queue
+  sql?: Sql
+  sealOf?: () => Promise<Seal>
   maxWaiting?: number
 }
 
@@ -109,13 +113,14 @@ export async function openGround(engines: { sql?: Sql; queue?: Queue } = {}): Pr
     queue,
     log,
     lines,
+    seal,
     actions({ functions = {}, actions = {}, works = true, leaseMs = 2000, maxWaiting = 10_000, ...more } = {}) {
       const version = versionOf(actions)
       const replica = createActions({
+        sealOf: async () => seal,
         ...{ sql, queue, kv, clock, log, works, leaseMs, maxWaiting, ...more },
         executors: createExecutors([createBuiltinExecutors(new Map(Object.entries(functions)))]),
         configs: { get: () => version, current: () => version },
-        sealOf: async () => seal,
         userToken: () => Promise.reject(new Error('No sign-in is expected here.')),
         replica: `replica-${replicas++}`,
         concurrency: 32,

@@ -48,11 +48,11 @@ const CLAIM = `
 
 const BEGIN = `
   UPDATE runs r SET began = true FROM jsonb_to_recordset($1::jsonb) AS h(id text, fence integer)
-  WHERE r.id = h.id AND r.fence = h.fence AND r.status = 'running' RETURNING r.id`
+  WHERE r.id = h.id AND r.fence = h.fence AND r.status = 'running' RETURNING r.id, r.fence`
 
 const RENEW = `
   UPDATE runs r SET due_at = h.until FROM jsonb_to_recordset($1::jsonb) AS h(id text, fence integer, until bigint)
-  WHERE r.id = h.id AND r.fence = h.fence AND r.status = 'running' RETURNING r.id`
+  WHERE r.id = h.id AND r.fence = h.fence AND r.status = 'running' RETURNING r.id, r.fence`
 
 const END = `
   WITH ended AS (
@@ -94,13 +94,13 @@ export class RunWork {
     this.#sql = sql
     this.#claims = new Grouped(async (claims) => {
       const rows = await sql.query<RunRow>('system', CLAIM, [JSON.stringify(distinct(claims)), worker])
-      return onceEach(claims, rows)
+      return onceEach(claims.map(placeOfClaim), rows, ({ id, attempt }) => placeOfClaim({ id, attempt: attempt - 1 }))
     })
     this.#begins = new Grouped((holds) => this.#held(BEGIN, holds))
     this.#renewals = new Grouped((holds) => this.#held(RENEW, holds))
     this.#ends = new Grouped(async (ends) => {
       const rows = await sql.query<RunRow>('system', END, [endsAsJson(ends)])
-      return onceEach(ends, rows)
+      return onceEach(ends.map(placeOfHold), rows, placeOfHold)
     })
   }
 
@@ -135,25 +135,36 @@ export class RunWork {
   }
 
   async #held(text: string, holds: readonly Pick<Hold, 'id' | 'fence'>[]): Promise<boolean[]> {
-    const rows = await this.#sql.query<{ id: string }>('system', text, [JSON.stringify(holds)])
-    const held = new Set(rows.map(({ id }) => id))
-    return holds.map(({ id }) => held.has(id))
+    const rows = await this.#sql.query<Pick<Hold, 'id' | 'fence'>>('system', text, [JSON.stringify(holds)])
+    const held = new Set(rows.map(placeOfHold))
+    return holds.map((hold) => held.has(placeOfHold(hold)))
   }
 }
 
-/** A statement that updates a row twice takes either change: of several deliveries for one run only the first may count. */
-function distinct<Item extends { id: string }>(items: readonly Item[]): Item[] {
-  return [...new Map(items.toReversed().map((item) => [item.id, item])).values()]
+/** Of several deliveries for one attempt only the first counts; one that comes too late takes nothing from the right one. */
+function distinct<Item extends { id: string; attempt: number }>(items: readonly Item[]): Item[] {
+  return [...new Map(items.toReversed().map((item) => [placeOfClaim(item), item])).values()]
 }
 
-function onceEach<Item extends { id: string }>(
-  items: readonly Item[],
+function placeOfClaim({ id, attempt }: { id: string; attempt: number }): string {
+  return `${id}:${attempt}`
+}
+
+/** An old and a new attempt of one run may be in the same group: the fence tells them apart. */
+function placeOfHold({ id, fence }: { id: string; fence: number }): string {
+  return `${id}:${fence}`
+}
+
+/** Each row goes to the first of its place, in the order of the places. */
+function onceEach(
+  places: readonly string[],
   rows: readonly RunRow[],
+  placeOf: (row: RunRow) => string,
 ): (RunRow | undefined)[] {
-  const left = new Map(rows.map((row) => [row.id, row]))
-  return items.map(({ id }) => {
-    const row = left.get(id)
-    left.delete(id)
+  const left = new Map(rows.map((row) => [placeOf(row), row]))
+  return places.map((place) => {
+    const row = left.get(place)
+    left.delete(place)
     return row
   })
 }
