@@ -18,6 +18,7 @@ export interface RunChange {
   now: number
 }
 
+/** A worker that notes its beginning, or that it is alive, does so without a new version: what was read must still be so. */
 const CHANGE = `
   WITH changed AS (
     UPDATE runs r SET status = $3, reason = $4, outcome = $5,
@@ -26,7 +27,7 @@ const CHANGE = `
       revision = r.revision + CASE WHEN $8::bytea IS NULL THEN 0 ELSE 1 END,
       max_attempts = r.max_attempts + $10, fence = r.fence + 1, version = r.version + 1, updated_at = $11,
       settled_at = CASE WHEN $12 THEN $11::bigint END
-    WHERE r.id = $1 AND r.version = $2
+    WHERE r.id = $1 AND r.version = $2 AND (r.status <> 'running' OR (r.began = $13 AND r.due_at = $14))
     RETURNING ${RUN_COLUMNS}),
   late AS (
     INSERT INTO follow_ups (run, tenant, turn)
@@ -66,6 +67,8 @@ async function apply(tx: Tx, row: RunRow, change: RunChange): Promise<RunRow | u
     change.moreAttempts ?? 0,
     now,
     isSettled({ status }),
+    row.began,
+    row.dueAt,
   ])
   return changed
 }
