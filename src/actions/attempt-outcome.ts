@@ -57,7 +57,7 @@ export function consequenceOf(attempted: Attempted, facts: AttemptFacts): Conseq
   const { thrown, timedOut } = attempted
   if (timedOut) return passing(facts, 'timeout', undefined, false, undefined)
   if (thrown instanceof PassingError) {
-    return passing(facts, thrown.reason, thrown.retryAfterMs, thrown.untouched, thrown.message)
+    return passing(facts, codeOf(thrown.reason), thrown.retryAfterMs, thrown.untouched, thrown.message)
   }
   if (thrown instanceof CorrectableError) return ended('failed', 'failed', 'target_refused', thrown.message)
   if (thrown instanceof IdentityNeeded) {
@@ -73,6 +73,11 @@ export function consequenceOf(attempted: Attempted, facts: AttemptFacts): Conseq
 export function retryDelayMs(attempt: number, askedMs: number | undefined, random: number): number {
   const bound = Math.min(BACK_OFF.maxMs, BACK_OFF.firstMs * 2 ** Math.max(0, attempt - 1))
   return Math.max(Math.min(askedMs ?? 0, BACK_OFF.askedMaxMs), Math.ceil(bound * random))
+}
+
+/** The database takes no NUL, and a log no line break. */
+function codeOf(reason: string): string {
+  return reason.slice(0, 64).replace(/[^\x20-\x7e]/g, '?')
 }
 
 function passing(

@@ -9,6 +9,8 @@ import type { RunRow } from './runs/run-row.ts'
 /** A run that is not begun by then is sent for again. */
 export const RESEND_AFTER_MS = 60_000
 const COUNT_EVERY_MS = 1000
+/** As many as its column counts. */
+const MAX_ATTEMPT = 2_147_483_647
 
 export interface SendingOptions {
   queue: Queue
@@ -105,12 +107,19 @@ function messageOf({ id, attempt, version, traceparent }: RunRow): QueueMessage 
   }
 }
 
+/** `attempt`: how many were made when it was sent. */
+export interface RunMessage {
+  run: string
+  attempt: number
+}
+
 /** What a message says, or undefined when it is none of ours. */
-export function readMessage(body: string): { run: string; attempt: number } | undefined {
+export function readMessage(body: string): RunMessage | undefined {
   try {
     const { run, attempt }: { run?: unknown; attempt?: unknown } = JSON.parse(body)
-    const isOurs = typeof run === 'string' && /^run_[0-9a-f]{32}$/.test(run) && Number.isSafeInteger(attempt)
-    return isOurs ? { run, attempt: Number(attempt) } : undefined
+    if (typeof run !== 'string' || !/^run_[0-9a-f]{32}$/.test(run)) return undefined
+    const isAttempt = typeof attempt === 'number' && Number.isInteger(attempt) && attempt >= 0 && attempt <= MAX_ATTEMPT
+    return isAttempt ? { run, attempt } : undefined
   } catch {
     return undefined
   }

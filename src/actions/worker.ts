@@ -6,14 +6,14 @@ import { type Clock, delay } from '#platform/clock.ts'
 import { type Delivery, LockLostError, type Queue, type Receiver } from '#platform/queue/queue.ts'
 import { readArguments } from './arguments.ts'
 import { type Attempted, type Consequence, consequenceOf } from './attempt-outcome.ts'
-import { type Executors, IdentityNeeded } from './executors/executor.ts'
+import { type Executors, IdentityNeeded, PassingError } from './executors/executor.ts'
 import { actionOf, mayCall, rulesOf } from './rules.ts'
 import type { RunNews } from './run-news.ts'
 import { runWith } from './run-shape.ts'
 import type { RunRow } from './runs/run-row.ts'
 import type { RunInput, RunSeals } from './runs/run-seals.ts'
 import type { RunWork } from './runs/work.ts'
-import { readMessage, type Sending } from './sending.ts'
+import { type RunMessage, readMessage, type Sending } from './sending.ts'
 
 export interface WorkerOptions {
   queue: Queue
@@ -46,7 +46,9 @@ const RENEW_FOR_MS = 15 * 60_000
  */
 export class Worker {
   readonly #options: WorkerOptions
-  readonly #attempts = new Map<string, AbortController>()
+  readonly #attempts = new Set<AbortController>()
+  readonly #draining = new AbortController()
+  #isOver = false
   #receiver: Receiver | undefined
 
   constructor(options: WorkerOptions) {
@@ -60,20 +62,21 @@ export class Worker {
 
   /** Nothing new; what runs gets `graceMs`, then is stopped and goes back. */
   async drain(graceMs: number): Promise<void> {
+    this.#draining.abort(new Error('The worker is drained.'))
     const stop = this.#options.clock.after(graceMs, () => {
-      for (const attempt of this.#attempts.values()) attempt.abort('draining' satisfies Stop)
+      this.#isOver = true
+      for (const attempt of this.#attempts) attempt.abort('draining' satisfies Stop)
     })
     await this.#receiver?.stop(graceMs + this.#options.leaseMs / 3)
     stop()
   }
 
   async #handle(delivery: Delivery): Promise<void> {
-    const { work, clock, leaseMs, log } = this.#options
+    const { clock, log } = this.#options
     const message = readMessage(delivery.body)
     try {
       if (!message) return await delivery.deadLetter('bad_message', 'The body names no run and attempt.')
-      const now = clock.now()
-      const row = await work.claim(message.run, message.attempt, now + leaseMs, now)
+      const row = await this.#claim(message, delivery.signal)
       // Done, somebody else's, or called off: the row knows, and a sweeper looks after it.
       if (row) await this.#attempt(row, delivery.traceparent)
       await delivery.complete()
@@ -82,8 +85,22 @@ export class Worker {
       if (error instanceof LockLostError) return
       log.warn({ run: message?.run, err: error }, 'A run could not be worked on')
       // Abandoned messages come back at once: a moment for whatever is away.
-      await delay(clock, ABANDON_AFTER_MS)
+      await delay(clock, ABANDON_AFTER_MS, this.#draining.signal).catch(() => {})
       await delivery.abandon().catch(() => {})
+    }
+  }
+
+  /** With the database away the message is held: given back, its deliveries would be used up, and the broker give it up. */
+  async #claim({ run, attempt }: RunMessage, lock: AbortSignal): Promise<RunRow | undefined> {
+    const { work, clock, leaseMs } = this.#options
+    for (;;) {
+      try {
+        const now = clock.now()
+        return await work.claim(run, attempt, now + leaseMs, now)
+      } catch (error) {
+        if (!isAway(error) || lock.aborted) throw error
+        await delay(clock, PERSIST_RETRY_MS, this.#draining.signal)
+      }
     }
   }
 
@@ -91,7 +108,8 @@ export class Worker {
     const { clock, log, seals, work, sending, news, leaseMs } = this.#options
     const startedAt = clock.monotonic()
     const abort = new AbortController()
-    this.#attempts.set(row.id, abort)
+    this.#attempts.add(abort)
+    if (this.#isOver) abort.abort('draining' satisfies Stop)
     const stopRenewing = this.#keepLease(row, abort)
     const hold = { began: false }
     try {
@@ -104,10 +122,10 @@ export class Worker {
           ? handedBack(facts.now)
           : consequenceOf(attempted, facts)
       const { output, fault, retryAt, ...end } = consequence
-      const outcome = output === undefined ? null : await seals.seal(ownerOf(row), row.id, 'outcome', { output })
-      const done = await this.#persist(() =>
-        work.end({ id: row.id, fence: row.fence, ...end, outcome, now: facts.now }, row),
-      )
+      const done = await this.#persist(async () => {
+        const outcome = output === undefined ? null : await seals.seal(ownerOf(row), row.id, 'outcome', { output })
+        return work.end({ id: row.id, fence: row.fence, ...end, outcome, now: facts.now }, row)
+      })
       if (!done) return
       if (retryAt !== undefined) await sending.schedule(done.row, retryAt)
       const fields = {
@@ -125,7 +143,7 @@ export class Worker {
       if (done.next?.status === 'queued') await sending.send(done.next)
     } finally {
       stopRenewing()
-      this.#attempts.delete(row.id)
+      this.#attempts.delete(abort)
     }
 
     /** Uncounted, and due at once for whoever comes next. */
@@ -143,7 +161,7 @@ export class Worker {
     abort: AbortController,
     hold: { began: boolean },
   ): Promise<Attempted> {
-    const { clock, configs, executors, seals, work, userToken } = this.#options
+    const { clock, configs, executors, seals, userToken } = this.#options
     const stopped = Promise.withResolvers<never>()
     stopped.promise.catch(() => {})
     abort.signal.addEventListener('abort', () => stopped.reject(abort.signal.reason), { once: true })
@@ -168,20 +186,32 @@ export class Worker {
         attempt: row.attempt,
         traceparent: traceparent ?? row.traceparent ?? undefined,
         begin: async () => {
+          // Too late for an attempt that was given up: how it ended is being written down.
+          abort.signal.throwIfAborted()
           hold.began = true
-          if (await work.begin(row.id, row.fence)) return
+          if (await this.#begin(row)) return abort.signal.throwIfAborted()
           abort.abort('lost' satisfies Stop)
           throw new Error('The run is somebody else’s by now.')
         },
         userToken: (scope: string) => userToken(principal, scope),
       }
       const executor = executors.executorOf(config.document, row.action)
+      abort.signal.throwIfAborted()
       const result = await Promise.race([Promise.try(executor, read.value, context), stopped.promise])
       return { result: JSON.stringify(result) ?? 'null' }
-    } catch (thrown) {
+    } catch (error) {
+      const thrown = isAway(error) && !hold.began ? notBegun(error) : error
       return { thrown, timedOut: abort.signal.reason === 'timeout' && !(thrown instanceof IdentityNeeded) }
     } finally {
       stopTimer()
+    }
+  }
+
+  async #begin({ id, fence }: RunRow): Promise<boolean> {
+    try {
+      return await this.#options.work.begin(id, fence)
+    } catch (error) {
+      throw isAway(error) ? notBegun(error) : error
     }
   }
 
@@ -203,7 +233,7 @@ export class Worker {
     return () => stopTimer()
   }
 
-  /** As long as the database is away, and the lease may hold, it is tried again: what was done is not to be forgotten. */
+  /** As long as what it needs is away, and the lease may hold, it is tried again: what was done is not to be forgotten. */
   async #persist<Result>(write: () => Promise<Result>): Promise<Result> {
     const { clock, leaseMs } = this.#options
     const until = clock.monotonic() + leaseMs
@@ -211,12 +241,20 @@ export class Worker {
       try {
         return await write()
       } catch (error) {
-        const isAway = error instanceof ParleyError && error.code === 'database_unavailable'
-        if (!isAway || clock.monotonic() > until) throw error
+        if (!isAway(error) || clock.monotonic() > until) throw error
         await delay(clock, PERSIST_RETRY_MS)
       }
     }
   }
+}
+
+/** The database, or the store that has the keys of what is sealed. */
+function isAway(error: unknown): error is ParleyError {
+  return error instanceof ParleyError && (error.code === 'database_unavailable' || error.code === 'state_unavailable')
+}
+
+function notBegun(cause: ParleyError): PassingError {
+  return new PassingError('The action could not begin.', { reason: cause.code, untouched: true, cause })
 }
 
 function ownerOf({ tenant, owner }: RunRow): { tenant: string; id: string } {
