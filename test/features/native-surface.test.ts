@@ -30,7 +30,7 @@ test('the specialists of the version that is served are listed', async () => {
   const { body } = await client.call('GET', '/api/v1/specialists')
   assert.deepEqual(
     body.items.map(({ id }: { id: string }) => id),
-    ['apollo', 'athena'],
+    ['apollo', 'athena', 'hermes'],
   )
 })
 
