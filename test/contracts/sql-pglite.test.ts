@@ -39,6 +39,22 @@ describe('what only PGlite can suffer', () => {
     await assert.rejects(sql.query('system', 'SELECT 1'), { code: 'database_unavailable' })
   })
 
+  test('rows that were are cleared away every 5,000 calls, since nothing else does it', async () => {
+    const sql = await database.open([tables])
+    const known = async () => {
+      const [row] = await sql.query<{ n: number }>('system', `SELECT reltuples AS n FROM pg_class WHERE relname = 'notes'`)
+      return row?.n
+    }
+    const calls = async (count: number) => {
+      for (let call = 0; call < count; call++) await sql.query('system', 'SELECT 1')
+    }
+    await calls(4998)
+    assert.equal(await known(), -1)
+    await calls(1)
+    assert.notEqual(await known(), -1)
+    await sql.close()
+  })
+
   test('transactions go one at a time, in the order in which they were asked for', async () => {
     const sql = await database.open([tables])
     const order: string[] = []

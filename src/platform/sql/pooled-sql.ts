@@ -22,6 +22,8 @@ export interface PooledSqlOptions {
   retryMs: number
   clock: Clock
   log: Log
+  /** What the engine needs every so many calls, where it does not see to that by itself. */
+  upkeep?: { everyCalls: number; text: string }
   /** Waits for connections to end, which the pool does not. */
   onClose: () => Promise<void>
 }
@@ -43,6 +45,7 @@ export class PooledSql implements Sql {
   #fault: Error | undefined
   #closing: Promise<void> | undefined
   #underWay = 0
+  #callsSinceUpkeep = 0
   readonly #idle = Promise.withResolvers<void>()
 
   constructor(options: PooledSqlOptions) {
@@ -129,9 +132,26 @@ export class PooledSql implements Sql {
       if (!this.#migrated) await this.prepare()
       return await this.#withClient(use)
     } finally {
-      this.#underWay -= 1
-      if (this.#closing && this.#underWay === 0) this.#idle.resolve()
+      this.#done()
+      this.#keepUp()
     }
+  }
+
+  #done(): void {
+    this.#underWay -= 1
+    if (this.#closing && this.#underWay === 0) this.#idle.resolve()
+  }
+
+  /** In its turn among the calls; one that fails is made up for by the next. */
+  #keepUp(): void {
+    const { upkeep, log } = this.#options
+    this.#callsSinceUpkeep += 1
+    if (!upkeep || this.#closing || this.#callsSinceUpkeep < upkeep.everyCalls) return
+    this.#callsSinceUpkeep = 0
+    this.#underWay += 1
+    this.#withClient((client) => this.#within(migrationMs, client, () => client.query(upkeep.text)))
+      .catch((error: unknown) => log.warn({ err: error }, 'the database could not be kept up'))
+      .finally(() => this.#done())
   }
 
   async #withClient<Result>(use: (client: PoolClient) => Promise<Result>): Promise<Result> {
