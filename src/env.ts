@@ -22,9 +22,10 @@ export type KvEnv =
   | { engine: 'sqlite'; path: string }
   | { engine: 'redis'; url: string; cluster: boolean; auth: 'url' | 'entra' }
 
+/** `namespace` is a host, `name.servicebus.windows.net`; a connection string goes before it. */
 export type QueueEnv =
   | { engine: 'sqlite'; path: string }
-  | { engine: 'service-bus'; connectionString: string | undefined; namespace: string | undefined; queue: string }
+  | { engine: 'service-bus'; connectionString?: string | undefined; namespace?: string | undefined; queue: string }
 
 export type SqlEnv =
   | { engine: 'pglite'; path: string }

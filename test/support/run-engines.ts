@@ -1,12 +1,12 @@
 import { runMigrations } from '../../src/actions/runs/migrations.ts'
-import type { KvEnv } from '../../src/env.ts'
+import type { KvEnv, QueueEnv, SqlEnv } from '../../src/env.ts'
 import type { Log } from '../../src/log.ts'
 import { systemClock } from '../../src/platform/clock.ts'
 import type { Kv } from '../../src/platform/kv/kv.ts'
 import { openKv } from '../../src/platform/kv/open.ts'
-import { openQueue, type QueueEnv } from '../../src/platform/queue/open.ts'
+import { openQueue } from '../../src/platform/queue/open.ts'
 import type { Queue } from '../../src/platform/queue/queue.ts'
-import { openSql, type SqlEnv } from '../../src/platform/sql/open.ts'
+import { openSql } from '../../src/platform/sql/open.ts'
 import type { Sql } from '../../src/platform/sql/sql.ts'
 
 /** Where a process that is handed this as JSON finds what runs stand on. */

@@ -1,14 +1,10 @@
+import type { QueueEnv } from '#env.ts'
 import type { Log } from '#log.ts'
 import type { Clock } from '../clock.ts'
 import type { TokenSource } from '../credential.ts'
 import type { Queue } from './queue.ts'
 import { ServiceBusQueue } from './service-bus.ts'
 import { SqliteQueue } from './sqlite.ts'
-
-/** `namespace` is a host, `name.servicebus.windows.net`; a connection string goes before it. */
-export type QueueEnv =
-  | { engine: 'sqlite'; path: string }
-  | { engine: 'service-bus'; connectionString?: string; namespace?: string; queue: string }
 
 export interface OpenQueueOptions {
   env: QueueEnv

@@ -1,3 +1,4 @@
+import type { SqlEnv } from '#env.ts'
 import type { Log } from '#log.ts'
 import { type Clock, delay } from '../clock.ts'
 import type { TokenSource } from '../credential.ts'
@@ -5,10 +6,6 @@ import { isUnavailable } from './faults.ts'
 import { createPglite } from './pglite.ts'
 import { createPostgres } from './postgres.ts'
 import type { Migration, Sql } from './sql.ts'
-
-export type SqlEnv =
-  | { engine: 'pglite'; path: string }
-  | { engine: 'postgres'; url: string; auth: 'url' | 'entra'; poolSize: number }
 
 export interface OpenSqlOptions {
   env: SqlEnv
