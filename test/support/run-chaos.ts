@@ -147,7 +147,7 @@ async function allSettled({ hurry, settleMs, seed }: RunChaos, crew: RunCrew, si
     if (open.length === 0) return
     const tookMs = performance.now() - since
     if (tookMs > settleMs) throw new Error(`Seed ${seed}: not settled in time: ${JSON.stringify(open)}`)
-    if (hurry && tookMs > 2 * LEASE_MS) {
+    if (hurry && tookMs > LEASE_MS) {
       const later = Date.now() + 2 * LEASE_MS
       await crew.ask((worker) =>
         worker.query(`UPDATE runs SET due_at = 1 WHERE NOT waiting AND due_at > ${later}
