@@ -38,10 +38,7 @@ test('values are found along a path, and compared as JSON; all have to fit', () 
 
 test('once strangers have spoken, a write needs the confirmation of the user or of an approver', () => {
   const approval = approvalFor(spec(), {}, user, true, 0)
-  assert.deepEqual(
-    [approval?.because, approval?.roles, approval?.ownAllowed],
-    ['untrusted', ['Chat.User', 'Action.Approver'], true],
-  )
+  assert.deepEqual([approval?.because, approval?.roles, approval?.ownAllowed], ['untrusted', ['Action.Approver'], true])
   assert.equal(approvalFor(spec({ access: 'read' }), {}, user, true, 0), null)
   assert.equal(approvalFor(spec({ afterUntrusted: 'allowed' }), {}, user, true, 0), null)
 })

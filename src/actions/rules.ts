@@ -65,10 +65,10 @@ export function approvalFor(
   const byRule = approval !== undefined && concerns(approval, args) && !isExempt(approval.unlessRoles, principal)
   const byWords = untrusted && rulesOf(spec).access === 'write' && spec.afterUntrusted !== 'allowed'
   if (!byRule && !byWords) return null
-  // Against strangers' words the user's own confirmation is what helps.
+  // Against strangers' words the user's own confirmation is what helps, whatever their role; nobody else's but an approver's.
   const who = byRule
     ? { roles: [...(approval.roles ?? DEFAULT_APPROVERS)], ownAllowed: approval.ownAllowed ?? false }
-    : { roles: ['Chat.User', ...DEFAULT_APPROVERS], ownAllowed: true }
+    : { roles: [...DEFAULT_APPROVERS], ownAllowed: true }
   return {
     ...who,
     editable: [...(approval?.editable ?? [])],

@@ -1,6 +1,6 @@
 import type { Run } from './port.ts'
 import { sentenceOf } from './reasons.ts'
-import type { RunRow } from './runs/run-row.ts'
+import type { RunApproval, RunRow } from './runs/run-row.ts'
 import type { RunSeals } from './runs/run-seals.ts'
 
 /** A run as a turn knows it. */
@@ -14,7 +14,12 @@ export function runWith(row: RunRow, outcome: string | undefined): Run {
   const output = settledAt === null ? undefined : (outcome ?? sentenceOf(reason))
   const pending =
     status === 'awaiting-approval' && approval
-      ? { approval: { hash: argumentsHash, roles: approval.roles, expiresAt: approval.expiresAt } }
+      ? { approval: { hash: argumentsHash, roles: rolesOf(approval), expiresAt: approval.expiresAt } }
       : {}
   return { id, key, action, status, output, ...pending }
+}
+
+/** Who may decide, as the user of the turn is told: against strangers' words they may themselves. */
+function rolesOf({ because, roles }: RunApproval): readonly string[] {
+  return because === 'untrusted' ? ['Chat.User', ...roles] : roles
 }
