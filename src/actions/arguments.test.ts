@@ -134,3 +134,18 @@ test('what one schema defines is out of sight of all others', () => {
   assert.deepEqual(checkParameters(named('number')), [])
   assert.equal(refusal('{"a":1}', named('number')), 'taken: {"a":1}')
 })
+
+test('numbers that would become others, and what is nested beyond all use, are refused', () => {
+  const anything = { type: 'object', properties: { x: {} } } as const
+  const read = (x: string) => readArguments(anything, `{"x":${x}}`)
+  for (const x of ['9007199254740991', '-9007199254740991', '1e21', '0.1234567890123456789', '"9007199254740993"']) {
+    assert.ok('value' in read(x), x)
+  }
+  for (const x of ['9007199254740992', '-9007199254740993', '1e400', '[{"y":12345678901234567890}]']) {
+    assert.match(JSON.stringify(read(x)), /cannot be kept exactly/, x)
+  }
+  const nested = (depth: number) => read(`${'['.repeat(depth)}${']'.repeat(depth)}`)
+  assert.ok('value' in nested(199))
+  assert.match(JSON.stringify(nested(200)), /nested too deeply/)
+  assert.match(JSON.stringify(nested(100_000)), /nested too deeply/)
+})

@@ -9,6 +9,8 @@ export type Parameters = Readonly<Record<string, unknown>>
 export type Arguments = { value: Readonly<Record<string, unknown>> } | { refusal: string }
 
 const MAX_ARGUMENTS_LENGTH = 262_144
+/** What is nested deeper could exhaust the stack of who walks through it. */
+const MAX_DEPTH = 200
 const MAX_TOLD_FAULTS = 10
 /** Providers refuse these at the top of a function's parameters. */
 const NOT_AT_TOP = ['oneOf', 'anyOf', 'allOf', 'enum', 'not']
@@ -41,6 +43,12 @@ export function readArguments(parameters: Parameters, text: string): Arguments {
   if (text.length > MAX_ARGUMENTS_LENGTH) return { refusal: 'The arguments are too long.' }
   const value = parseObject(text)
   if (!value) return { refusal: 'The arguments have to be one JSON object.' }
+  if (depthOf(value) > MAX_DEPTH) return { refusal: 'The arguments are nested too deeply.' }
+  if (isRounded(text)) {
+    return {
+      refusal: 'The arguments have a number that cannot be kept exactly; it has too many digits or is too large.',
+    }
+  }
   const validate = validatorOf(parameters)
   try {
     if (validate(value)) return { value }
@@ -78,6 +86,28 @@ function validatorOf(parameters: Parameters): ValidateFunction {
   const validate = ajv.compile(parameters)
   validators.set(parameters, validate)
   return validate
+}
+
+function depthOf(value: unknown): number {
+  let level = [value]
+  for (let depth = 0; ; depth++) {
+    const containers = level.filter((item) => typeof item === 'object' && item !== null)
+    if (containers.length === 0 || depth > MAX_DEPTH) return depth
+    level = containers.flatMap((container) => Object.values(container as object))
+  }
+}
+
+/** Whether an integer is not the one that was written, or a number has become infinite: it could name something else. */
+function isRounded(text: string): boolean {
+  if (!/\d{16}|\d[eE]/.test(text)) return false
+  let found = false
+  JSON.parse(text, (_, value: unknown, context?: { source?: string }) => {
+    const source = context?.source
+    if (typeof value !== 'number' || source === undefined) return value
+    found ||= !Number.isFinite(value) || (/^-?\d+$/.test(source) && !Number.isSafeInteger(value))
+    return value
+  })
+  return found
 }
 
 function parseObject(text: string): Record<string, unknown> | undefined {
