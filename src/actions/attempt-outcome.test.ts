@@ -11,6 +11,8 @@ const thrown = (error: unknown, timedOut = false): Attempted => ({ thrown: error
 const busy = (more: { untouched?: boolean; retryAfterMs?: number } = {}) =>
   thrown(new PassingError('Busy.', { reason: 'server_error', ...more }))
 
+const tooMuch: Attempted = { result: 'x'.repeat(1024 * 1024 + 1) }
+
 const cases: [string, Attempted, Partial<AttemptFacts>, string, string | null][] = [
   ['a result', { result: '1' }, {}, 'succeeded', null],
   ['what may pass', busy(), {}, 'retrying', 'server_error'],
@@ -24,6 +26,8 @@ const cases: [string, Attempted, Partial<AttemptFacts>, string, string | null][]
   ['what the caller can put right', thrown(new CorrectableError('No.')), {}, 'failed', 'target_refused'],
   ['a fault of ours', thrown(new Error('bug')), {}, 'failed', 'internal'],
   ['a fault of ours, once only, begun', thrown(0), { once: true, began: true }, 'unknown', 'effect_unknown'],
+  ['too much, once only, begun', tooMuch, { once: true, began: true }, 'unknown', 'result_too_large'],
+  ['too much', tooMuch, {}, 'failed', 'result_too_large'],
   ['nobody signed in', thrown(new IdentityNeeded()), {}, 'awaiting-identity', 'awaiting_identity'],
   ['an action that is gone', { impossible: 'unknown_action' }, {}, 'dead-lettered', 'unknown_action'],
 ]

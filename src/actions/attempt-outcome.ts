@@ -51,7 +51,10 @@ const IDENTITY_PATIENCE_MS = 24 * 60 * 60_000
 export function consequenceOf(attempted: Attempted, facts: AttemptFacts): Consequence {
   if ('impossible' in attempted) return ended('dead-lettered', 'failed', attempted.impossible)
   if ('result' in attempted) {
-    if (Buffer.byteLength(attempted.result) > RESULT_BYTES) return ended('failed', 'failed', 'result_too_large')
+    if (Buffer.byteLength(attempted.result) > RESULT_BYTES) {
+      // It took place all the same, and nobody is to be led to try it again.
+      return ended(facts.once && facts.began ? 'unknown' : 'failed', 'failed', 'result_too_large')
+    }
     return ended('succeeded', 'succeeded', null, attempted.result)
   }
   const { thrown, timedOut } = attempted
