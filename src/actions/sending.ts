@@ -80,7 +80,7 @@ export class Sending {
     this.#options.log.warn({ run: row.id, err }, 'A run could not be sent for; it is kept')
   }
 
-  /** What could not be sent meanwhile is due now. */
+  /** What could not be sent meanwhile is due now; what its target asked to wait for, no sooner than that. */
   async #back(): Promise<void> {
     const since = this.#awaySinceMs
     this.#awaySinceMs = undefined
@@ -88,7 +88,7 @@ export class Sending {
     try {
       await this.#options.sql.query(
         'system',
-        `UPDATE runs SET due_at = $1
+        `UPDATE runs SET due_at = CASE WHEN status = 'retrying' THEN greatest($1, due_at - ${RESEND_AFTER_MS}) ELSE $1 END
          WHERE status IN ('queued', 'retrying') AND NOT waiting AND due_at > $1 AND updated_at >= $2`,
         [this.#options.clock.now(), since - RESEND_AFTER_MS],
       )

@@ -5,7 +5,17 @@ import { overdueChange } from './sweeper.ts'
 
 function row(change: Partial<RunRow>): RunRow {
   return {
-    ...{ id: 'run_1', seq: 1, tenant: 't', owner: 'o', key: 'k', argumentsHash: '', action: 'a', config: 'v1' },
+    ...{
+      id: 'run_1',
+      seq: 1,
+      tenant: 't',
+      owner: 'o',
+      key: 'k',
+      argumentsHash: '',
+      askedHash: '',
+      action: 'a',
+      config: 'v1',
+    },
     ...{ specialist: null, conversation: null, turn: null, status: 'queued', version: 1, revision: 1 },
     ...{ waiting: false, ordered: false, once: false, attempt: 1, maxAttempts: 3, fence: 1, began: false, dueAt: 1 },
     ...{ input: Buffer.alloc(0), outcome: null, preview: null, reason: null, approval: null, followUp: false },
@@ -32,7 +42,8 @@ for (const [what, change, status, reason] of cases) {
   })
 }
 
-test('a run that waits long is sent for at growing intervals', () => {
-  const next = (now: number) => Number(overdueChange(row({}), now).dueAt) - now
-  assert.deepEqual([next(10), next(60_000), next(60_001), next(600_000)], [60_000, 60_000, 60_001, 600_000])
+test('a run that waits long is sent for at growing intervals, however old it is; at least every ten minutes', () => {
+  const next = (now: number) => Number(overdueChange(row({ updatedAt: 1000 }), 1000 + now).dueAt) - 1000 - now
+  assert.deepEqual([next(10), next(30_000), next(30_001), next(300_000)], [60_000, 60_000, 60_002, 600_000])
+  assert.equal(next(86_400_000), 600_000)
 })

@@ -20,6 +20,7 @@ export interface RunSweeperOptions {
 }
 
 const AT_ONCE = 100
+const RESEND_AT_LEAST_EVERY_MS = 600_000
 
 /**
  * Looks after runs that are overdue, on every replica; the row's version lets one of them act.
@@ -107,7 +108,7 @@ export class RunSweeper {
 
 /** What becomes of an overdue run. */
 export function overdueChange(row: RunRow, now: number): RunChange {
-  const { status, attempt, maxAttempts, once, began, createdAt, reason } = row
+  const { status, attempt, maxAttempts, once, began, updatedAt, reason } = row
   const again = { dueAt: now + RESEND_AFTER_MS, now }
   if (status === 'awaiting-approval') return { status: 'expired', reason: 'approval_expired', now }
   if (status === 'awaiting-identity') return { status: 'expired', reason: 'identity_expired', now }
@@ -116,8 +117,10 @@ export function overdueChange(row: RunRow, now: number): RunChange {
     if (attempt >= maxAttempts) return { status: 'dead-lettered', reason: 'worker_lost', now }
     return { status: 'retrying', reason: 'worker_lost', ...again }
   }
+  if (status === 'retrying') return { status, reason, ...again }
   // A long queue is no reason to fill it with the same again and again.
-  return { status, reason, ...again, dueAt: now + Math.max(RESEND_AFTER_MS, now - createdAt) }
+  const restMs = Math.min(Math.max(RESEND_AFTER_MS, 2 * (now - updatedAt)), RESEND_AT_LEAST_EVERY_MS)
+  return { status, reason, ...again, dueAt: now + restMs }
 }
 
 async function closeAttempt(sql: Sql, { id, attempt }: RunRow, now: number): Promise<void> {
