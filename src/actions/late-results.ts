@@ -17,12 +17,14 @@ export async function wantFollowUp(sql: Sql, run: string): Promise<boolean> {
 /** Late results of a turn are reported together, under a name that stays the same whoever takes them. */
 const TAKE = `
   WITH open AS (
-    SELECT f.run, f.turn, f.batch FROM follow_ups f WHERE f.lease_until <= $1
+    SELECT f.run, f.version, f.turn, f.batch FROM follow_ups f WHERE f.lease_until <= $1
     ORDER BY f.run LIMIT $2 FOR UPDATE SKIP LOCKED),
   named AS (
-    SELECT run, coalesce(batch, min(run) FILTER (WHERE batch IS NULL) OVER (PARTITION BY turn)) AS batch FROM open)
-  UPDATE follow_ups f SET lease_until = $3, batch = named.batch FROM named WHERE f.run = named.run
-  RETURNING f.run, f.batch`
+    SELECT run, version, coalesce(batch, min(run || '.' || version) FILTER (WHERE batch IS NULL) OVER (PARTITION BY turn)) AS batch
+    FROM open)
+  UPDATE follow_ups f SET lease_until = $3, batch = named.batch FROM named
+  WHERE f.run = named.run AND f.version = named.version
+  RETURNING f.run, f.version, f.batch`
 
 export async function takeFollowUps(
   sql: Sql,
@@ -31,18 +33,26 @@ export async function takeFollowUps(
   limit: number,
   leaseMs: number,
 ): Promise<FollowUp[]> {
-  const taken = await sql.query<{ run: string; batch: string }>('system', TAKE, [now, limit, now + leaseMs])
+  const taken = await sql.query<{ run: string; version: number; batch: string }>('system', TAKE, [
+    now,
+    limit,
+    now + leaseMs,
+  ])
   if (taken.length === 0) return []
-  const rows = await readRuns(
-    sql,
-    taken.map(({ run }) => run),
-  )
-  const batchOf = new Map(taken.map(({ run, batch }) => [run, batch]))
-  const batches = Map.groupBy(rows, ({ id }) => batchOf.get(id) ?? id)
+  const ids = new Set(taken.map(({ run }) => run))
+  const rowOf = new Map((await readRuns(sql, [...ids])).map((row) => [row.id, row]))
   const followUps: FollowUp[] = []
-  for (const [id, runs] of batches) {
+  for (const [id, results] of Map.groupBy(taken, ({ batch }) => batch)) {
+    const runs = results.flatMap(({ run, version }) => {
+      const row = rowOf.get(run)
+      return row?.version === version ? [row] : []
+    })
     const [first] = runs
-    if (!first || first.turn === null || first.conversation === null) continue
+    if (!first || first.turn === null || first.conversation === null) {
+      // Somebody has moved them on since: what comes of that is reported in their place.
+      await followUpDone(sql, id)
+      continue
+    }
     const { turn, conversation } = first
     try {
       const { principal } = await seals.input(first)

@@ -34,7 +34,9 @@ export async function previewOf(options: PreviewOptions, executors: Executors, r
       userToken: () => Promise.reject(new IdentityNeeded()),
     })
     const sealed = await seals.seal({ tenant: row.tenant, id: row.owner }, row.id, 'preview', shown ?? null)
-    await sql.query('system', 'UPDATE runs SET preview = $2 WHERE id = $1', [row.id, sealed])
+    await sql.query('system', 'UPDATE runs SET preview = $2 WHERE id = $1 AND revision = $3', [
+      ...[row.id, sealed, row.revision],
+    ])
   } catch (error) {
     log.info({ run: row.id, err: error }, 'A run could not be previewed')
   } finally {

@@ -24,14 +24,15 @@ const CHANGE = `
     UPDATE runs r SET status = $3, reason = $4, outcome = $5,
       due_at = CASE WHEN r.waiting AND $3 = 'queued' THEN NULL ELSE $6::bigint END, approval = $7::jsonb,
       input = coalesce($8, r.input), arguments_hash = coalesce($9, r.arguments_hash),
+      preview = CASE WHEN $8::bytea IS NULL THEN r.preview END,
       revision = r.revision + CASE WHEN $8::bytea IS NULL THEN 0 ELSE 1 END,
       max_attempts = r.max_attempts + $10, fence = r.fence + 1, version = r.version + 1, updated_at = $11,
       settled_at = CASE WHEN $12 THEN $11::bigint END
     WHERE r.id = $1 AND r.version = $2 AND (r.status <> 'running' OR (r.began = $13 AND r.due_at = $14))
     RETURNING ${RUN_COLUMNS}),
   late AS (
-    INSERT INTO follow_ups (run, tenant, turn)
-    SELECT id, tenant, turn FROM changed WHERE "followUp" AND "settledAt" IS NOT NULL
+    INSERT INTO follow_ups (run, version, tenant, turn)
+    SELECT id, version, tenant, turn FROM changed WHERE "followUp" AND "settledAt" IS NOT NULL
     ON CONFLICT DO NOTHING)
   SELECT * FROM changed`
 
@@ -73,22 +74,27 @@ async function apply(tx: Tx, row: RunRow, change: RunChange): Promise<RunRow | u
   return changed
 }
 
-/** All runs of a turn that have not started, cancelled at once. */
-export function cancelOfTurn(sql: Sql, turn: string, reason: string, now: number): Promise<RunRow[]> {
-  return sql.query<RunRow>(
-    'system',
-    `UPDATE runs r SET status = 'cancelled', reason = $2, due_at = NULL, fence = r.fence + 1, version = r.version + 1,
-       updated_at = $3, settled_at = $3
-     WHERE r.turn = $1 AND r.settled_at IS NULL AND r.status <> 'running' RETURNING ${RUN_COLUMNS}`,
-    [turn, reason, now],
-  )
-}
+const CANCEL = `
+  UPDATE runs r SET status = 'cancelled', reason = $2, due_at = NULL, fence = r.fence + 1, version = r.version + 1,
+    updated_at = $3, settled_at = $3
+  WHERE r.turn = $1 AND r.settled_at IS NULL AND r.status <> 'running' RETURNING ${RUN_COLUMNS}`
 
-/** After ordered runs of a conversation were cancelled together: the one that may go now, if any. */
-export function releaseNext(sql: Sql, conversation: string, now: number): Promise<RunRow | undefined> {
+/** All runs of a turn that have not started, cancelled at once. `next`: an ordered run of its conversation that may go now. */
+export function cancelOfTurn(
+  sql: Sql,
+  turn: string,
+  reason: string,
+  now: number,
+): Promise<{ rows: RunRow[]; next: RunRow | undefined }> {
   return sql.transaction('system', async (tx) => {
-    await tx.query(LOCK_CONVERSATION, [conversation])
-    const [next] = await tx.query<RunRow>(RELEASE_NEXT, [conversation, now])
-    return next
+    const [ordered] = await tx.query<{ conversation: string }>(
+      'SELECT conversation FROM runs WHERE turn = $1 AND settled_at IS NULL AND ordered LIMIT 1',
+      [turn],
+    )
+    if (ordered) await tx.query(LOCK_CONVERSATION, [ordered.conversation])
+    const rows = await tx.query<RunRow>(CANCEL, [turn, reason, now])
+    if (!ordered) return { rows, next: undefined }
+    const [next] = await tx.query<RunRow>(RELEASE_NEXT, [ordered.conversation, now])
+    return { rows, next }
   })
 }

@@ -7,7 +7,7 @@ import { RUN_COLUMNS, type RunRow } from './run-row.ts'
 export interface NewRun
   extends Omit<
     RunRow,
-    | ('seq' | 'version' | 'revision' | 'waiting' | 'attempt' | 'fence' | 'began')
+    | ('seq' | 'askedHash' | 'version' | 'revision' | 'waiting' | 'attempt' | 'fence' | 'began')
     | ('preview' | 'followUp' | 'createdAt' | 'updatedAt' | 'settledAt' | 'status')
   > {
   status: Extract<RunStatus, 'queued' | 'awaiting-approval' | 'rejected'>
@@ -26,10 +26,10 @@ const COLUMNS = `id text, tenant text, owner text, key text, arguments_hash text
 
 const INSERT = `
   WITH taken AS (
-    INSERT INTO runs AS r (id, tenant, owner, key, arguments_hash, action, config, specialist, conversation, turn, status,
+    INSERT INTO runs AS r (id, tenant, owner, key, arguments_hash, asked_hash, action, config, specialist, conversation, turn, status,
       ordered, waiting, once, max_attempts, due_at, input, outcome, reason, approval, traceparent, created_at, updated_at,
       settled_at)
-    SELECT n.id, n.tenant, n.owner, n.key, n.arguments_hash, n.action, n.config, n.specialist, n.conversation, n.turn,
+    SELECT n.id, n.tenant, n.owner, n.key, n.arguments_hash, n.arguments_hash, n.action, n.config, n.specialist, n.conversation, n.turn,
       n.status, n.ordered, o.waiting, n.once, n.max_attempts,
       CASE WHEN o.waiting AND n.status = 'queued' THEN NULL ELSE n.due_at END, decode(n.input, 'base64'), decode(n.outcome, 'base64'), n.reason, n.approval,
       n.traceparent, n.now, n.now, CASE WHEN n.status = 'rejected' THEN n.now END
@@ -53,11 +53,19 @@ export class RunInserts {
 
   constructor(sql: Sql) {
     this.#sql = sql
-    this.#inserts = new Grouped((runs) => this.#insertAll(runs))
+    this.#inserts = new Grouped(
+      (runs) => this.#insertAll(runs),
+      ({ input }) => input.length,
+    )
   }
 
   insert(run: NewRun): Promise<RunRow> {
     return run.ordered && run.conversation !== null ? this.#insertInOrder(run, run.conversation) : this.#inserts.do(run)
+  }
+
+  /** The run that has this key, if there is one. */
+  async find(place: Pick<RunRow, 'tenant' | 'owner' | 'key'>): Promise<RunRow | undefined> {
+    return (await this.#known([place])).get(placeOf(place))
   }
 
   async #insertInOrder(run: NewRun, conversation: string): Promise<RunRow> {
@@ -76,7 +84,7 @@ export class RunInserts {
     return runs.map((run) => byPlace.get(placeOf(run)) ?? vanished())
   }
 
-  async #known(runs: readonly NewRun[]): Promise<Map<string, RunRow>> {
+  async #known(runs: readonly Pick<RunRow, 'tenant' | 'owner' | 'key'>[]): Promise<Map<string, RunRow>> {
     if (runs.length === 0) return new Map()
     const places = runs.map(({ tenant, owner, key }) => ({ tenant, owner, key }))
     const rows = await this.#sql.query<RunRow>('system', KNOWN, [JSON.stringify(places)])

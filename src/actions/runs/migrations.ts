@@ -15,6 +15,7 @@ export const runMigrations: readonly Migration[] = [
         owner text NOT NULL,
         key text NOT NULL,
         arguments_hash text NOT NULL,
+        asked_hash text NOT NULL,
         action text NOT NULL,
         config text NOT NULL,
         specialist text,
@@ -44,6 +45,7 @@ export const runMigrations: readonly Migration[] = [
         UNIQUE (tenant, owner, key)
       );
       CREATE INDEX runs_due ON runs (due_at) WHERE due_at IS NOT NULL;
+      CREATE INDEX runs_waiting ON runs (status) WHERE status IN ('queued', 'retrying');
       CREATE INDEX runs_turn ON runs (turn) WHERE settled_at IS NULL;
       CREATE INDEX runs_order ON runs (conversation, seq)
         WHERE ordered AND (settled_at IS NULL OR status IN ('unknown', 'dead-lettered'));
@@ -63,13 +65,16 @@ export const runMigrations: readonly Migration[] = [
       );
 
       CREATE TABLE follow_ups (
-        run text PRIMARY KEY REFERENCES runs ON DELETE CASCADE,
+        run text NOT NULL REFERENCES runs ON DELETE CASCADE,
+        version integer NOT NULL,
         tenant text NOT NULL,
         turn text NOT NULL,
         batch text,
-        lease_until bigint NOT NULL DEFAULT 0
+        lease_until bigint NOT NULL DEFAULT 0,
+        PRIMARY KEY (run, version)
       );
       CREATE INDEX follow_ups_open ON follow_ups (lease_until);
+      CREATE INDEX follow_ups_batch ON follow_ups (batch);
 
       SELECT parley_tenant_table('runs'), parley_tenant_table('attempts'), parley_tenant_table('follow_ups');`,
   },

@@ -8,6 +8,8 @@ export interface RunRow {
   owner: string
   key: string
   argumentsHash: string
+  /** Of the arguments before any edit: what the key was given for. */
+  askedHash: string
   action: string
   config: string
   specialist: string | null
@@ -53,7 +55,8 @@ export interface RunApproval {
 }
 
 /** The columns, under the names of `RunRow`. */
-export const RUN_COLUMNS = `r.id, r.seq, r.tenant, r.owner, r.key, r.arguments_hash AS "argumentsHash", r.action, r.config,
+export const RUN_COLUMNS = `r.id, r.seq, r.tenant, r.owner, r.key, r.arguments_hash AS "argumentsHash",
+  r.asked_hash AS "askedHash", r.action, r.config,
   r.specialist, r.conversation, r.turn, r.status, r.version, r.revision, r.waiting, r.ordered, r.once, r.attempt,
   r.max_attempts AS "maxAttempts", r.fence, r.began, r.due_at AS "dueAt", r.input, r.outcome, r.preview, r.reason,
   r.approval, r.follow_up AS "followUp", r.traceparent, r.created_at AS "createdAt", r.updated_at AS "updatedAt",

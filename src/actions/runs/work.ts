@@ -67,8 +67,8 @@ const END = `
     UPDATE attempts a SET ended_at = ended."updatedAt", outcome = ended.ended, reason = ended.reason
     FROM ended WHERE a.run = ended.id AND a.number = ended.number),
   late AS (
-    INSERT INTO follow_ups (run, tenant, turn)
-    SELECT id, tenant, turn FROM ended WHERE "followUp" AND "settledAt" IS NOT NULL
+    INSERT INTO follow_ups (run, version, tenant, turn)
+    SELECT id, version, tenant, turn FROM ended WHERE "followUp" AND "settledAt" IS NOT NULL
     ON CONFLICT DO NOTHING)
   SELECT * FROM ended`
 
@@ -98,10 +98,13 @@ export class RunWork {
     })
     this.#begins = new Grouped((holds) => this.#held(BEGIN, holds))
     this.#renewals = new Grouped((holds) => this.#held(RENEW, holds))
-    this.#ends = new Grouped(async (ends) => {
-      const rows = await sql.query<RunRow>('system', END, [endsAsJson(ends)])
-      return onceEach(ends.map(placeOfHold), rows, placeOfHold)
-    })
+    this.#ends = new Grouped(
+      async (ends) => {
+        const rows = await sql.query<RunRow>('system', END, [endsAsJson(ends)])
+        return onceEach(ends.map(placeOfHold), rows, placeOfHold)
+      },
+      ({ outcome }) => outcome?.length ?? 0,
+    )
   }
 
   /** Claims the run for its next attempt until `until`; undefined when it is not to be had. */

@@ -177,4 +177,141 @@ export function hardeningSuite(ground: () => Ground): void {
     assert.equal((await dead())?.reason, 'bad_message')
     await ground().queue.removeDeadLetters([String((await dead())?.id)])
   })
+
+  test('against the words of strangers the user or an approver decides, and no other user sees the run', async () => {
+    const write = { do_it: actionSpec('do', { access: 'write' }) }
+    await using actions = ground().actions({ actions: write, functions: { do: () => 'done' } })
+    const run = await actions.dispatch(callOf(versionOf(write), 'do_it', { untrusted: true }))
+    assert.equal(run.status, 'awaiting-approval')
+    const decision = { hash: String(run.approval?.hash) }
+    const [bob, ada, carl] = [person('bob'), person('ada'), person('carl', ['Action.Approver'])]
+    await assert.rejects(actions.get(bob, run.id), { code: 'run_not_found' })
+    await assert.rejects(actions.approve(bob, run.id, decision), { code: 'run_not_found' })
+    const listed = await Promise.all(
+      [bob, ada, carl].map((who) => actions.list(who, { limit: 100, whose: 'to-approve' })),
+    )
+    assert.deepEqual(
+      listed.map(({ items }) => items.some(({ id }) => id === run.id)),
+      [false, true, true],
+    )
+    assert.deepEqual(run.approval?.roles, ['Chat.User', 'Action.Approver'])
+    assert.equal((await actions.approve(person('ada', []), run.id, decision)).approval?.decidedBy?.id, 'ada')
+    await settledRun(actions, { ...run, status: 'queued' })
+  })
+
+  test('where too many wait, a call that was taken on already is still the same run', async () => {
+    const call = callOf(versionOf(plain), 'do_it')
+    await using open = ground().actions({ actions: plain, works: false })
+    const run = await open.dispatch(call)
+    await using full = ground().actions({ actions: plain, works: false, maxWaiting: 0 })
+    assert.deepEqual([(await full.dispatch(call)).id, (await full.dispatch(call)).status], [run.id, 'queued'])
+    assert.equal((await full.dispatch(callOf(versionOf(plain), 'do_it'))).status, 'rejected')
+    await open.cancel(person('ada'), run.id)
+  })
+
+  test('a key of a program is for what was asked with it, also after an approver has edited that', async () => {
+    const specs = { do_it: actionSpec('do', { approval: { editable: ['title'] } }) }
+    await using actions = ground().actions({ actions: specs, functions: { do: () => 'done' } })
+    const request = { config: versionOf(specs), arm: 'stable' as const, action: 'do_it', traceparent: undefined }
+    const asked = { ...request, arguments: { title: 'old' }, key: `edited-${Date.now()}` }
+    const run = await actions.start(person('ada'), asked)
+    const approver = person('carl', ['Action.Approver'])
+    const { seal } = ground()
+    await ground().sql.query('system', 'UPDATE runs SET preview = $2 WHERE id = $1', [
+      ...[run.id, seal.seal('"of the old"', `run:${run.id}@preview`)],
+    ])
+    assert.equal((await actions.get(approver, run.id)).approval?.preview, 'of the old')
+    const decision = { hash: run.argumentsHash, edited: { title: 'new' } }
+    const approved = await actions.approve(approver, run.id, decision)
+    assert.deepEqual([approved.revision, approved.approval?.preview], [2, null])
+    assert.equal((await actions.start(person('ada'), asked)).id, run.id)
+    await assert.rejects(actions.start(person('ada'), { ...asked, arguments: { title: 'new' } }), {
+      code: 'idempotency_mismatch',
+    })
+  })
+
+  test('runs are withdrawn together with what they held up, or not at all', async () => {
+    const specs = { do_it: actionSpec('do', { order: 'conversation', approval: { when: { x: [1] } } }) }
+    const broken: Sql = {
+      ...hindered(ground().sql, () => false, away),
+      transaction: (scope, work) =>
+        ground().sql.transaction(scope, (tx) =>
+          work({ query: (text, params) => (text.includes('SET waiting = false') ? away() : tx.query(text, params)) }),
+        ),
+    }
+    const options = { actions: specs, functions: { do: () => 'done' } }
+    const conversation = `conv_${Date.now()}`
+    await using sound = ground().actions(options)
+    const held = callOf(versionOf(specs), 'do_it', { conversation })
+    await sound.dispatch(held)
+    const next = await sound.dispatch(callOf(versionOf(specs), 'do_it', { conversation, arguments: '{"x":2}' }))
+    await using failing = ground().actions({ ...options, works: false, sql: broken })
+    await assert.rejects(failing.withdraw(held.turn), { code: 'database_unavailable' })
+    await sound.withdraw(held.turn)
+    assert.equal((await settledRun(sound, next)).status, 'succeeded')
+  })
+
+  test('a dead letter whose action is gone holds up none of those that are replayed with it', async () => {
+    const specs = { kept: actionSpec('kept', { retries: 0 }), gone: actionSpec('kept', { retries: 0 }) }
+    let isBusy = true
+    const executor: Executor = () => {
+      if (isBusy) throw new PassingError('Busy.', { reason: 'replayed_together' })
+      return 'done'
+    }
+    const runs = await (async () => {
+      await using before = ground().actions({ actions: specs, functions: { kept: executor } })
+      const calls = ['kept', 'gone'].map((name) => before.dispatch(callOf(versionOf(specs), name)))
+      return Promise.all((await Promise.all(calls)).map((run) => settledRun(before, run)))
+    })()
+    assert.deepEqual(
+      runs.map(({ status }) => status),
+      ['dead-lettered', 'dead-lettered'],
+    )
+    isBusy = false
+    await using after = ground().actions({ actions: { kept: specs.kept }, functions: { kept: executor } })
+    const filter = { reason: 'replayed_together', limit: 10 }
+    assert.equal(await after.replayAll(person('root', ['Admin']), filter), 1)
+    const [kept] = runs
+    assert.ok(kept)
+    assert.equal((await settledRun(after, { ...kept, status: 'queued' })).status, 'succeeded')
+  })
+
+  test('what comes of a replay is reported too, under a name of its own; what was moved on is not', async () => {
+    const specs = { do_it: actionSpec('do', { retries: 0 }) }
+    const gates: PromiseWithResolvers<unknown>[] = []
+    const executor: Executor = () => {
+      const gate = Promise.withResolvers<unknown>()
+      gates.push(gate)
+      return gate.promise
+    }
+    await using actions = ground().actions({ actions: specs, functions: { do: executor } })
+    const run = await actions.dispatch(callOf(versionOf(specs), 'do_it'))
+    const reached = async (count: number) => {
+      while (gates.length < count) await new Promise((resolve) => setTimeout(resolve, 10))
+    }
+    const fail = async (count: number) => {
+      await reached(count)
+      gates[count - 1]?.reject(new PassingError('Busy.', { reason: 'server_error' }))
+      await settledRun(actions, { ...run, status: 'queued' })
+    }
+    const mine = async () => (await actions.takeFollowUps(100, 60_000)).filter(({ runs }) => runs[0]?.id === run.id)
+    await reached(1)
+    await actions.settled(run, 1, new AbortController().signal, () => {})
+    await fail(1)
+    const admin = person('root', ['Admin'])
+    const [first] = await mine()
+    assert.equal(first?.runs[0]?.status, 'dead-lettered')
+    await actions.replay(admin, run.id)
+    await fail(2)
+    await actions.replay(admin, run.id)
+    assert.deepEqual(await mine(), [])
+    await reached(3)
+    gates[2]?.resolve('done')
+    assert.equal((await settledRun(actions, { ...run, status: 'queued' })).status, 'succeeded')
+    await actions.followUpDone(String(first?.id))
+    const [last, ...more] = await mine()
+    assert.deepEqual([last?.runs.map(({ status }) => status), more], [['succeeded'], []])
+    assert.notEqual(last?.id, first?.id)
+    await actions.followUpDone(String(last?.id))
+  })
 }

@@ -296,9 +296,8 @@ export function recoverySuite(ground: () => Ground): void {
     await ground().sql.query('system', erased, [run.id])
     const view = await actions.get(person('ada'), run.id)
     assert.deepEqual([view.status, view.arguments, view.result, view.owner.id], ['succeeded', {}, null, 'ada'])
-    await ground().sql.query('system', 'INSERT INTO follow_ups (run, tenant, turn) VALUES ($1, $2, $3)', [
-      ...[run.id, 'local', 'turn_erased'],
-    ])
+    const due = 'INSERT INTO follow_ups (run, version, tenant, turn) VALUES ($1, $2, $3, $4)'
+    await ground().sql.query('system', due, [run.id, view.version, 'local', 'turn_erased'])
     assert.deepEqual(await actions.takeFollowUps(10, 1000), [])
     assert.equal((await ground().sql.query('system', 'SELECT run FROM follow_ups WHERE run = $1', [run.id])).length, 0)
     await ground().sql.query(
