@@ -156,12 +156,18 @@ function fromReport({ tool, status, output }: Report): string {
 /** A result in words: JSON is read out, anything else is quoted as it stands. */
 function fromResult({ tool, content }: { tool: string; content: string }): string {
   const value = parsed(content)
-  if (value === undefined) return `${tool} says: ${shortened(content, 1000)}`
+  if (value === undefined) return fromNotice(tool, content) ?? `${tool} says: ${shortened(content, 1000)}`
   if (typeof value !== 'object' || value === null) return `${tool} gives ${String(value)}.`
   const entries = Object.entries(value)
   const [only] = entries
   if (only && entries.length === 1) return `${tool} gives ${inWords(only[1])}.`
   return `${tool} gives ${entries.map(([key, part]) => `${key} ${inWords(part)}`).join(', ')}.`
+}
+
+/** That it waits, or is under way: what we are told beside it is not for the user. */
+function fromNotice(tool: string, content: string): string | undefined {
+  if (!/^The action (?:has not been done yet|is under way)\b/.test(content)) return undefined
+  return content.replace('The action', tool).replace(' Say so.', '').replace('; do not call it again', '')
 }
 
 function inWords(value: unknown): string {

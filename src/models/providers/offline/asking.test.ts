@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { toldOf } from '#chat/pending.ts'
 import { replyTo } from './reply.ts'
 
 const text = { type: 'string', maxLength: 200 }
@@ -58,4 +59,25 @@ test('talk of tickets asks for nothing', () => {
   for (const said of ['are there any open tickets?', 'what is a ticket?', 'a ticket costs money', 'open the door']) {
     assert.deepEqual(callsFor(said), [], said)
   }
+})
+
+test('what an action waits for is told without what is meant for the model alone', () => {
+  const told = (content: string) => {
+    const call = { id: 'a', type: 'function', function: { name: 'create_ticket', arguments: '{}' } }
+    const messages = [
+      { role: 'user', content: 'open a ticket: fire' },
+      { role: 'assistant', tool_calls: [call] },
+      { role: 'tool', tool_call_id: 'a', content },
+    ]
+    return replyTo({ messages, tools: desk }).text
+  }
+  const pending = { status: 'awaiting-approval', output: undefined, approval: undefined } as const
+  assert.equal(
+    told(toldOf(pending)),
+    'create_ticket has not been done yet: it waits for approval. What comes of it will be reported later.',
+  )
+  assert.equal(
+    told(toldOf({ ...pending, status: 'running' })),
+    'create_ticket is under way. Its result will be reported later.',
+  )
 })
