@@ -45,7 +45,6 @@ export const runMigrations: readonly Migration[] = [
         UNIQUE (tenant, owner, key)
       );
       CREATE INDEX runs_due ON runs (due_at) WHERE due_at IS NOT NULL;
-      CREATE INDEX runs_waiting ON runs (status) WHERE status IN ('queued', 'retrying');
       CREATE INDEX runs_turn ON runs (turn) WHERE settled_at IS NULL;
       CREATE INDEX runs_order ON runs (conversation, seq)
         WHERE ordered AND (settled_at IS NULL OR status IN ('unknown', 'dead-lettered'));
