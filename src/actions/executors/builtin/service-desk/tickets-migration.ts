@@ -2,7 +2,8 @@ import type { Migration } from '#platform/sql/sql.ts'
 
 /**
  * Tickets of the built-in service desk, numbered from 1 within a tenant. `key` is that of the run that opened it. A ticket
- * belongs to its tenant, as in any service desk: it is readable by whoever may list tickets, and not erased with a person.
+ * belongs to its tenant, as in any service desk: its title is not sealed, whoever may list tickets reads it, and it is not
+ * erased with a person.
  */
 export const ticketsMigration: Migration = {
   name: '0020-tickets',
