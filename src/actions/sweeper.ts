@@ -68,15 +68,14 @@ export class RunSweeper {
     const { sql, clock, log, sending } = this.#options
     try {
       await sending.look()
-      const seen = new Set<string>()
-      for (;;) {
-        const due = await dueRuns(sql, clock.now(), AT_ONCE)
+      const now = clock.now()
+      let last: RunRow | undefined
+      do {
+        // What stays due although it was looked after is for the next time, and keeps nobody from those behind it.
+        const due = await dueRuns(sql, now, AT_ONCE, last)
         await Promise.all(due.map((row) => this.#look(row)))
-        // What stays due although it was looked after is for the next time.
-        const isAll = due.length < AT_ONCE || due.every(({ id }) => seen.has(id))
-        if (isAll || this.#stopped) return
-        for (const { id } of due) seen.add(id)
-      }
+        last = due[AT_ONCE - 1]
+      } while (last && !this.#stopped)
     } catch (error) {
       log.warn({ err: error }, 'Overdue runs could not be looked after')
     }

@@ -74,12 +74,18 @@ export async function listRuns(sql: Sql, filter: RunFilter): Promise<RunRow[]> {
   )
 }
 
-/** What somebody must look after by now; several sweepers share the work. */
-export function dueRuns(sql: Sql, now: number, limit: number): Promise<RunRow[]> {
+/** What somebody must look after by now, the longest overdue first; `after` is the last of the page before. */
+export function dueRuns(
+  sql: Sql,
+  now: number,
+  limit: number,
+  after: Pick<RunRow, 'dueAt' | 'id'> = { dueAt: null, id: '' },
+): Promise<RunRow[]> {
   return sql.query<RunRow>(
     'system',
-    `SELECT ${RUN_COLUMNS} FROM runs r WHERE r.due_at <= $1 ORDER BY r.due_at LIMIT $2`,
-    [now, limit],
+    `SELECT ${RUN_COLUMNS} FROM runs r WHERE r.due_at <= $1 AND (r.due_at, r.id) > ($3::bigint, $4)
+     ORDER BY r.due_at, r.id LIMIT $2`,
+    [now, limit, after.dueAt ?? -1, after.id],
   )
 }
 

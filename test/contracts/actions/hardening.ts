@@ -314,4 +314,38 @@ export function hardeningSuite(ground: () => Ground): void {
     assert.notEqual(last?.id, first?.id)
     await actions.followUpDone(String(last?.id))
   })
+
+  test('a page of runs that nobody can look after keeps no sweeper from the runs behind it', async () => {
+    const turn = `turn_poison_${Date.now()}`
+    const queue = { ...ground().queue, engine: 'sqlite' as const, reachable: true, send: async () => {} }
+    const poison = await (async () => {
+      await using silent = ground().actions({ actions: plain, works: false, queue })
+      const calls = Array.from({ length: 100 }, (_, index) => {
+        return callOf(versionOf(plain), 'do_it', { turn, key: `${turn}/0/${index}` })
+      })
+      return new Set((await Promise.all(calls.map((call) => silent.dispatch(call)))).map(({ id }) => id))
+    })()
+    const run = await asked()
+    await ground().sql.query('system', 'UPDATE runs SET due_at = 1 WHERE turn = $1', [turn])
+    await ground().sql.query('system', 'UPDATE runs SET due_at = 2 WHERE id = $1', [run.id])
+    const sql: Sql = {
+      ...hindered(ground().sql, () => false, away),
+      transaction: (scope, work) =>
+        ground().sql.transaction(scope, (tx) =>
+          work({
+            query: async (text, params) => {
+              if (poison.has(String(params?.[0]))) throw new Error('This row is broken.')
+              return tx.query(text, params)
+            },
+          }),
+        ),
+    }
+    await using actions = ground().actions({ actions: plain, functions: { do: () => 'done' }, sql })
+    assert.equal((await settledRun(actions, run)).status, 'succeeded')
+    await ground().sql.query(
+      'system',
+      `UPDATE runs SET status = 'cancelled', settled_at = 1, due_at = NULL WHERE turn = $1`,
+      [turn],
+    )
+  })
 }
