@@ -28,10 +28,16 @@ export class RunNews {
     const tellFollowUps = () => {
       for (const listener of this.#followUps) listener()
     }
-    this.#stops = await Promise.all([
+    const asked = await Promise.allSettled([
       ...shardKeys.map((shard) => this.#kv.listen(shard, wake)),
       this.#kv.listen(followUps, tellFollowUps),
     ])
+    this.#stops = asked.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : []))
+    const fault = asked.find((answer) => answer.status === 'rejected')
+    if (!fault) return
+    // All or none, so that who tries again hears nothing twice.
+    this.close()
+    throw fault.reason
   }
 
   close(): void {
