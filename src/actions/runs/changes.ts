@@ -18,16 +18,22 @@ export interface RunChange {
   now: number
 }
 
-/** A worker that notes its beginning, or that it is alive, does so without a new version: what was read must still be so. */
+/**
+ * A worker that notes its beginning, or that it is alive, does so without a new version: what was read must still be so.
+ * An ordered run that is replayed waits for the one that was let past it meanwhile.
+ */
 const CHANGE = `
   WITH changed AS (
-    UPDATE runs r SET status = $3, reason = $4, outcome = $5,
-      due_at = CASE WHEN r.waiting AND $3 = 'queued' THEN NULL ELSE $6::bigint END, approval = $7::jsonb,
+    UPDATE runs r SET status = $3, reason = $4, outcome = $5, waiting = o.waiting,
+      due_at = CASE WHEN o.waiting AND $3 = 'queued' THEN NULL ELSE $6::bigint END, approval = $7::jsonb,
       input = coalesce($8, r.input), arguments_hash = coalesce($9, r.arguments_hash),
       preview = CASE WHEN $8::bytea IS NULL THEN r.preview END,
       revision = r.revision + CASE WHEN $8::bytea IS NULL THEN 0 ELSE 1 END,
       max_attempts = r.max_attempts + $10, fence = r.fence + 1, version = r.version + 1, updated_at = $11,
       settled_at = CASE WHEN $12 THEN $11::bigint END
+    FROM (SELECT i.waiting OR ($3 = 'queued' AND i.ordered AND i.settled_at IS NOT NULL AND EXISTS (
+      SELECT FROM runs p WHERE p.conversation = i.conversation AND p.ordered AND p.settled_at IS NULL AND NOT p.waiting
+    )) AS waiting FROM runs i WHERE i.id = $1) AS o
     WHERE r.id = $1 AND r.version = $2 AND (r.status <> 'running' OR (r.began = $13 AND r.due_at = $14))
     RETURNING ${RUN_COLUMNS}),
   late AS (

@@ -80,6 +80,8 @@ export const RELEASE_NEXT = `
     WHERE n.conversation = $1 AND n.ordered
       AND (n.settled_at IS NULL OR n.status IN ('unknown', 'dead-lettered'))
     ORDER BY n.seq LIMIT 1)
+    AND NOT EXISTS (
+      SELECT FROM runs p WHERE p.conversation = $1 AND p.ordered AND p.settled_at IS NULL AND NOT p.waiting)
   RETURNING ${RUN_COLUMNS}`
 
 /** What a worker does with runs, many at a time, each under its fence. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type Executor, PassingError } from '../../../src/actions/executors/executor.ts'
+import { CorrectableError, type Executor, PassingError } from '../../../src/actions/executors/executor.ts'
 import { changeRun } from '../../../src/actions/runs/changes.ts'
 import { readRun } from '../../../src/actions/runs/reads.ts'
 import { RunWork } from '../../../src/actions/runs/work.ts'
@@ -347,5 +347,32 @@ export function hardeningSuite(ground: () => Ground): void {
       `UPDATE runs SET status = 'cancelled', settled_at = 1, due_at = NULL WHERE turn = $1`,
       [turn],
     )
+  })
+
+  test('an ordered run that is replayed does not run beside the one that was let past it', async () => {
+    const specs = { do_it: actionSpec('do', { order: 'conversation' }) }
+    const started: string[] = []
+    const gate = Promise.withResolvers<unknown>()
+    let isRefusing = true
+    const executor: Executor = ({ x }) => {
+      started.push(String(x))
+      if (x === 2) return gate.promise
+      if (isRefusing) throw new CorrectableError('No.')
+      return 'done'
+    }
+    await using actions = ground().actions({ actions: specs, functions: { do: executor } })
+    const conversation = `conv_replayed_${Date.now()}`
+    const call = (x: number) => callOf(versionOf(specs), 'do_it', { conversation, arguments: `{"x":${x}}` })
+    const first = await actions.dispatch(call(1))
+    assert.equal((await settledRun(actions, first)).status, 'failed')
+    isRefusing = false
+    const second = await actions.dispatch(call(2))
+    while (started.length < 2) await new Promise((resolve) => setTimeout(resolve, 10))
+    const replayed = await actions.replay(person('root', ['Admin']), first.id)
+    assert.deepEqual([replayed.status, replayed.dueAt], ['queued', null])
+    gate.resolve('done')
+    assert.equal((await settledRun(actions, second)).status, 'succeeded')
+    assert.equal((await settledRun(actions, { ...first, status: 'queued' })).status, 'succeeded')
+    assert.deepEqual(started, ['1', '2', '1'])
   })
 }
