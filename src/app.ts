@@ -11,6 +11,8 @@ import { runMigrations } from '#actions/runs/migrations.ts'
 import { createChat } from '#chat/create.ts'
 import type { ConfigVersion } from '#config/document.ts'
 import { openConfigVersions } from '#config/versions.ts'
+import { createArchive } from '#conversations/archive/create.ts'
+import { turnsMigration } from '#conversations/archive/turns-migration.ts'
 import { createConversations } from '#conversations/create.ts'
 import { ParleyError } from '#errors.ts'
 import { createAdmission } from '#governance/admission.ts'
@@ -81,13 +83,16 @@ export async function createApp(env: Env, log: Log, overrides: Overrides = {}): 
   const queue = await openQueue({ env: env.queue, clock, log, tokens })
   opened.defer(() => queue.close())
   const hasRuns = env.sql.engine === 'postgres' || existsSync(env.sql.path)
-  const migrations = [...runMigrations, ticketsMigration]
+  const migrations = [turnsMigration, ...runMigrations, ticketsMigration]
   const sql = await openSql({ env: env.sql, migrations, clock, log, tokens })
   opened.defer(() => sql.close())
 
   // conversations
   const { conversationIdleMs } = env.limits
-  const conversations = await createConversations({ kv, masterKeys: env.masterKeys, idleMs: conversationIdleMs, clock })
+  const { masterKeys } = env
+  // A chat that calls no actions does not open PGlite.
+  const archive = env.sql.engine === 'postgres' ? await createArchive({ sql, kv, masterKeys }) : undefined
+  const conversations = await createConversations({ kv, masterKeys, idleMs: conversationIdleMs, clock, archive })
 
   // models
   const providers = createProviders({ env: env.models, tokens, clock })
@@ -152,6 +157,7 @@ export async function createApp(env: Env, log: Log, overrides: Overrides = {}): 
           models,
           actions,
           conversations,
+          archive,
           configs,
           replica,
           leaseMs: env.limits.turnLeaseMs,

@@ -9,7 +9,10 @@ import type { ChatRoom } from './turn-context.ts'
 /** For a running turn to end before its conversation goes. */
 const LAST_WORDS_MS = 3000
 
-/** Deletes a conversation and all that its turns left: records, logs, outcomes. A running turn is cancelled first. */
+/**
+ * Deletes a conversation and all that its turns left: records, logs, outcomes, what the archive has, which may be all there
+ * is. A running turn is cancelled first.
+ */
 export async function deleteConversation(
   room: ChatRoom,
   producers: Producers,
@@ -17,13 +20,19 @@ export async function deleteConversation(
   principal: Principal,
   id: string,
 ): Promise<void> {
-  const { liveTurn } = await room.conversations.get(principal, id)
+  const found = await room.conversations.get(principal, id).catch(ifNotFound)
+  if (!found) {
+    if (((await room.archive?.forget(principal, id)) ?? 0) > 0) return
+    throw new ParleyError('conversation_not_found')
+  }
+  const { liveTurn } = found
   const turns = new Set(liveTurn === null ? [] : [liveTurn])
   if (liveTurn !== null) {
     await cancel(principal, liveTurn).catch(ignoreFinished)
     await ended(room, producers, principal, liveTurn)
   }
   for (const turn of await turnsOf(room, principal, id)) turns.add(turn)
+  await room.archive?.forget(principal, id)
   await room.conversations.delete(principal, id)
   const keys = [...turns].map((turn) => turnKeys(principal, turn))
   await Promise.all(keys.flatMap(({ turn, log }) => [room.kv.delete(turn), room.kv.delete(log)]))
@@ -50,6 +59,10 @@ async function ended(room: ChatRoom, producers: Producers, principal: Principal,
   } finally {
     stopWaiting()
   }
+}
+
+function ifNotFound(error: unknown): undefined {
+  if (!(error instanceof ParleyError) || error.code !== 'conversation_not_found') throw error
 }
 
 function ignoreFinished(error: unknown): void {

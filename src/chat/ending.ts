@@ -1,4 +1,4 @@
-import type { Message } from '#conversations/conversations.ts'
+import type { ConversationKeys, Message } from '#conversations/conversations.ts'
 import { conversationKeys } from '#conversations/keys.ts'
 import { encodeMessages } from '#conversations/message-codec.ts'
 import { sealTitle, titleFrom } from '#conversations/title.ts'
@@ -6,6 +6,7 @@ import type { ParleyError } from '#errors.ts'
 import { newId } from '#ids.ts'
 import type { Log } from '#log.ts'
 import type { Answer } from '#models/answer.ts'
+import { archiveEnd } from './archiving.ts'
 import type { TurnView } from './chat.ts'
 import { loadHistory } from './history.ts'
 import { callId, saidIn, stepRecords } from './prompt.ts'
@@ -34,12 +35,23 @@ export async function commitEnd(turn: TurnContext, end: End, signal: AbortSignal
   const outcome: TurnOutcome = { text: progress.text, terminal }
   const sealed = turn.seal.seal(JSON.stringify(outcome), placeOf(turn.keys.turn, 'end'))
   let tries = 0
+  let archivedAt: number | undefined
   const committed = await log.commit(
     terminal,
     async () => {
       tries += 1
       if (tries > 1) turn.messagesAt = (await loadHistory(room, input.principal, input.conversation)).next
-      return { outcome: sealed, conversation: conversationPart(turn, end) }
+      const messages = messagesPart(turn, end)
+      if (turn.messagesAt !== archivedAt && !turn.unarchived) {
+        archivedAt = turn.messagesAt
+        const entry = messages && {
+          conversation: messages.conversation,
+          position: archivedAt,
+          messages: messages.sealed,
+        }
+        turn.unarchived = !(await archiveEnd(turn, { status: end.status, outcome: sealed, entry }))
+      }
+      return { outcome: sealed, conversation: conversationPart(turn, messages) }
     },
     signal,
   )
@@ -85,19 +97,39 @@ export function callerCalls(turn: TurnContext): TurnView['toolCalls'] {
     }))
 }
 
-function conversationPart(turn: TurnContext, end: End): Ending['conversation'] {
-  const { input, seal, room, messagesAt } = turn
-  if (input.conversation === null) return { keys: [], args: [] }
-  const keys = conversationKeys(input.principal, input.conversation)
+interface MessagesPart {
+  conversation: string
+  keys: ConversationKeys
+  count: number
+  sealed: Buffer
+}
+
+/** Null for a turn that stands alone. */
+function messagesPart(turn: TurnContext, end: End): MessagesPart | null {
+  const { conversation, principal } = turn.input
+  if (conversation === null) return null
+  const keys = conversationKeys(principal, conversation)
   const messages = messagesOf(turn, end)
+  return {
+    conversation,
+    keys,
+    count: messages.length,
+    sealed: encodeMessages(turn.seal, keys, turn.messagesAt, messages),
+  }
+}
+
+function conversationPart(turn: TurnContext, messages: MessagesPart | null): Ending['conversation'] {
+  const { input, seal, room, messagesAt } = turn
+  if (!messages) return { keys: [], args: [] }
+  const { keys, conversation } = messages
   return {
     keys: [keys.record, keys.messages, keys.index],
     args: [
       input.turn,
-      input.conversation,
+      conversation,
       messagesAt,
-      encodeMessages(seal, keys, messagesAt, messages),
-      messages.length,
+      messages.sealed,
+      messages.count,
       messagesAt === 0 ? sealTitle(seal, keys, titleFrom(input.message)) : '',
       room.conversationIdleMs,
     ],

@@ -4,6 +4,7 @@ import type { Principal } from '#identity/principal.ts'
 import type { ChatMessage } from '#models/answer.ts'
 import { delay } from '#platform/clock.ts'
 import type { Key } from '#platform/kv/kv.ts'
+import { withdrawEnd } from './archiving.ts'
 import { commitEnd, type End, terminalOf } from './ending.ts'
 import type { LiveTurn } from './live-turn.ts'
 import { Deadline, produce } from './produce.ts'
@@ -126,6 +127,7 @@ export class Producers {
       log,
       signal: abort.signal,
       omittedMessages: 0,
+      unarchived: false,
       stop: (kind) => abort.abort(new TurnStop(kind)),
       emit: (type, data) => {
         const position = held.progress.next
@@ -199,7 +201,9 @@ export class Producers {
       result = await commitEnd(turn, failure, this.#stopped.signal)
     }
     log.live.close()
-    if (result !== 'committed') return
+    if (result === 'refused') await withdrawEnd(turn)
+    // Its entry leads the sweeper to a turn that the archive has yet to get.
+    if (result !== 'committed' || turn.unarchived) return
     const { shard, member } = deadlineMember(input.principal, input.turn)
     this.#met.getOrInsertComputed(shard, () => []).push(member)
   }

@@ -1,5 +1,6 @@
 import { ParleyError } from '#errors.ts'
 import type { Principal } from '#identity/principal.ts'
+import { archivedTurn } from './archiving.ts'
 import type { Producers } from './producers.ts'
 import { readLog } from './read-log.ts'
 import { loadTurn, type TurnRecord } from './store/commands.ts'
@@ -31,7 +32,8 @@ export async function* readTurn(
 ): AsyncGenerator<Batch> {
   const keys = turnKeys(principal, turn)
   let here = producers.liveTurn(principal, turn)
-  const last = here ? here.end - 1 : (await loaded(room, principal, turn)).top
+  const last = here ? here.end - 1 : (await loaded(room, principal, turn))?.top
+  if (last === undefined) return yield* readArchived(room, principal, turn, after)
   if (!Number.isSafeInteger(after) || after < -1 || after > last) throw new ParleyError('bad_position')
 
   const seal = await room.conversations.seal(principal)
@@ -66,6 +68,7 @@ export async function* readTurn(
         unreachableSinceMs = undefined
         if (next > before || here) continue
         const record = await loaded(room, principal, turn)
+        if (!record) return yield* readArchived(room, principal, turn, next - 1)
         if (record.state === 'done') {
           if (next > record.top) return
           if ((await room.kv.read(keys.log, next - 1, 1)).length > 0) continue
@@ -87,10 +90,17 @@ export async function* readTurn(
   }
 }
 
-async function loaded(room: ChatRoom, principal: Principal, turn: string): Promise<TurnRecord> {
-  const record = await room.kv.run(loadTurn, [turnKeys(principal, turn).turn], [])
-  if (!record) throw new ParleyError('turn_not_found')
-  return record
+function loaded(room: ChatRoom, principal: Principal, turn: string): Promise<TurnRecord | undefined> {
+  return room.kv.run(loadTurn, [turnKeys(principal, turn).turn], [])
+}
+
+/** The live state has lost the turn: what the archive has of it, as of a log that is gone. */
+async function* readArchived(room: ChatRoom, principal: Principal, turn: string, after: number): AsyncGenerator<Batch> {
+  const { outcome, seal } = await archivedTurn(room, principal, turn)
+  const plain = seal.unseal(outcome, placeOf(turnKeys(principal, turn).turn, 'end'))
+  const { terminal }: TurnOutcome = JSON.parse(plain.toString())
+  if (!Number.isSafeInteger(after) || after < -1 || after > terminal.position) throw new ParleyError('bad_position')
+  if (after < terminal.position) yield* snapshotOf(plain, after + 1)
 }
 
 function endsWithTerminal(batch: Batch): boolean {

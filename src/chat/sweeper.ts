@@ -1,5 +1,6 @@
 import { ParleyError } from '#errors.ts'
 import type { Key } from '#platform/kv/kv.ts'
+import { archiveFinished } from './archiving.ts'
 import type { Producers } from './producers.ts'
 import { dropDeadline, dueDeadlines, noteDeadline } from './store/deadlines.ts'
 import { deadlineShards, readDeadlineMember } from './store/turn-keys.ts'
@@ -10,7 +11,7 @@ const BATCH = 50
 
 /**
  * Looks after turns whose deadline has come, on every replica: one whose lease was renewed is looked at again when that ends,
- * one that has ended is forgotten, one whose producer is gone is taken over. Two sweepers meet in the claim: one wins.
+ * one that has ended is forgotten, once the archive has it, one whose producer is gone is taken over. Two sweepers meet in the claim: one wins.
  */
 export class Sweeper {
   readonly #room: ChatRoom
@@ -65,8 +66,10 @@ export class Sweeper {
     try {
       const { turn, ...principal } = entry
       const found = await takeOver(this.#room, this.#producers, principal, turn)
-      if (found.kind === 'done') await kv.run(dropDeadline, [shard], [member])
-      else await kv.run(noteDeadline, [shard], [member, found.kind === 'held' ? Math.ceil(found.forMs) : leaseMs])
+      if (found.kind === 'done') {
+        await archiveFinished(this.#room, principal, turn)
+        await kv.run(dropDeadline, [shard], [member])
+      } else await kv.run(noteDeadline, [shard], [member, found.kind === 'held' ? Math.ceil(found.forMs) : leaseMs])
     } catch (error) {
       if (error instanceof ParleyError && error.code === 'sealed_unreadable') {
         log.warn({ turn: entry.turn }, 'a turn whose key is gone is given up')
@@ -74,7 +77,7 @@ export class Sweeper {
       }
       log.error(
         { turn: entry.turn, err: error },
-        'a turn could not be taken over; it is tried again when its lease ends',
+        'a turn could not be taken over or archived; it is tried again after a lease',
       )
       await kv.run(noteDeadline, [shard], [member, leaseMs])
     }

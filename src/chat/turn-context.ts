@@ -1,5 +1,6 @@
 import type { ActionPort } from '#actions/port.ts'
 import type { ConfigVersion } from '#config/document.ts'
+import type { Archive } from '#conversations/archive.ts'
 import type { Conversations } from '#conversations/conversations.ts'
 import type { Seal } from '#conversations/vault.ts'
 import type { Log } from '#log.ts'
@@ -22,6 +23,8 @@ export interface ChatRoom {
   models: Models
   actions: ActionPort
   conversations: Conversations
+  /** Where finished turns are kept beyond the live state, if anywhere. */
+  archive?: Archive | undefined
   configs: { get(name: string): ConfigVersion | undefined; current(): ConfigVersion }
   counter: TokenCounter
   replica: string
@@ -43,10 +46,13 @@ export interface TurnContext {
   /** Where the conversation's next entry goes; -1 without a conversation. */
   messagesAt: number
   progress: Progress
+  fence: number
   log: TurnLog
   signal: AbortSignal
   /** Messages left out of the longest prompt so far. */
   omittedMessages: number
+  /** It ended without the archive, which has to get it later. */
+  unarchived: boolean
   /** Stops production early; see `TurnStop`. */
   stop(kind: TurnStop['kind']): void
   emit<Type extends TurnEventType>(type: Type, data: TurnEvents[Type]): void

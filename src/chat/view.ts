@@ -1,5 +1,5 @@
-import { ParleyError } from '#errors.ts'
 import type { Principal } from '#identity/principal.ts'
+import { archivedTurn } from './archiving.ts'
 import type { Feedback, TurnView } from './chat.ts'
 import { Progress } from './progress.ts'
 import { readLog } from './read-log.ts'
@@ -13,7 +13,7 @@ import { readInput, type TurnOutcome } from './turn-input.ts'
 export async function viewTurn(room: ChatRoom, principal: Principal, turn: string): Promise<TurnView> {
   const keys = turnKeys(principal, turn)
   const [record, seal] = await Promise.all([room.kv.run(loadTurn, [keys.turn], []), room.conversations.seal(principal)])
-  if (!record) throw new ParleyError('turn_not_found')
+  if (!record) return viewArchived(room, principal, turn)
   const read = <Value>(sealed: Buffer, field: string): Value =>
     JSON.parse(seal.unseal(sealed, placeOf(keys.turn, field)).toString())
   const { conversation, specialist, config, message } = readInput(seal, keys, record.input)
@@ -35,6 +35,15 @@ export async function viewTurn(room: ChatRoom, principal: Principal, turn: strin
     toolCalls: [],
     feedback,
   }
+}
+
+async function viewArchived(room: ChatRoom, principal: Principal, turn: string): Promise<TurnView> {
+  const keys = turnKeys(principal, turn)
+  const { input, outcome, seal } = await archivedTurn(room, principal, turn)
+  const { conversation, specialist, config, message } = readInput(seal, keys, input)
+  const { text, terminal }: TurnOutcome = JSON.parse(seal.unseal(outcome, placeOf(keys.turn, 'end')).toString())
+  const { position } = terminal
+  return { id: turn, conversation, specialist, config, message, text, position, feedback: null, ...endOf(terminal) }
 }
 
 /** What the terminal event says of a turn. */

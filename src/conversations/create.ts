@@ -5,7 +5,8 @@ import type { Owner } from '#identity/principal.ts'
 import { newId } from '#ids.ts'
 import { type Clock, systemClock } from '#platform/clock.ts'
 import type { Key, Kv } from '#platform/kv/kv.ts'
-import type { Conversation, ConversationPins, Conversations } from './conversations.ts'
+import type { Archive } from './archive.ts'
+import type { Conversation, ConversationPins, Conversations, MessagePage } from './conversations.ts'
 import { DataKeys } from './data-keys.ts'
 import { conversationIndex, conversationKeys } from './keys.ts'
 import { listConversations, pruneConversations } from './list.ts'
@@ -25,6 +26,8 @@ export interface ConversationsOptions {
   /** How long a conversation without activity is kept. */
   idleMs: number
   clock?: Clock
+  /** Has the messages of conversations that `kv` has lost. */
+  archive?: Archive | undefined
 }
 
 const MAX_CONVERSATIONS = 10_000
@@ -32,7 +35,7 @@ const PINS = 50_000
 
 /** Throws environment_invalid when there are no master keys to be had. */
 export async function createConversations(options: ConversationsOptions): Promise<Conversations> {
-  const { kv, idleMs, clock = systemClock } = options
+  const { kv, idleMs, clock = systemClock, archive } = options
   const dataKeys = new DataKeys({ kv, masterKeys: await openMasterKeys(options.masterKeys), clock })
   await dataKeys.listen()
 
@@ -49,6 +52,13 @@ export async function createConversations(options: ConversationsOptions): Promis
     const { title, ...rest } = stored
     if (!title) return { id, ...rest, title: null }
     return { id, ...rest, title: unsealTitle(await dataKeys.seal(owner), conversationKeys(owner, id), title) }
+  }
+
+  async function archived(owner: Owner, id: string, after: number, limit: number): Promise<MessagePage | undefined> {
+    const found = await archive?.messages(owner, id, after, limit)
+    if (!found) return undefined
+    const keys = conversationKeys(owner, id)
+    return { items: found.entries.flatMap((entry) => decodeMessages(entry.seal, keys, entry)), next: found.next }
   }
 
   return {
@@ -105,7 +115,13 @@ export async function createConversations(options: ConversationsOptions): Promis
 
     async messages(principal, id, after, limit) {
       const keys = conversationKeys(principal, id)
-      const { entries, next } = await readEntries(kv, keys, after, limit)
+      const found = await readEntries(kv, keys, after, limit).catch(ifNotFound)
+      if (!found) {
+        const page = await archived(principal, id, after, limit)
+        if (page) return page
+        throw new ParleyError('conversation_not_found')
+      }
+      const { entries, next } = found
       if (entries.length === 0) return { items: [], next }
       const seal = await dataKeys.seal(principal)
       return { items: entries.flatMap((entry) => decodeMessages(seal, keys, entry)), next }
@@ -113,8 +129,20 @@ export async function createConversations(options: ConversationsOptions): Promis
 
     seal: (principal) => dataKeys.seal(principal),
 
-    destroyKey: (principal) => dataKeys.destroy(principal, [conversationIndex(principal)]),
+    async destroyKey(principal) {
+      // First there, where it may be out of reach: the live key is what tells whether it has been done.
+      if (archive) await archive.destroyKeys(principal, await dataKeys.seal(principal).catch(ifUnreadable))
+      await dataKeys.destroy(principal, [conversationIndex(principal)])
+    },
   }
+}
+
+function ifNotFound(error: unknown): undefined {
+  if (!(error instanceof ParleyError) || error.code !== 'conversation_not_found') throw error
+}
+
+function ifUnreadable(error: unknown): undefined {
+  if (!(error instanceof ParleyError) || error.code !== 'sealed_unreadable') throw error
 }
 
 function tooMany(): ParleyError {

@@ -4,6 +4,7 @@ import type { Chat, TurnRequest } from '#chat/chat.ts'
 import { createChat } from '#chat/create.ts'
 import type { TurnEvent } from '#chat/turn-events.ts'
 import type { ConfigDocument, ConfigVersion } from '#config/document.ts'
+import type { Archive } from '#conversations/archive.ts'
 import type { Conversations } from '#conversations/conversations.ts'
 import { createConversations } from '#conversations/create.ts'
 import { createAdmission } from '#governance/admission.ts'
@@ -15,6 +16,7 @@ import type { Models } from '#models/models.ts'
 import { createKv } from '#platform/kv/create-kv.ts'
 import type { Kv } from '#platform/kv/kv.ts'
 import { SqliteEngine } from '#platform/kv/sqlite.ts'
+import type { MasterKeysEnv } from '../../src/env.ts'
 import { type ActionsAtHand, actionsAtHand } from './actions-at-hand.ts'
 import { chatConfig } from './chat-config.ts'
 import { type ManualClock, manualClock } from './clock.ts'
@@ -35,6 +37,7 @@ export interface ChatAtHand extends AsyncDisposable {
   store: Kv
   reach: UnreachableKv['reach']
   conversations: Conversations
+  archive?: Archive | undefined
   actions: ActionsAtHand
   /** The prompts that models were asked with. */
   asked: (readonly ChatMessage[])[]
@@ -59,13 +62,15 @@ export interface ChatAtHandOptions {
   /** Answer by answer; when there are no more, the model says nothing. */
   say?: (Say | Promise<Say>)[]
   /** That of another replica, with its clock and its keys. */
-  sharing?: Pick<ChatAtHand, 'store' | 'clock' | 'conversations'>
+  sharing?: Pick<ChatAtHand, 'store' | 'clock' | 'conversations' | 'archive'>
   clock?: ManualClock
   /** Those of another replica, which leave their late results for both. */
   actions?: ActionsAtHand
   /** Its specialist is `helper`. */
   document?: (given: ConfigDocument) => ConfigDocument
   atOnce?: number
+  /** Over the store and its keys; it gets none otherwise. */
+  archive?: (store: Kv, masterKeys: MasterKeysEnv) => Promise<Archive>
 }
 
 export const somebody: Principal = {
@@ -84,8 +89,9 @@ export async function chatAtHand(options: ChatAtHandOptions): Promise<ChatAtHand
   const store = sharing?.store ?? createKv(new SqliteEngine({ path: ':memory:', clock, log }))
   const { kv, reach } = unreachableKv(store)
   const masterKeys = { source: 'environment' as const, keys: [{ id: 'test', key: randomBytes(32) }] }
+  const archive = sharing?.archive ?? (await options.archive?.(store, masterKeys))
   const conversations =
-    sharing?.conversations ?? (await createConversations({ kv: store, masterKeys, idleMs: 1e9, clock }))
+    sharing?.conversations ?? (await createConversations({ kv: store, masterKeys, idleMs: 1e9, clock, archive }))
   const actions = options.actions ?? actionsAtHand(clock)
   const asked: (readonly ChatMessage[])[] = []
   const offered: unknown[] = []
@@ -97,6 +103,7 @@ export async function chatAtHand(options: ChatAtHandOptions): Promise<ChatAtHand
     models: modelsThatSay(say, asked, offered),
     actions: actions.port,
     conversations,
+    archive,
     configs: { get: () => config, current: () => config },
     replica: newId('rep'),
     leaseMs: LEASE_MS,
@@ -123,6 +130,7 @@ export async function chatAtHand(options: ChatAtHandOptions): Promise<ChatAtHand
     store,
     reach,
     conversations,
+    archive,
     actions,
     asked,
     offered,

@@ -1,0 +1,101 @@
+import type { ArchivedTurn, FinishedTurn } from '#conversations/archive.ts'
+import type { ConversationKeys } from '#conversations/conversations.ts'
+import { conversationKeys } from '#conversations/keys.ts'
+import { decodeMessages } from '#conversations/message-codec.ts'
+import type { Seal } from '#conversations/vault.ts'
+import { ParleyError } from '#errors.ts'
+import type { Owner } from '#identity/principal.ts'
+import { loadFinished } from './store/finished.ts'
+import { placeOf, turnKeys } from './store/turn-keys.ts'
+import type { ChatRoom, TurnContext } from './turn-context.ts'
+import { readInput, type TurnOutcome } from './turn-input.ts'
+
+/** How long a turn's end waits for the archive; of a short lease it takes a part that leaves time for the commit. */
+const WAIT_MS = 2000
+const PART_OF_LEASE = 1 / 4
+const ENTRIES_AT_ONCE = 100
+
+/**
+ * Keeps what a turn is about to be committed with, before anyone hears of its end. With the archive away the turn ends
+ * without: its deadline stays noted, and the sweeper keeps it later from its record.
+ */
+export async function archiveEnd(
+  { room, input, keys, seal, fence }: TurnContext,
+  end: Pick<FinishedTurn, 'status' | 'outcome' | 'entry'>,
+): Promise<boolean> {
+  const { archive, clock, leaseMs, log } = room
+  if (!archive) return true
+  const over = Promise.withResolvers<false>()
+  const stopWaiting = clock.after(Math.min(WAIT_MS, leaseMs * PART_OF_LEASE), () => over.resolve(false))
+  try {
+    const sealedInput = seal.seal(JSON.stringify(input), placeOf(keys.turn, 'input'))
+    const finished = { ...end, id: input.turn, owner: input.principal, fence, endedAt: clock.now(), input: sealedInput }
+    const isKept = await Promise.race([archive.keep(finished, seal).then(() => true), over.promise])
+    if (!isKept) log.warn({ turn: input.turn }, 'the archive takes too long; a turn ends without and is archived later')
+    return isKept
+  } catch (error) {
+    log.warn({ turn: input.turn, err: error }, 'a turn ends without the archive and is archived later')
+    return false
+  } finally {
+    stopWaiting()
+  }
+}
+
+/** What was kept of a turn that turned out to be somebody else's, or whose conversation was deleted meanwhile. */
+export async function withdrawEnd({ room, input, fence }: TurnContext): Promise<void> {
+  try {
+    await room.archive?.withdraw(input.principal, input.turn, fence)
+  } catch (error) {
+    room.log.warn({ turn: input.turn, err: error }, 'what the archive has of a lost turn could not be taken back')
+  }
+}
+
+/** Archives a turn that ended without, from its record; nothing is done where that is gone. Rejects like the archive. */
+export async function archiveFinished(room: ChatRoom, owner: Owner, turn: string): Promise<void> {
+  if (!room.archive) return
+  const keys = turnKeys(owner, turn)
+  const [record, seal] = await Promise.all([room.kv.run(loadFinished, [keys.turn], []), room.conversations.seal(owner)])
+  if (!record) return
+  const { conversation } = readInput(seal, keys, record.input)
+  const { terminal }: TurnOutcome = JSON.parse(seal.unseal(record.outcome, placeOf(keys.turn, 'end')).toString())
+  const entry = conversation === null ? null : await entryOf(room, owner, conversation, turn, seal)
+  const finished = { ...record, id: turn, owner, entry, status: statusOf(terminal), endedAt: endOf(terminal) }
+  await room.archive.keep(finished, seal)
+}
+
+/** A finished turn that the live state has lost. Rejects with turn_not_found. */
+export async function archivedTurn(room: ChatRoom, owner: Owner, turn: string): Promise<ArchivedTurn> {
+  const found = await room.archive?.turn(owner, turn)
+  if (!found) throw new ParleyError('turn_not_found')
+  return found
+}
+
+/** Null when the conversation is gone. */
+async function entryOf(
+  { kv }: ChatRoom,
+  owner: Owner,
+  conversation: string,
+  turn: string,
+  seal: Seal,
+): Promise<FinishedTurn['entry']> {
+  const keys: ConversationKeys = conversationKeys(owner, conversation)
+  for (let after = -1; ; ) {
+    const entries = await kv.read(keys.messages, after, ENTRIES_AT_ONCE)
+    for (const entry of entries) {
+      const [first] = decodeMessages(seal, keys, entry)
+      if (first?.turn === turn) return { conversation, position: entry.position, messages: entry.body }
+      after = entry.position
+    }
+    if (entries.length < ENTRIES_AT_ONCE) return null
+  }
+}
+
+function statusOf({ type }: TurnOutcome['terminal']): FinishedTurn['status'] {
+  if (type === 'turn.completed') return 'completed'
+  return type === 'turn.cancelled' ? 'cancelled' : 'failed'
+}
+
+function endOf({ data }: TurnOutcome['terminal']): number {
+  const { receipt }: { receipt: { endedAt: string } } = JSON.parse(data)
+  return Date.parse(receipt.endedAt)
+}

@@ -1,0 +1,52 @@
+import type { Owner } from '#identity/principal.ts'
+import type { Seal } from './vault.ts'
+
+/**
+ * Finished turns in SQL, where they outlive the live state. All that was said is sealed as there, for the same places, and is
+ * unreadable once the owner's data key is destroyed. Every method rejects with database_unavailable while the database is out
+ * of reach. Made by `createArchive` (see `archive/create.ts`).
+ */
+export interface Archive {
+  /** Safe to repeat; what a later producer kept (a higher fence) stands. `seal` is the owner's. */
+  keep(turn: FinishedTurn, seal: Seal): Promise<void>
+  /** Takes back what a producer kept of a turn that was somebody else's by then, unless a later one has kept it too. */
+  withdraw(owner: Owner, turn: string, fence: number): Promise<void>
+  /** Rejects with sealed_unreadable. */
+  turn(owner: Owner, turn: string): Promise<ArchivedTurn | undefined>
+  /**
+   * In order, above position `after` (-1 for all), the entries of at most `limit` turns; of fewer when they are large.
+   * `undefined` when it knows no turns of this conversation at all. Rejects with sealed_unreadable.
+   */
+  messages(owner: Owner, conversation: string, after: number, limit: number): Promise<ArchivedEntries | undefined>
+  /** All turns of a conversation; resolves with their number. */
+  forget(owner: Owner, conversation: string): Promise<number>
+  /** Nothing of the owner's can be read any more, nor what is kept from now on under `seal`, that of the present key. */
+  destroyKeys(owner: Owner, seal: Seal | undefined): Promise<void>
+}
+
+export interface FinishedTurn {
+  id: string
+  owner: Owner
+  /** Where its messages stand; null for a turn that stands alone. */
+  entry: { conversation: string; position: number; messages: Buffer } | null
+  fence: number
+  status: 'completed' | 'failed' | 'cancelled'
+  /** ms since the epoch. */
+  endedAt: number
+  /** Sealed, like the outcome and the messages, for the place where the live state has it. */
+  input: Buffer
+  outcome: Buffer
+}
+
+export interface ArchivedTurn {
+  input: Buffer
+  outcome: Buffer
+  /** The key it was sealed with, which need not be the owner's present one. */
+  seal: Seal
+}
+
+export interface ArchivedEntries {
+  entries: { position: number; body: Buffer; seal: Seal }[]
+  /** The position to go on from, null at the end. */
+  next: number | null
+}

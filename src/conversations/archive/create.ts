@@ -1,0 +1,87 @@
+import type { MasterKeysEnv } from '#env.ts'
+import { ParleyError } from '#errors.ts'
+import type { Owner } from '#identity/principal.ts'
+import type { Kv } from '#platform/kv/kv.ts'
+import type { Sql } from '#platform/sql/sql.ts'
+import type { Archive } from '../archive.ts'
+import { openMasterKeys } from '../master-keys.ts'
+import type { WrappedKey } from '../store/data-key.ts'
+import type { Seal } from '../vault.ts'
+import { destroyKeys, forgetConversation, keepTurn, readEntries, readTurn, withdrawTurn } from './statements.ts'
+import { keyIdOf, WrappedKeys } from './wrapped-keys.ts'
+
+export interface ArchiveOptions {
+  /** With `turnsMigration`. */
+  sql: Sql
+  /** Where the data keys are. */
+  kv: Kv
+  masterKeys: MasterKeysEnv
+}
+
+/** A page ends early once it holds as much. */
+const PAGE_BYTES = 4 * 1024 * 1024
+
+/** Throws environment_invalid when there are no master keys to be had. */
+export async function createArchive({ sql, kv, masterKeys }: ArchiveOptions): Promise<Archive> {
+  const keys = new WrappedKeys(kv, await openMasterKeys(masterKeys))
+
+  function opened(owner: Owner, { wrapped, master }: KeyRow): Seal {
+    if (wrapped === null || master === null) throw new ParleyError('sealed_unreadable')
+    return keys.open(owner, { wrapped, master })
+  }
+
+  return {
+    async keep(turn, seal) {
+      const { id, owner, entry, fence, status, endedAt, input, outcome } = turn
+      const key = await keys.of(owner, seal)
+      const { conversation = null, position = null, messages = null } = entry ?? {}
+      const whose = [owner.tenant, owner.id, keyIdOf(seal), key?.wrapped ?? null, key?.master ?? null]
+      const what = [id, conversation, position, fence, status, endedAt, input, outcome, messages]
+      await sql.query({ tenant: owner.tenant }, keepTurn, [...whose, ...what])
+    },
+
+    async withdraw(owner, turn, fence) {
+      await sql.query({ tenant: owner.tenant }, withdrawTurn, [owner.tenant, owner.id, turn, fence])
+    },
+
+    async turn(owner, turn) {
+      type Row = KeyRow & { input: Buffer; outcome: Buffer }
+      const [row] = await sql.query<Row>({ tenant: owner.tenant }, readTurn, [owner.tenant, owner.id, turn])
+      return row && { input: row.input, outcome: row.outcome, seal: opened(owner, row) }
+    },
+
+    async messages(owner, conversation, after, limit) {
+      type Row = KeyRow & { position: number; body: Buffer | null; key: string; more: boolean }
+      const params = [owner.tenant, owner.id, conversation, after, limit, PAGE_BYTES]
+      const rows = await sql.query<Row>({ tenant: owner.tenant }, readEntries, params)
+      if (rows.length === 0) return undefined
+      const seals = new Map<string, Seal>()
+      const entries = rows.flatMap((row) =>
+        row.body === null
+          ? []
+          : [
+              {
+                position: row.position,
+                body: row.body,
+                seal: seals.getOrInsertComputed(row.key, () => opened(owner, row)),
+              },
+            ],
+      )
+      const last = entries.at(-1)
+      return { entries, next: last && rows.at(-1)?.more ? last.position : null }
+    },
+
+    async forget(owner, conversation) {
+      const params = [owner.tenant, owner.id, conversation]
+      const [row] = await sql.query<{ count: number }>({ tenant: owner.tenant }, forgetConversation, params)
+      return row?.count ?? 0
+    },
+
+    async destroyKeys(owner, seal) {
+      const present = seal ? keyIdOf(seal) : ''
+      await sql.query({ tenant: owner.tenant }, destroyKeys, [owner.tenant, owner.id, present])
+    },
+  }
+}
+
+type KeyRow = { [Field in keyof WrappedKey]: WrappedKey[Field] | null }

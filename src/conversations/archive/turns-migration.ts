@@ -1,0 +1,38 @@
+import type { Migration } from '#platform/sql/sql.ts'
+
+/**
+ * Finished turns, and the wrapped data keys that they are sealed with: the live state, which may be lost, has them too.
+ * A key without `wrapped` is destroyed, and stays so.
+ */
+export const turnsMigration: Migration = {
+  name: '0005-turns',
+  sql: `
+CREATE TABLE turn_keys (
+  tenant text NOT NULL,
+  owner text NOT NULL,
+  id text NOT NULL,
+  wrapped bytea,
+  master text,
+  PRIMARY KEY (tenant, owner, id)
+);
+SELECT parley_tenant_table('turn_keys');
+
+CREATE TABLE turns (
+  tenant text NOT NULL,
+  id text NOT NULL,
+  owner text NOT NULL,
+  conversation text,
+  position bigint,
+  fence bigint NOT NULL,
+  status text NOT NULL,
+  ended_at bigint NOT NULL,
+  key text NOT NULL,
+  input bytea NOT NULL,
+  outcome bytea NOT NULL,
+  messages bytea,
+  PRIMARY KEY (tenant, id)
+);
+CREATE INDEX turns_of_conversations ON turns (tenant, owner, conversation, position) WHERE conversation IS NOT NULL;
+SELECT parley_tenant_table('turns');
+`,
+}

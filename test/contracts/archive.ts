@@ -1,0 +1,203 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { after, before, describe, test } from 'node:test'
+import { createArchive } from '#conversations/archive/create.ts'
+import { turnsMigration } from '#conversations/archive/turns-migration.ts'
+import type { Archive, FinishedTurn } from '#conversations/archive.ts'
+import type { Conversations } from '#conversations/conversations.ts'
+import { createConversations } from '#conversations/create.ts'
+import { conversationKeys } from '#conversations/keys.ts'
+import { encodeMessages } from '#conversations/message-codec.ts'
+import type { Principal } from '#identity/principal.ts'
+import { newId } from '#ids.ts'
+import { createLog } from '#log.ts'
+import { createKv } from '#platform/kv/create-kv.ts'
+import type { Kv } from '#platform/kv/kv.ts'
+import { SqliteEngine } from '#platform/kv/sqlite.ts'
+import type { Sql } from '#platform/sql/sql.ts'
+import { manualClock } from '../support/clock.ts'
+import { somebody } from '../support/conversations.ts'
+import type { Database } from './sql/under-test.ts'
+
+const unreadable = { code: 'sealed_unreadable' }
+
+/** What the archive of finished turns promises, on whichever database keeps it. */
+export function archiveContract(engine: string, openDatabase: () => Promise<Database>): void {
+  describe(`the archive on ${engine}`, () => {
+    const masterKeys = { source: 'environment' as const, keys: [{ id: 'test', key: randomBytes(32) }] }
+    const clock = manualClock()
+    let database: Database
+    let sql: Sql
+    let kv: Kv
+    let archive: Archive
+    let conversations: Conversations
+
+    const emptyStore = async () => {
+      await kv?.close()
+      kv = createKv(new SqliteEngine({ path: ':memory:', clock, log: createLog('silent') }))
+      archive = await createArchive({ sql, kv, masterKeys })
+      conversations = await createConversations({ kv, masterKeys, idleMs: 1e9, clock, archive })
+    }
+    before(async () => {
+      database = await openDatabase()
+      sql = await database.open([turnsMigration])
+      await emptyStore()
+    })
+    after(async () => {
+      await kv.close()
+      await sql.close()
+      await database[Symbol.asyncDispose]()
+    })
+
+    async function finished(owner: Principal, said: string, given: Partial<FinishedTurn> = {}): Promise<FinishedTurn> {
+      const seal = await conversations.seal(owner)
+      return {
+        id: newId('turn'),
+        owner,
+        entry: null,
+        fence: 1,
+        status: 'completed',
+        endedAt: clock.now(),
+        input: seal.seal(`${said}?`, 'input'),
+        outcome: seal.seal(`${said}!`, 'end'),
+        ...given,
+      }
+    }
+    async function keep(owner: Principal, said: string, given: Partial<FinishedTurn> = {}): Promise<string> {
+      const turn = await finished(owner, said, given)
+      await archive.keep(turn, await conversations.seal(owner))
+      return turn.id
+    }
+    async function entry(owner: Principal, conversation: string, position: number, content: string) {
+      const seal = await conversations.seal(owner)
+      const message = { id: newId('msg'), turn: newId('turn'), role: 'user' as const, content, at: 1 }
+      const messages = encodeMessages(seal, conversationKeys(owner, conversation), position, [message])
+      return { conversation, position, messages }
+    }
+    async function saidIn(owner: Principal, turn: string): Promise<string | undefined> {
+      const found = await archive.turn(owner, turn)
+      return found && `${found.seal.unseal(found.input, 'input')} ${found.seal.unseal(found.outcome, 'end')}`
+    }
+    async function page(owner: Principal, conversation: string, after: number, limit: number) {
+      const { items, next } = await conversations.messages(owner, conversation, after, limit)
+      return [items.map(({ content }) => content).join(' '), next]
+    }
+
+    test('what was kept is given back, though the store has lost everything', async () => {
+      const who = somebody()
+      const turn = await keep(who, 'hello')
+      await emptyStore()
+      assert.equal(await saidIn(who, turn), 'hello? hello!')
+      // Beside what is kept under the key that the owner got since.
+      const next = await keep(who, 'again')
+      assert.deepEqual([await saidIn(who, turn), await saidIn(who, next)], ['hello? hello!', 'again? again!'])
+      assert.equal(await archive.turn(who, newId('turn')), undefined)
+    })
+
+    test('a higher or the same fence takes the place of what was kept, a lower one does not', async () => {
+      const who = somebody()
+      const id = await keep(who, 'second', { fence: 2 })
+      await keep(who, 'first', { id, fence: 1 })
+      assert.equal(await saidIn(who, id), 'second? second!')
+      await keep(who, 'second again', { id, fence: 2 })
+      assert.equal(await saidIn(who, id), 'second again? second again!')
+      await keep(who, 'third', { id, fence: 3 })
+      assert.equal(await saidIn(who, id), 'third? third!')
+    })
+
+    test('a producer takes back what it kept, and not what a later one has', async () => {
+      const who = somebody()
+      const id = await keep(who, 'second', { fence: 2 })
+      await archive.withdraw(who, id, 1)
+      assert.equal(await saidIn(who, id), 'second? second!')
+      await archive.withdraw(who, id, 2)
+      assert.equal(await saidIn(who, id), undefined)
+    })
+
+    test('nobody else sees a turn, changes it or forgets it, in the same tenant or another', async () => {
+      const who = somebody()
+      const conversation = newId('conv')
+      const id = await keep(who, 'mine', { entry: await entry(who, conversation, 0, 'mine') })
+      for (const other of [somebody(), { ...who, tenant: 'elsewhere' }]) {
+        await archive.withdraw(other, id, 1)
+        await keep(other, 'theirs', { id, fence: 9 })
+        assert.equal(await archive.messages(other, conversation, -1, 10), undefined)
+        assert.equal(await archive.forget(other, conversation), 0)
+        await archive.destroyKeys(other, undefined)
+      }
+      assert.equal(await saidIn(who, id), 'mine? mine!')
+      assert.deepEqual(await page(who, conversation, -1, 10), ['mine', null])
+    })
+
+    test('the messages of a conversation come in order and in pages', async () => {
+      const who = somebody()
+      const conversation = newId('conv')
+      for (const [position, content] of [
+        [2, 'c'],
+        [0, 'a'],
+        [1, 'b'],
+      ] as const) {
+        await keep(who, content, { entry: await entry(who, conversation, position, content) })
+      }
+      await emptyStore()
+      assert.deepEqual(await page(who, conversation, -1, 3), ['a b c', null])
+      assert.deepEqual(await page(who, conversation, -1, 2), ['a b', 1])
+      assert.deepEqual(await page(who, conversation, 1, 2), ['c', null])
+      assert.deepEqual(await page(who, conversation, 2, 2), ['', null])
+      await assert.rejects(page(who, newId('conv'), -1, 2), { code: 'conversation_not_found' })
+    })
+
+    test('a page ends with the entry that fills it', async () => {
+      const who = somebody()
+      const conversation = newId('conv')
+      const large = async (position: number, bytes: number) => {
+        const messages = (await entry(who, conversation, position, 'x'.repeat(bytes))).messages
+        // Exactly so many bytes, sealing included.
+        return { conversation, position, messages: Buffer.concat([messages, Buffer.alloc(bytes)]).subarray(0, bytes) }
+      }
+      const half = 2 * 1024 * 1024
+      for (const [position, bytes] of [half, half - 1, 1, 1].entries()) {
+        await keep(who, 'large', { entry: await large(position, bytes) })
+      }
+      const positions = async (after: number) => {
+        const found = await archive.messages(who, conversation, after, 10)
+        return [found?.entries.map(({ position }) => position), found?.next]
+      }
+      // One byte short after the second, full with the third.
+      assert.deepEqual(await positions(-1), [[0, 1, 2], 2])
+      assert.deepEqual(await positions(2), [[3], null])
+    })
+
+    test('a conversation is forgotten with all its turns', async () => {
+      const who = somebody()
+      const [conversation, other] = [newId('conv'), newId('conv')]
+      const gone = await keep(who, 'gone', { entry: await entry(who, conversation, 0, 'gone') })
+      const stays = await keep(who, 'stays', { entry: await entry(who, other, 0, 'stays') })
+      assert.equal(await archive.forget(who, conversation), 1)
+      assert.equal(await archive.forget(who, conversation), 0)
+      assert.deepEqual([await saidIn(who, gone), await saidIn(who, stays)], [undefined, 'stays? stays!'])
+    })
+
+    test('with the key of its owner everything is unreadable, also what was under way and the keys of before', async () => {
+      const who = somebody()
+      const early = await keep(who, 'early')
+      await emptyStore()
+      const seal = await conversations.seal(who)
+      const late = await finished(who, 'late')
+      const before = await keep(who, 'before')
+      await conversations.destroyKey(who)
+      await archive.keep(late, seal)
+      for (const turn of [early, before, late.id]) await assert.rejects(archive.turn(who, turn), unreadable)
+      assert.equal(await saidIn(who, await keep(who, 'fresh')), 'fresh? fresh!')
+    })
+
+    test('a key that was destroyed before anything was kept under it cannot be kept either', async () => {
+      const who = somebody()
+      const seal = await conversations.seal(who)
+      const late = await finished(who, 'late')
+      await archive.destroyKeys(who, seal)
+      await archive.keep(late, seal)
+      await assert.rejects(archive.turn(who, late.id), unreadable)
+    })
+  })
+}
