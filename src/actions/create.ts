@@ -108,7 +108,11 @@ export function createActions(options: ActionsOptions): Actions {
     },
 
     async settled(run, waitMs, signal, onChange) {
-      const seen = await waiting.settled(run, waitMs, signal, onChange)
+      const seen = await waiting.settled(run, waitMs, signal, onChange).catch(async (error: unknown) => {
+        // The turn ends without it; what has started goes on, and is reported.
+        if (signal.aborted) await wantFollowUp(sql, run.id).catch(() => false)
+        throw error
+      })
       if (isSettled(seen) || (await wantFollowUp(sql, run.id))) return seen
       return waiting.look(run.id)
     },

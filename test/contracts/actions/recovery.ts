@@ -267,13 +267,15 @@ export function recoverySuite(ground: () => Ground): void {
     await using two = ground().actions({ actions: plain, works: false })
     const call = callOf(versionOf(plain), 'do_it', { conversation: `conv_late_${Math.random()}` })
     const run = await one.dispatch(call)
+    const take = async (replica: Pick<typeof one, 'takeFollowUps'>) =>
+      (await replica.takeFollowUps(100, 60_000)).filter(({ conversation }) => conversation === call.conversation)
     const woken = new Promise<void>((resolve) => two.onFollowUp(resolve))
     const seen = await one.settled(run, 30, new AbortController().signal, () => {})
     assert.ok(seen.status === 'running' || seen.status === 'queued')
-    assert.deepEqual(await two.takeFollowUps(10, 60_000), [])
+    assert.deepEqual(await take(two), [])
     gate.resolve('late')
     await woken
-    const taken = (await Promise.all([one, two].map((each) => each.takeFollowUps(10, 60_000)))).flat()
+    const taken = (await Promise.all([one, two].map(take))).flat()
     const [followUp] = taken
     assert.equal(taken.length, 1)
     assert.deepEqual(
@@ -281,11 +283,11 @@ export function recoverySuite(ground: () => Ground): void {
       [call.turn, call.conversation, 'ada', '"late"'],
     )
     await ground().sql.query('system', 'UPDATE follow_ups SET lease_until = 0')
-    const [again] = await two.takeFollowUps(10, 60_000)
+    const [again] = await take(two)
     assert.equal(again?.id, followUp?.id)
     await two.followUpDone(String(followUp?.id))
     await ground().sql.query('system', 'UPDATE follow_ups SET lease_until = 0')
-    assert.deepEqual(await one.takeFollowUps(10, 60_000), [])
+    assert.deepEqual(await take(one), [])
   })
 
   test('whose key was destroyed leaves the course of its runs, and holds up nobody', async () => {
@@ -318,6 +320,41 @@ export function recoverySuite(ground: () => Ground): void {
     ])
     assert.deepEqual([odd.status, odd.action], ['rejected', 'a?b??'])
     assert.equal((await settledRun(actions, sound)).status, 'succeeded')
+  })
+
+  test('a turn that ends while it waits is told later, and so is what becomes of a dead letter that is replayed', async () => {
+    let away = true
+    const gate = Promise.withResolvers<string>()
+    const specs = { do_it: actionSpec('do'), dead: actionSpec('dead', { retries: 0 }) }
+    const dead: Executor = () => {
+      if (away) throw new PassingError('Away.', { reason: 'connect_failed' })
+      return 'back'
+    }
+    await using actions = ground().actions({ actions: specs, functions: { do: () => gate.promise, dead } })
+    const conversation = `conv_ended_${Math.random()}`
+    const run = await actions.dispatch(callOf(versionOf(specs), 'do_it', { conversation }))
+    const ended = new AbortController()
+    const waiting = actions.settled(run, 10_000, ended.signal, () => {})
+    ended.abort(new Error('The turn has ended.'))
+    await assert.rejects(waiting, /The turn has ended/)
+    gate.resolve('after all')
+    const reported = async (id: string) => {
+      const found: string[] = []
+      await until(async () => {
+        const taken = await actions.takeFollowUps(10, 60_000)
+        found.push(
+          ...taken.flatMap(({ runs }) => runs).flatMap((each) => (each.id === id ? [String(each.output)] : [])),
+        )
+        return found.length > 0
+      })
+      return found
+    }
+    assert.deepEqual(await reported(run.id), ['"after all"'])
+    const letter = await actions.dispatch(callOf(versionOf(specs), 'dead', { conversation }))
+    assert.equal((await settledRun(actions, letter)).status, 'dead-lettered')
+    away = false
+    await actions.replay(person('root', ['Admin']), letter.id)
+    assert.deepEqual(await reported(letter.id), ['"back"'])
   })
 
   test('a run asked for at one replica is executed by another, and the first hears of it', async () => {
