@@ -8,7 +8,7 @@ import { syncBuiltinESMExports } from 'node:module'
 import { relative } from 'node:path'
 import { after, afterEach, beforeEach, type SuiteContext, type TestContext } from 'node:test'
 
-const lingerMs = 15_000
+const lingerMs = 8000
 let assertions = 0
 const assertionsBefore = new WeakMap<object, number>()
 
