@@ -19,7 +19,8 @@ import {
   somebody,
 } from '../../test/support/chat-at-hand.ts'
 import { type PostgresServer, startPostgres } from '../../test/support/postgres.ts'
-import { placeOf, turnKeys } from './store/turn-keys.ts'
+import { dueDeadlines } from './store/deadlines.ts'
+import { deadlineShards, placeOf, turnKeys } from './store/turn-keys.ts'
 import type { TurnEvent } from './turn-events.ts'
 
 let server: PostgresServer
@@ -130,6 +131,10 @@ test('with the archive silent a turn ends after 2 s, and the sweeper archives it
   archive.state = 'away'
   await hand.pass(2 * LEASE_MS)
   assert.equal(archive.kept, 0)
+  // It waits apart from the turns that are to be taken over.
+  hand.clock.advance(2 * LEASE_MS)
+  const due = await Promise.all(deadlineShards.map((shard) => hand.store.run(dueDeadlines, [shard], [100])))
+  assert.deepEqual(due.flat(), [])
   archive.state = 'open'
   await hand.pass(2 * LEASE_MS)
   await until(() => archive.kept === 1)

@@ -1,5 +1,6 @@
 import { ParleyError } from '#errors.ts'
-import type { Key } from '#platform/kv/kv.ts'
+import type { Owner } from '#identity/principal.ts'
+import { type Key, key } from '#platform/kv/kv.ts'
 import { archiveFinished } from './archiving.ts'
 import type { Producers } from './producers.ts'
 import { dropDeadline, dueDeadlines, noteDeadline } from './store/deadlines.ts'
@@ -8,6 +9,8 @@ import { takeOver } from './take-over.ts'
 import type { ChatRoom } from './turn-context.ts'
 
 const BATCH = 50
+/** Turns that the archive could not be given. Apart, so that those whose producer is gone never wait behind them. */
+const unarchivedShards: readonly Key[] = deadlineShards.map((_, shard) => key(`deadlines-${shard}`, 'unarchived'))
 
 /**
  * Looks after turns whose deadline has come, on every replica: one whose lease was renewed is looked at again when that ends,
@@ -45,18 +48,21 @@ export class Sweeper {
   }
 
   async #sweep(): Promise<void> {
-    const { kv, log } = this.#room
+    const { kv, log, archive } = this.#room
     if (!kv.reachable) return
     try {
-      await Promise.all(
-        deadlineShards.map(async (shard) => {
-          const due = await kv.run(dueDeadlines, [shard], [BATCH])
-          await Promise.all(due.map((member) => this.#look(shard, member)))
-        }),
-      )
+      await Promise.all([
+        ...deadlineShards.map((shard) => this.#sweepShard(shard)),
+        ...(archive ? unarchivedShards.map((shard) => this.#sweepShard(shard)) : []),
+      ])
     } catch (error) {
       log.warn({ err: error }, 'a sweep over the deadlines of turns failed; the next one tries again')
     }
+  }
+
+  async #sweepShard(shard: Key): Promise<void> {
+    const due = await this.#room.kv.run(dueDeadlines, [shard], [BATCH])
+    await Promise.all(due.map((member) => this.#look(shard, member)))
   }
 
   async #look(shard: Key, member: string): Promise<void> {
@@ -67,7 +73,7 @@ export class Sweeper {
       const { turn, ...principal } = entry
       const found = await takeOver(this.#room, this.#producers, principal, turn)
       if (found.kind === 'done') {
-        await archiveFinished(this.#room, principal, turn)
+        if (!(await this.#archived(principal, turn))) return await this.#setAside(shard, member)
         await kv.run(dropDeadline, [shard], [member])
       } else await kv.run(noteDeadline, [shard], [member, found.kind === 'held' ? Math.ceil(found.forMs) : leaseMs])
     } catch (error) {
@@ -81,5 +87,23 @@ export class Sweeper {
       )
       await kv.run(noteDeadline, [shard], [member, leaseMs])
     }
+  }
+
+  /** False while the database is out of reach. */
+  async #archived(owner: Owner, turn: string): Promise<boolean> {
+    try {
+      await archiveFinished(this.#room, owner, turn)
+      return true
+    } catch (error) {
+      if (error instanceof ParleyError && error.code === 'database_unavailable') return false
+      throw error
+    }
+  }
+
+  async #setAside(shard: Key, member: string): Promise<void> {
+    const { kv, leaseMs } = this.#room
+    const unarchived = unarchivedShards[deadlineShards.indexOf(shard)] ?? shard
+    await kv.run(noteDeadline, [unarchived], [member, leaseMs])
+    if (unarchived !== shard) await kv.run(dropDeadline, [shard], [member])
   }
 }
