@@ -42,7 +42,10 @@ describe('what only PGlite can suffer', () => {
   test('rows that were are cleared away every 5,000 calls, since nothing else does it', async () => {
     const sql = await database.open([tables])
     const known = async () => {
-      const [row] = await sql.query<{ n: number }>('system', `SELECT reltuples AS n FROM pg_class WHERE relname = 'notes'`)
+      const [row] = await sql.query<{ n: number }>(
+        'system',
+        `SELECT reltuples AS n FROM pg_class WHERE relname = 'notes'`,
+      )
       return row?.n
     }
     const calls = async (count: number) => {

@@ -93,7 +93,7 @@ export class ServiceBusConnection {
     this.#session = undefined
     if (!session) return
     // The client leaves a timer behind, up to a minute, for what it waits for when it is closed.
-    await within(this.#options.clock, closeMs, Promise.allSettled(session.underWay)).catch(() => {})
+    await within(this.#options.clock, closeMs, Promise.allSettled(session.underWay.keys())).catch(() => {})
     session.giveUp('closed')
     await this.#discard(session)
   }
@@ -140,18 +140,21 @@ export class ServiceBusConnection {
 
   async #within<Result>(session: Session, work: Promise<Result>): Promise<Result> {
     const { clock, operationTimeoutMs } = this.#options
-    const { given, underWay } = session
-    underWay.add(work)
-    const done = () => underWay.delete(work)
-    work.then(done, done)
-    return within(clock, operationTimeoutMs, Promise.race([work, given]))
+    const { underWay } = session
+    const answer = Promise.withResolvers<Result>()
+    underWay.set(work, answer.reject)
+    // A race against a promise that lives as long as the session would leave something behind each time.
+    work.then(answer.resolve, answer.reject).finally(() => underWay.delete(work))
+    // Nobody comes to say so any more.
+    if (session.isGivenUp) answer.reject(new Error('the connection was given up'))
+    return within(clock, operationTimeoutMs, answer.promise)
   }
 
   /** The client cannot be closed over a connection that says nothing: then it has to lose that first. */
   async #discard({ client, underWay }: Session): Promise<void> {
     const { clock, log } = this.#options
     // What is still asked for may open a closed client again.
-    if (underWay.size > 0) void Promise.allSettled(underWay).then(() => client.close().catch(() => {}))
+    if (underWay.size > 0) void Promise.allSettled(underWay.keys()).then(() => client.close().catch(() => {}))
     const close = () => within(clock, closeMs, client.close())
     try {
       await close().catch(() => {

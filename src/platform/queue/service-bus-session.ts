@@ -18,10 +18,10 @@ export interface Session {
   receiver: ServiceBusReceiver
   /** The same for dead letters. */
   deadLetters: ServiceBusReceiver
-  /** What was asked and not answered. */
-  underWay: Set<Promise<unknown>>
-  /** Rejects when the session is given up. */
-  given: Promise<never>
+  /** What was asked and not answered, each with how to give up waiting for it. */
+  underWay: Map<Promise<unknown>, (reason: unknown) => void>
+  isGivenUp: boolean
+  /** Nothing that was asked is waited for any more. */
   giveUp(reason: unknown): void
 }
 
@@ -41,14 +41,20 @@ export async function openSession(address: Address): Promise<Session> {
     connectionString === undefined
       ? new ServiceBusClient(namespace ?? '', { getToken: (scope) => accessToken(tokens, scope) }, options)
       : new ServiceBusClient(connectionString, options)
-  const { promise: given, reject: giveUp } = Promise.withResolvers<never>()
-  given.catch(() => {})
-  return {
-    ...{ client, given, giveUp, underWay: new Set() },
+  const underWay: Session['underWay'] = new Map()
+  const session: Session = {
+    client,
+    underWay,
+    isGivenUp: false,
+    giveUp: (reason) => {
+      session.isGivenUp = true
+      for (const giveUp of underWay.values()) giveUp(reason)
+    },
     sender: client.createSender(queue),
     receiver: client.createReceiver(queue, { ...receiverOptions }),
     deadLetters: client.createReceiver(queue, { ...receiverOptions, subQueueType: 'deadLetter' }),
   }
+  return session
 }
 
 async function accessToken(tokens: TokenSource, scope: string | string[]) {
