@@ -5,7 +5,7 @@ import { startPostgres } from '../test/support/postgres.ts'
 import type { RunEngines } from '../test/support/run-engines.ts'
 import type { BrokerReport } from './broker.ts'
 import { startServer } from './children.ts'
-import { startBenchRedis } from './redis.ts'
+import { startBenchRedis } from './shared-state.ts'
 
 /** What runs stand on, all of it but PGlite and SQLite on the core of the harness. */
 export interface BenchEngines extends AsyncDisposable {

@@ -2,8 +2,8 @@ import { startHarness } from './harness.ts'
 import type { Job } from './jobs.ts'
 import { startParley, TO } from './parley.ts'
 import type { BenchOptions, PartReport } from './parts.ts'
-import { startBenchRedis } from './redis.ts'
 import { atMost, figure, gateTable, table } from './report.ts'
+import { startSharedState } from './shared-state.ts'
 import { median } from './statistics.ts'
 
 /** The command that stops a turn: from when it is sent until the provider's socket closes. */
@@ -11,10 +11,10 @@ export async function measureCancel(options: BenchOptions): Promise<PartReport> 
   await using opened = new AsyncDisposableStack()
   const core = options.cores?.target
   const { upstreamUrl, measure } = opened.use(await startHarness())
-  const redis = opened.use(await startBenchRedis())
+  const shared = opened.use(await startSharedState())
   const alone = opened.use(await startParley({ upstreamUrl, core }))
-  const first = opened.use(await startParley({ upstreamUrl, core, redisUrl: redis.url }))
-  const second = opened.use(await startParley({ upstreamUrl, core, redisUrl: redis.url }))
+  const first = opened.use(await startParley({ upstreamUrl, core, shared }))
+  const second = opened.use(await startParley({ upstreamUrl, core, shared }))
   const ways = [
     { way: 'same replica, SQLite', server: alone, cancelUrl: alone.url, limitMs: 20 },
     { way: 'same replica, Redis', server: first, cancelUrl: first.url, limitMs: 20 },

@@ -2,7 +2,7 @@ import { type Run, reportChat } from './chat-report.ts'
 import { type Harness, type Measured, startHarness } from './harness.ts'
 import { jobOf, MODES, type Mode } from './modes.ts'
 import type { BenchOptions, PartReport } from './parts.ts'
-import { startBenchRedis } from './redis.ts'
+import { startSharedState } from './shared-state.ts'
 import { type Surroundings, startTarget, TARGETS, type Target, type TargetName } from './targets.ts'
 
 const WARM_UP: readonly Mode[] = ['dense', 'short', 'paced']
@@ -15,9 +15,9 @@ export async function compareChat(options: BenchOptions): Promise<PartReport> {
   const modes = chosen(Object.keys(MODES) as Mode[], options.modes)
   await using opened = new AsyncDisposableStack()
   const harness = opened.use(await startHarness())
-  const redis = opened.use(await startBenchRedis())
+  const shared = opened.use(await startSharedState())
   const { upstreamUrl } = harness
-  const surroundings = { upstreamUrl, redis, core: options.cores?.target, profiles: options.profiles }
+  const surroundings = { upstreamUrl, shared, core: options.cores?.target, profiles: options.profiles }
   const targets: Target[] = []
   for (const name of names) {
     const target = opened.use(await startTarget(name, surroundings))

@@ -19,8 +19,8 @@ import type { Kv } from '#platform/kv/kv.ts'
 import { openKv } from '#platform/kv/open.ts'
 import { pin } from './machine.ts'
 import type { BenchOptions, PartReport } from './parts.ts'
-import { startBenchRedis } from './redis.ts'
 import { atMost, figure, gateTable, table } from './report.ts'
+import { startBenchRedis } from './shared-state.ts'
 import { spreadOf } from './statistics.ts'
 
 const CONVERSATIONS = 2000

@@ -4,11 +4,12 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import type { ConfigDocument } from '#config/document.ts'
 import { type Server, type StartOptions, startServer } from './children.ts'
+import type { SharedState } from './shared-state.ts'
 
 export interface ParleyOptions extends StartOptions {
   upstreamUrl: string
-  /** SQLite in a folder of its own when absent. */
-  redisUrl?: string
+  /** SQLite in a folder of its own when absent; those that share share their turns. */
+  shared?: SharedState
   /** Options of Node, such as `--cpu-prof`. */
   nodeArgs?: readonly string[]
 }
@@ -23,7 +24,7 @@ export const TO = {
 } as const
 
 /** Parley as it ships, all that it does switched on; only its config version is ours. */
-export async function startParley({ upstreamUrl, redisUrl, nodeArgs = [], core }: ParleyOptions): Promise<Server> {
+export async function startParley({ upstreamUrl, shared, nodeArgs = [], core }: ParleyOptions): Promise<Server> {
   const folder = await mkdtemp(path.join(tmpdir(), 'parley-bench-'))
   await writeFile(path.join(folder, 'v1.json'), JSON.stringify(configOf(upstreamUrl)))
   const env = {
@@ -31,7 +32,11 @@ export async function startParley({ upstreamUrl, redisUrl, nodeArgs = [], core }
     PARLEY_CONFIG_DIR: folder,
     PARLEY_DATA_DIR: path.join(folder, 'data'),
     PARLEY_EGRESS_HOSTS: new URL(upstreamUrl).host,
-    ...(redisUrl !== undefined && { REDIS_URL: redisUrl, PARLEY_MASTER_KEYS: MASTER_KEYS }),
+    ...(shared && {
+      REDIS_URL: shared.redis.url,
+      DATABASE_URL: shared.databaseUrl,
+      PARLEY_MASTER_KEYS: MASTER_KEYS,
+    }),
   }
   const removed = () => rm(folder, { recursive: true, force: true })
   try {

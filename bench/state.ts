@@ -11,8 +11,8 @@ import { type Kv, key } from '#platform/kv/kv.ts'
 import { openKv } from '#platform/kv/open.ts'
 import { pin } from './machine.ts'
 import type { BenchOptions, PartReport } from './parts.ts'
-import { startBenchRedis } from './redis.ts'
 import { atMost, figure, gateTable, table } from './report.ts'
+import { startBenchRedis } from './shared-state.ts'
 import { type Append, openCorked, openPipelining, openTables } from './state-baselines.ts'
 
 const TURNS = 200

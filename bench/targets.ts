@@ -1,6 +1,7 @@
 import { type Server, startServer } from './children.ts'
 import type { Dialect } from './jobs.ts'
 import { startParley } from './parley.ts'
+import type { SharedState } from './shared-state.ts'
 
 export interface Target extends AsyncDisposable {
   name: TargetName
@@ -16,7 +17,7 @@ export type TargetName = (typeof TARGETS)[number]
 
 export interface Surroundings {
   upstreamUrl: string
-  redis: { url: string; pid: number | undefined }
+  shared: SharedState
   core: number | undefined
   /** Where CPU profiles go, if anywhere. */
   profiles: string | undefined
@@ -24,7 +25,7 @@ export interface Surroundings {
 
 export async function startTarget(
   name: TargetName,
-  { upstreamUrl, redis, core, profiles }: Surroundings,
+  { upstreamUrl, shared, core, profiles }: Surroundings,
 ): Promise<Target> {
   const usesRedis = name === 'parley native Redis'
   const nodeArgs =
@@ -34,12 +35,12 @@ export async function startTarget(
   const server =
     name === 'bare' || name === 'fastify-sdk'
       ? await startServer([...nodeArgs, import.meta.resolve(`./baselines/${name}.ts`), upstreamUrl], { core })
-      : await startParley({ upstreamUrl, core, nodeArgs, ...(usesRedis && { redisUrl: redis.url }) })
+      : await startParley({ upstreamUrl, core, nodeArgs, ...(usesRedis && { shared }) })
   return {
     name,
     dialect: name.startsWith('parley native') ? 'turns' : 'completions',
     server,
-    redisPid: usesRedis ? redis.pid : undefined,
+    redisPid: usesRedis ? shared.redis.pid : undefined,
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   }
 }

@@ -1,3 +1,4 @@
+import { startPostgres } from '../test/support/postgres.ts'
 import { command, startRedis } from '../test/support/redis.ts'
 
 export interface BenchRedis extends AsyncDisposable {
@@ -12,4 +13,19 @@ export async function startBenchRedis(): Promise<BenchRedis> {
   const info = server.own ? String(await command(server.url, 'INFO', 'server')) : ''
   const pid = Number(/process_id:(\d+)/.exec(info)?.[1])
   return { url: server.url, pid: pid || undefined, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() }
+}
+
+/** What replicas share: Redis, and PostgreSQL, which keeps their finished turns. */
+export interface SharedState extends AsyncDisposable {
+  redis: BenchRedis
+  databaseUrl: string
+}
+
+export async function startSharedState(): Promise<SharedState> {
+  await using opened = new AsyncDisposableStack()
+  const redis = opened.use(await startBenchRedis())
+  const postgres = opened.use(await startPostgres())
+  const databaseUrl = await postgres.createDatabase()
+  const closing = opened.move()
+  return { redis, databaseUrl, [Symbol.asyncDispose]: () => closing.disposeAsync() }
 }
