@@ -1,6 +1,6 @@
 import { CorrectableError, IdentityNeeded, PassingError } from './executors/executor.ts'
 import { type Reason, reasons } from './reasons.ts'
-import { RESEND_AFTER_MS } from './sending.ts'
+import { RESEND_AFTER_MS } from './runs/run-row.ts'
 
 /** What an attempt came to, as the executor left it. */
 export type Attempted =

@@ -70,9 +70,9 @@ export function createActions(options: ActionsOptions): Actions {
   const decisions = new Decisions(shared)
   const dispatcher = new Dispatcher({ ...shared, onPending: (row) => void previewOf(shared, executors, row) })
   const sweeper = new RunSweeper({ ...shared, everyMs: options.sweepEveryMs })
-  let awake = false
   const worker = new Worker({ ...shared, ...options, work: new RunWork(sql, replica) })
   const stopped = new AbortController()
+  let awake = false
   void listen()
   if (options.works) worker.start()
   if (options.awake) wake()
@@ -144,20 +144,20 @@ export function createActions(options: ActionsOptions): Actions {
 
     async *follow(principal, run, signal) {
       let version = 0
-      let waiting = Promise.withResolvers<void>()
-      const wake = () => waiting.resolve()
-      const stops = [news.onChange(run, wake), () => signal.removeEventListener('abort', wake)]
-      signal.addEventListener('abort', wake)
+      let changed = Promise.withResolvers<void>()
+      const look = () => changed.resolve()
+      const stops = [news.onChange(run, look), () => signal.removeEventListener('abort', look)]
+      signal.addEventListener('abort', look)
       try {
         for (let row = await decisions.read(principal, run); ; row = await decisions.read(principal, run)) {
           if (row.version !== version) yield await view(principal, row)
           version = row.version
           if (isSettled(row)) return
-          const stopTimer = clock.after(FOLLOW_POLL_MS, wake)
-          await waiting.promise
+          const stopTimer = clock.after(FOLLOW_POLL_MS, look)
+          await changed.promise
           stopTimer()
           if (signal.aborted) return
-          waiting = Promise.withResolvers<void>()
+          changed = Promise.withResolvers<void>()
         }
       } finally {
         for (const stop of stops) stop()

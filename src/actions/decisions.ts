@@ -12,9 +12,9 @@ import { runOf } from './run-shape.ts'
 import { maySee } from './run-views.ts'
 import { changeRun, type RunChange } from './runs/changes.ts'
 import { listRuns, readRun } from './runs/reads.ts'
-import type { RunApproval, RunRow } from './runs/run-row.ts'
+import { RESEND_AFTER_MS, type RunApproval, type RunRow } from './runs/run-row.ts'
 import type { RunSeals } from './runs/run-seals.ts'
-import { RESEND_AFTER_MS, type Sending } from './sending.ts'
+import type { Sending } from './sending.ts'
 
 export interface DecisionsOptions {
   sql: Sql
@@ -154,8 +154,7 @@ export class Decisions {
 
   async #operated(principal: Principal, id: string): Promise<RunRow> {
     const row = await this.read(principal, id)
-    if (!principal.roles.some((role) => role === 'Admin' || role === 'Action.Approver'))
-      throw new ParleyError('forbidden')
+    operate(principal)
     return row
   }
 

@@ -14,9 +14,9 @@ import { type Reason, reasons } from './reasons.ts'
 import { actionOf, actionsOf, approvalFor, mayCall, rulesOf } from './rules.ts'
 import { runOf } from './run-shape.ts'
 import { RunInserts } from './runs/insert.ts'
-import type { RunRow } from './runs/run-row.ts'
+import { RESEND_AFTER_MS, type RunRow } from './runs/run-row.ts'
 import type { RunSeals } from './runs/run-seals.ts'
-import { RESEND_AFTER_MS, type Sending } from './sending.ts'
+import type { Sending } from './sending.ts'
 
 export interface DispatcherOptions {
   sql: Sql

@@ -58,21 +58,24 @@ export interface ActionCall {
   traceparent?: string
 }
 
-export type RunStatus =
-  | 'requested'
-  | 'awaiting-approval'
-  | 'awaiting-identity'
-  | 'queued'
-  | 'running'
-  | 'retrying'
-  | 'succeeded'
-  | 'failed'
-  | 'rejected'
-  | 'cancelled'
-  | 'expired'
-  | 'dead-lettered'
-  | 'discarded'
-  | 'unknown'
+export const runStatuses = [
+  'requested',
+  'awaiting-approval',
+  'awaiting-identity',
+  'queued',
+  'running',
+  'retrying',
+  'succeeded',
+  'failed',
+  'rejected',
+  'cancelled',
+  'expired',
+  'dead-lettered',
+  'discarded',
+  'unknown',
+] as const
+
+export type RunStatus = (typeof runStatuses)[number]
 
 export interface Run {
   id: string

@@ -4,10 +4,8 @@ import type { Clock } from '#platform/clock.ts'
 import type { Queue, QueueMessage } from '#platform/queue/queue.ts'
 import type { Sql } from '#platform/sql/sql.ts'
 import { countWaiting } from './runs/reads.ts'
-import type { RunRow } from './runs/run-row.ts'
+import { RESEND_AFTER_MS, type RunRow } from './runs/run-row.ts'
 
-/** A run that is not begun by then is sent for again. */
-export const RESEND_AFTER_MS = 60_000
 const COUNT_EVERY_MS = 1000
 /** As many as its column counts. */
 const MAX_ATTEMPT = 2_147_483_647

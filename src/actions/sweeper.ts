@@ -5,9 +5,9 @@ import type { RunNews } from './run-news.ts'
 import { runOf } from './run-shape.ts'
 import { changeRun, type RunChange } from './runs/changes.ts'
 import { dueRuns } from './runs/reads.ts'
-import type { RunRow } from './runs/run-row.ts'
+import { RESEND_AFTER_MS, type RunRow } from './runs/run-row.ts'
 import type { RunSeals } from './runs/run-seals.ts'
-import { RESEND_AFTER_MS, type Sending } from './sending.ts'
+import type { Sending } from './sending.ts'
 
 export interface RunSweeperOptions {
   sql: Sql

@@ -1,4 +1,5 @@
 import { Type } from 'typebox'
+import { runStatuses } from '#actions/port.ts'
 import { NAME_PATTERN } from '#config/document.ts'
 import { defaultLimits } from './limits.ts'
 import { instant, list, nullable, oneOf } from './schema-parts.ts'
@@ -11,22 +12,7 @@ const Hash = Type.String({ pattern: '^[0-9a-f]{64}$' })
 const Person = Type.Object({ id: Type.String(), name: Type.String() })
 const ActionName = Type.String({ pattern: NAME_PATTERN })
 
-const RunStatus = oneOf(
-  'requested',
-  'awaiting-approval',
-  'awaiting-identity',
-  'queued',
-  'running',
-  'retrying',
-  'succeeded',
-  'failed',
-  'rejected',
-  'cancelled',
-  'expired',
-  'dead-lettered',
-  'discarded',
-  'unknown',
-)
+const RunStatus = oneOf(...runStatuses)
 
 const Action = Type.Object(
   {

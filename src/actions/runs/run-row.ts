@@ -42,6 +42,9 @@ export interface RunRow {
   settledAt: number | null
 }
 
+/** A run that is not begun by then is sent for again. */
+export const RESEND_AFTER_MS = 60_000
+
 /** What is to be decided, and what was. */
 export interface RunApproval {
   roles: string[]

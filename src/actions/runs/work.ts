@@ -2,18 +2,15 @@ import type { Sql } from '#platform/sql/sql.ts'
 import { type RunStatus, settledStatuses } from '../port.ts'
 import { Grouped } from './grouped.ts'
 import { LOCK_CONVERSATION } from './insert.ts'
-import { RUN_COLUMNS, type RunRow } from './run-row.ts'
+import { RESEND_AFTER_MS, RUN_COLUMNS, type RunRow } from './run-row.ts'
 
 /** How an attempt ends, and where its run stands then. */
 export interface AttemptEnd {
   id: string
   fence: number
-  status: Extract<
-    RunStatus,
-    'succeeded' | 'failed' | 'unknown' | 'dead-lettered' | 'retrying' | 'awaiting-identity' | 'queued'
-  >
+  status: Extract<RunStatus, 'succeeded' | 'failed' | 'unknown' | 'dead-lettered' | 'retrying' | 'awaiting-identity'>
   /** Of the attempt. */
-  ended: 'succeeded' | 'failed' | 'passing' | 'lost'
+  ended: 'succeeded' | 'failed' | 'passing'
   reason: string | null
   outcome: Buffer | null
   dueAt: number | null
@@ -74,7 +71,7 @@ const END = `
 
 /** The next of the ordered runs of a conversation, if the one before leaves the way free. */
 export const RELEASE_NEXT = `
-  UPDATE runs r SET waiting = false, due_at = coalesce(r.due_at, $2::bigint + 60000), version = r.version + 1, updated_at = $2::bigint
+  UPDATE runs r SET waiting = false, due_at = coalesce(r.due_at, $2::bigint + ${RESEND_AFTER_MS}), version = r.version + 1, updated_at = $2::bigint
   WHERE r.waiting AND r.id = (
     SELECT n.id FROM runs n
     WHERE n.conversation = $1 AND n.ordered
