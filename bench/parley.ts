@@ -36,6 +36,7 @@ export async function startParley({ upstreamUrl, shared, nodeArgs = [], core }: 
       REDIS_URL: shared.redis.url,
       DATABASE_URL: shared.databaseUrl,
       PARLEY_MASTER_KEYS: MASTER_KEYS,
+      PARLEY_ROLLOUT_DIR: shared.rolloutDir,
     }),
   }
   const removed = () => rm(folder, { recursive: true, force: true })

@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
 import { startPostgres } from '../test/support/postgres.ts'
 import { command, startRedis } from '../test/support/redis.ts'
 
@@ -19,6 +22,8 @@ export async function startBenchRedis(): Promise<BenchRedis> {
 export interface SharedState extends AsyncDisposable {
   redis: BenchRedis
   databaseUrl: string
+  /** Where the state of rollouts is, for all replicas. */
+  rolloutDir: string
 }
 
 export async function startSharedState(): Promise<SharedState> {
@@ -26,6 +31,8 @@ export async function startSharedState(): Promise<SharedState> {
   const redis = opened.use(await startBenchRedis())
   const postgres = opened.use(await startPostgres())
   const databaseUrl = await postgres.createDatabase()
+  const rolloutDir = await mkdtemp(path.join(tmpdir(), 'parley-bench-rollout-'))
+  opened.defer(() => rm(rolloutDir, { recursive: true, force: true }))
   const closing = opened.move()
-  return { redis, databaseUrl, [Symbol.asyncDispose]: () => closing.disposeAsync() }
+  return { redis, databaseUrl, rolloutDir, [Symbol.asyncDispose]: () => closing.disposeAsync() }
 }

@@ -34,6 +34,7 @@ test('each need is chosen by its own variables', () => {
     DATABASE_URL: 'postgres://db.example/parley',
     PARLEY_DATABASE_AUTH: 'entra',
     SERVICE_BUS_NAMESPACE: 'bus.servicebus.windows.net',
+    AZURE_STORAGE_ACCOUNT_URL: 'https://store.blob.core.windows.net',
     PARLEY_ROLE: 'worker',
     PARLEY_EGRESS_PRIVATE: '10.1.0.0/16',
     PARLEY_MCP_COMMANDS: 'node tools.mjs, uvx server --quiet',
@@ -53,6 +54,19 @@ test('each need is chosen by its own variables', () => {
     namespace: 'bus.servicebus.windows.net',
     queue: 'parley-runs',
   })
+  assert.deepEqual(env.blob, {
+    engine: 'azure',
+    connectionString: undefined,
+    accountUrl: 'https://store.blob.core.windows.net',
+    versions: 'config-versions',
+    rollout: 'rollout',
+  })
+  assert.deepEqual(env.rollout.floors, [
+    { weight: 5, conversations: 50 },
+    { weight: 25, conversations: 100 },
+    { weight: 50, conversations: 200 },
+  ])
+  assert.equal(env.rollout.secondOperator, true)
   assert.deepEqual(env.actions.egressHosts, ['a.example', 'b.example'])
   assert.deepEqual(env.actions.privateRanges, ['10.1.0.0/16'])
   assert.deepEqual(env.actions.mcpCommands, [
@@ -64,6 +78,8 @@ test('each need is chosen by its own variables', () => {
 test('a half-set or contradictory environment is refused, every variable named at once', () => {
   assert.match(faultOf({ REDIS_URL: 'redis://localhost' }), /REDIS_URL needs PARLEY_MASTER_KEYS/)
   assert.match(faultOf({ REDIS_URL: 'redis://localhost' }), /REDIS_URL needs DATABASE_URL/)
+  assert.match(faultOf({ REDIS_URL: 'redis://localhost' }), /REDIS_URL needs AZURE_STORAGE_CONNECTION_STRING/)
+  assert.doesNotMatch(faultOf({ REDIS_URL: 'redis://localhost', PARLEY_ROLLOUT_DIR: '/shared' }), /AZURE_STORAGE/)
   assert.match(faultOf({ SERVICE_BUS_NAMESPACE: 'x.servicebus.windows.net' }), /SERVICE_BUS needs DATABASE_URL/)
   for (const role of ['api', 'worker']) {
     assert.match(faultOf({ PARLEY_ROLE: role, DATABASE_URL: 'postgres://x/y' }), /PARLEY_ROLE=\w+ needs REDIS_URL/)
@@ -89,4 +105,16 @@ test('numbers are taken at their limits and refused one past them', () => {
 test('keys of the wrong length or with the same id twice are refused', () => {
   assert.match(faultOf({ PARLEY_MASTER_KEYS: `a:${Buffer.alloc(31).toString('base64')}` }), /32 bytes/)
   assert.match(faultOf({ PARLEY_MASTER_KEYS: `a:${KEY},a:${KEY}` }), /ids different/)
+})
+
+test('floors of a rollout are steps whose weights rise, or none', () => {
+  const floorsOf = (given: string) => readEnv({ PARLEY_ROLLOUT_FLOORS: given }).rollout.floors
+  assert.deepEqual(floorsOf('none'), [])
+  assert.deepEqual(floorsOf('10:5,99.5:1'), [
+    { weight: 10, conversations: 5 },
+    { weight: 99.5, conversations: 1 },
+  ])
+  for (const given of ['10', '10:5,10:5', '100:5', '0:5', '5:0', '5:1.5', '5:50:1', 'a:b', '5:50,']) {
+    assert.match(faultOf({ PARLEY_ROLLOUT_FLOORS: given }), /PARLEY_ROLLOUT_FLOORS/, given)
+  }
 })

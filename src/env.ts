@@ -12,8 +12,10 @@ export interface Env {
   kv: KvEnv
   queue: QueueEnv
   sql: SqlEnv
+  blob: BlobEnv
   models: ModelsEnv
   actions: ActionsEnv
+  rollout: RolloutEnv
   masterKeys: MasterKeysEnv
   limits: LimitsEnv
 }
@@ -30,6 +32,37 @@ export type QueueEnv =
 export type SqlEnv =
   | { engine: 'pglite'; path: string }
   | { engine: 'postgres'; url: string; auth: 'url' | 'entra'; poolSize: number }
+
+/**
+ * Where config versions and the state of their rollout are kept: two folders, or two containers of an account. `accountUrl`
+ * with a SAS in its query, or without for `DefaultAzureCredential`; a connection string goes before it.
+ */
+export type BlobEnv =
+  | { engine: 'folder'; versions: string; rollout: string }
+  | {
+      engine: 'azure'
+      connectionString?: string | undefined
+      accountUrl?: string | undefined
+      versions: string
+      rollout: string
+    }
+
+/** What the environment asks of every rollout: a version may ask for more. */
+export interface RolloutEnv {
+  /** By which a version is held at least. None: a version without steps serves everyone as soon as it is found. */
+  floors: readonly { weight: number; conversations: number }[]
+  /** Whether versions that guard less need a second operator. */
+  secondOperator: boolean
+  /** Whether a version that is found starts its rollout by itself. */
+  starts: 'by-itself' | 'by-hand'
+  /** Whose first turn in a step is a trial. One person, or one batch client, has many conversations. */
+  trialOf: 'principal' | 'conversation'
+  /** How long after its end a trial is open for what comes late. */
+  trialClosesMs: number
+  bakeMs: number
+  /** What Event Grid sends as its key; undefined: it is not listened to. */
+  eventGridKey: string | undefined
+}
 
 /** What a replica does: serves and executes, or one of the two. */
 export type Role = (typeof ROLES)[number]
@@ -94,6 +127,7 @@ export function readEnv(variables: Variables = process.env): Env {
     kv: readKv(read, dataDir),
     queue: readQueue(read, dataDir),
     sql: readSql(read, dataDir),
+    blob: readBlob(read, dataDir),
     models: readModels(read),
     actions: {
       runsAtOnce: read.integer('PARLEY_RUNS_AT_ONCE', 64, 1, 10_000),
@@ -103,6 +137,7 @@ export function readEnv(variables: Variables = process.env): Env {
       privateRanges: read.list('PARLEY_EGRESS_PRIVATE'),
       mcpCommands: read.list('PARLEY_MCP_COMMANDS').map((command) => command.split(/\s+/)),
     },
+    rollout: readRollout(read, faults),
     masterKeys: readMasterKeys(read, dataDir, faults),
     limits: {
       turnsAtOnce: read.integer('PARLEY_TURNS_AT_ONCE', 20_000, 1, 1_000_000),
@@ -120,7 +155,7 @@ export function readEnv(variables: Variables = process.env): Env {
 }
 
 /** Engines that only this process sees, where others have to see the same. */
-function contradictions({ role, kv, queue, sql }: Env): string[] {
+function contradictions({ role, kv, queue, sql, blob, dataDir }: Env): string[] {
   const faults: string[] = []
   if (sql.engine === 'pglite') {
     if (kv.engine === 'redis') faults.push('REDIS_URL needs DATABASE_URL: replicas must see the same runs')
@@ -129,7 +164,16 @@ function contradictions({ role, kv, queue, sql }: Env): string[] {
   if (role !== 'all' && (kv.engine === 'sqlite' || queue.engine === 'sqlite')) {
     faults.push(`PARLEY_ROLE=${role} needs REDIS_URL, DATABASE_URL and SERVICE_BUS_CONNECTION_STRING or _NAMESPACE`)
   }
+  if (kv.engine === 'redis' && blob.engine === 'folder' && isWithin(blob.rollout, dataDir)) {
+    faults.push(
+      'REDIS_URL needs AZURE_STORAGE_CONNECTION_STRING or _ACCOUNT_URL (or PARLEY_ROLLOUT_DIR, a folder that all replicas share): replicas must see the same rollout',
+    )
+  }
   return faults
+}
+
+function isWithin(folder: string, parent: string): boolean {
+  return !path.relative(parent, folder).startsWith('..')
 }
 
 type Reader = ReturnType<typeof reader>
@@ -192,6 +236,48 @@ function readSql(read: Reader, dataDir: string): SqlEnv {
   return url === undefined
     ? { engine: 'pglite', path: path.join(dataDir, 'sql') }
     : { engine: 'postgres', url, auth, poolSize }
+}
+
+function readBlob(read: Reader, dataDir: string): BlobEnv {
+  const connectionString = read.text('AZURE_STORAGE_CONNECTION_STRING')
+  const accountUrl = read.url('AZURE_STORAGE_ACCOUNT_URL', ['http:', 'https:'])
+  const versions = read.text('PARLEY_CONFIG_CONTAINER') ?? 'config-versions'
+  const rollout = read.text('PARLEY_ROLLOUT_CONTAINER') ?? 'rollout'
+  if (connectionString !== undefined || accountUrl !== undefined) {
+    return { engine: 'azure', connectionString, accountUrl, versions, rollout }
+  }
+  return {
+    engine: 'folder',
+    versions: path.resolve(read.text('PARLEY_CONFIG_DIR') ?? 'config-versions'),
+    rollout: path.resolve(read.text('PARLEY_ROLLOUT_DIR') ?? path.join(dataDir, 'rollout')),
+  }
+}
+
+/** Floors as `weight:conversations` by comma, such as `5:50,25:100,50:200`, or `none`. With a blob store they are on unless said otherwise. */
+function readRollout(read: Reader, faults: string[]): RolloutEnv {
+  const isShared =
+    (read.text('AZURE_STORAGE_CONNECTION_STRING') ?? read.text('AZURE_STORAGE_ACCOUNT_URL')) !== undefined
+  const given = read.text('PARLEY_ROLLOUT_FLOORS') ?? (isShared ? '5:50,25:100,50:200' : 'none')
+  const floors = given === 'none' ? [] : given.split(',').map((step) => step.split(':').map(Number))
+  const isSound = floors.every(
+    ([weight = 0, conversations = 0, ...more], index) =>
+      weight > (floors[index - 1]?.[0] ?? 0) &&
+      weight < 100 &&
+      Number.isInteger(conversations) &&
+      conversations >= 1 &&
+      more.length === 0,
+  )
+  if (!isSound)
+    faults.push('PARLEY_ROLLOUT_FLOORS has to be weight:conversations by comma, weights rising below 100, or none')
+  return {
+    floors: floors.map(([weight = 0, conversations = 0]) => ({ weight, conversations })),
+    secondOperator: read.oneOf('PARLEY_SECOND_OPERATOR', ['true', 'false'], isShared ? 'true' : 'false') === 'true',
+    starts: read.oneOf('PARLEY_ROLLOUT_STARTS', ['by-itself', 'by-hand'], 'by-itself'),
+    trialOf: read.oneOf('PARLEY_ROLLOUT_TRIALS', ['principal', 'conversation'], 'principal'),
+    trialClosesMs: read.integer('PARLEY_ROLLOUT_CLOSES_MS', 900_000, 0, 86_400_000),
+    bakeMs: read.integer('PARLEY_ROLLOUT_BAKE_MS', 900_000, 0, 604_800_000),
+    eventGridKey: read.text('PARLEY_EVENT_GRID_KEY'),
+  }
 }
 
 function readModels(read: Reader): ModelsEnv {

@@ -267,6 +267,42 @@ const catalogue = {
     retryable: true,
     message: 'There is no config version to serve from.',
   },
+  config_not_found: {
+    status: 404,
+    type: 'invalid_request_error',
+    retryable: false,
+    message: 'There is no such config version.',
+  },
+  config_exists: {
+    status: 409,
+    type: 'conflict_error',
+    retryable: false,
+    message: 'A config version of this name exists already with other bytes: versions are immutable.',
+  },
+  rollout_state: {
+    status: 409,
+    type: 'conflict_error',
+    retryable: false,
+    message: 'The state of the rollout does not permit this.',
+  },
+  second_operator_needed: {
+    status: 409,
+    type: 'conflict_error',
+    retryable: false,
+    message: 'This version guards less than the one that serves: a second operator has to agree.',
+  },
+  precondition_required: {
+    status: 428,
+    type: 'invalid_request_error',
+    retryable: false,
+    message: 'Say by If-Match what you have seen.',
+  },
+  blob_unavailable: {
+    status: 503,
+    type: 'server_error',
+    retryable: true,
+    message: 'The blob store is out of reach.',
+  },
   environment_invalid: {
     status: 500,
     type: 'server_error',

@@ -39,6 +39,40 @@ export const SpecialistSpec = Type.Object(
 )
 export type SpecialistSpec = Static<typeof SpecialistSpec>
 
+const RolloutSpec = Type.Object(
+  {
+    steps: Type.Optional(
+      Type.Array(
+        Type.Object(
+          {
+            weight: Type.Number({
+              exclusiveMinimum: 0,
+              exclusiveMaximum: 100,
+              description: 'Percent of new conversations.',
+            }),
+            conversations: Type.Integer({
+              minimum: 1,
+              maximum: 1_000_000,
+              description: 'Trials before the next step.',
+            }),
+          },
+          { additionalProperties: false },
+        ),
+        { maxItems: 20, description: 'Weights rise. Left out: those that the environment asks for.' },
+      ),
+    ),
+    bakeMs: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        maximum: 604_800_000,
+        description: 'How long the last step is watched before it is stable.',
+      }),
+    ),
+  },
+  { additionalProperties: false, description: 'How this version is rolled out; the environment may ask for more.' },
+)
+export type RolloutSpec = Static<typeof RolloutSpec>
+
 /** A config version's document, as it is written in YAML or JSON. Published as `docs/config.schema.json`. */
 export const ConfigDocument = Type.Object(
   {
@@ -49,6 +83,7 @@ export const ConfigDocument = Type.Object(
     actions: Type.Optional(named(ActionSpec, 500, 'Functions that models may call.')),
     mcpServers: Type.Optional(named(McpServerSpec, 50, 'Model Context Protocol servers whose tools are actions.')),
     openapi: Type.Optional(named(OpenApiSpec, 50, 'OpenAPI documents whose operations are actions.')),
+    rollout: Type.Optional(RolloutSpec),
   },
   { additionalProperties: false },
 )

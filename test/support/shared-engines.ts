@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
 import { TEST_MASTER_KEYS } from './app.ts'
 import { type Broker, startBroker } from './broker/broker.ts'
 import { type PostgresServer, startPostgres } from './postgres.ts'
@@ -16,11 +19,14 @@ export async function startSharedEngines(options: { redisArgs?: readonly string[
   const redis = opened.use(await startRedis({ args: options.redisArgs ?? [] }))
   const postgres = opened.use(await startPostgres())
   const broker = opened.use(await startBroker({ queues: ['parley-runs'] }))
+  const rolloutDir = await mkdtemp(path.join(tmpdir(), 'parley-rollout-'))
+  opened.defer(() => rm(rolloutDir, { recursive: true, force: true }))
   const variables = {
     REDIS_URL: redis.url,
     DATABASE_URL: await postgres.createDatabase(),
     SERVICE_BUS_CONNECTION_STRING: broker.connectionString,
     PARLEY_MASTER_KEYS: TEST_MASTER_KEYS,
+    PARLEY_ROLLOUT_DIR: rolloutDir,
   }
   const closing = opened.move()
   return { redis, postgres, broker, variables, [Symbol.asyncDispose]: () => closing.disposeAsync() }

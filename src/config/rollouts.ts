@@ -1,0 +1,64 @@
+import type { Principal } from '#identity/principal.ts'
+import type { Metric } from './evidence/metrics.ts'
+import type { Baseline, FinishedRollout, LiveRollout, Transition, VersionRef } from './rollout/state.ts'
+
+/** The public face of rollouts; who does what over HTTP ends here. Roles are checked here: Config.Operator or Admin. */
+export interface Rollouts {
+  /** As this replica knows it. */
+  view(): RolloutView
+  /** The view now, and at each change of state or verdict. */
+  follow(signal: AbortSignal): AsyncIterable<RolloutView>
+  /** Newest first. */
+  history(limit: number): Promise<Transition[]>
+  /**
+   * Begins the journey of a version. Rejects with config_not_found, config_invalid, forbidden, rollout_state (one is live already,
+   * or it is stable), second_operator_needed, version_conflict (`ifMatch` is not the present etag).
+   */
+  start(by: Principal, request: { version: string; waive?: readonly Metric[]; ifMatch: string }): Promise<RolloutView>
+  /** To the next step, or from baking to stable, on a person's word. */
+  promote(by: Principal, request: Decision): Promise<RolloutView>
+  pause(by: Principal, request: Decision): Promise<RolloutView>
+  resume(by: Principal, request: Decision): Promise<RolloutView>
+  /** Also of what is stable already: back to the one before it. */
+  rollback(by: Principal, request: Decision): Promise<RolloutView>
+}
+
+export interface Decision {
+  reason: string
+  /** `RolloutView.etag`. */
+  ifMatch: string
+}
+
+export interface RolloutView {
+  /** Of the state; what `If-Match` names. */
+  etag: string
+  epoch: number
+  stable: VersionRef
+  live: Omit<LiveRollout, 'salt'> | null
+  /** What the figures say at present, in one sentence: "hold: 31 of 50 conversations …". */
+  verdict: { decision: 'advance' | 'hold' | 'pause' | 'roll-back'; sentence: string }
+  figures: RolloutFigures | null
+  /** Sound versions newer than stable that wait, with the reason. */
+  waiting: readonly { version: string; reason: string }[]
+  finished: readonly FinishedRollout[]
+  /** Which replica leads, as far as known; whether the state can be reached at present. */
+  leader: boolean
+  reachable: boolean
+}
+
+export interface RolloutFigures {
+  /** Closed trials of the present step, and what it needs. */
+  trials: { canary: number; control: number; needed: number; errors: number }
+  /** Against the rate that must not be reached; it advances at 20. */
+  advance: { e: number; needed: number; rate: number }
+  metrics: readonly {
+    metric: Metric
+    canary: number
+    control: number
+    /** Rolled back at `threshold`. */
+    e: number
+    threshold: number
+    waived: boolean
+  }[]
+  baseline: Baseline | null
+}

@@ -1,0 +1,41 @@
+import type { ConfigVersion } from './document.ts'
+
+export type Arm = 'stable' | 'canary'
+
+/** What a conversation, or a turn that stands alone, is served from, and where it counts. */
+export interface Assignment {
+  config: ConfigVersion
+  arm: Arm
+  /**
+   * `rollout.step` at whose weight it was drawn; `''` outside of a rollout; `picked` where a person chose the version: such a one
+   * is never counted.
+   */
+  cohort: string
+}
+
+/** An assignment as a conversation keeps it. */
+export interface Pin {
+  /** Name of the version. */
+  config: string
+  arm: Arm
+  cohort: string
+}
+
+/** Which version serves whom. All from memory, in microseconds. */
+export interface Serving {
+  /** What everyone gets outside of a rollout. */
+  stable(): ConfigVersion
+  /** Draws the arm by salted hash of the unit: the same unit gets the same arm as long as the step lasts. */
+  assign(unit: string): Assignment
+  /** The named version, not counted. Rejects (throws) with config_not_found. */
+  pick(version: string): Assignment
+  /**
+   * What a pin means now: itself while its rollout lasts (or where it was picked), else the stable version: so a rollback takes
+   * the conversations of the canary along at their next turn.
+   */
+  resolve(pin: Pin): Assignment
+  /** Whether the version was rolled back at or after this time, ms since the epoch: what was approved under it has to be approved anew. */
+  rolledBackSince(version: string, at: number): boolean
+  /** Hears of each change of what is served; the result ends it. */
+  onChange(listener: () => void): () => void
+}

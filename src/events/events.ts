@@ -1,0 +1,105 @@
+import type { Log } from '#log.ts'
+
+/** The closed list of what is told within the process: facts, after they have happened, for whoever subscribes. No content. */
+export interface Facts {
+  'turn.ended': TurnEnded
+  'relay.ended': RelayEnded
+  'run.settled': RunSettled
+  'feedback.given': FeedbackGiven
+}
+
+/** Which version a unit was served from, and where it counts: see `#config/serving.ts`. */
+export interface Served {
+  config: string
+  arm: 'stable' | 'canary'
+  /** `rollout.step` at whose weight the unit was assigned; `''` outside of a rollout, `picked` where somebody chose the version. */
+  cohort: string
+  /** What is judged as one: the conversation, or the turn (or relay) that stands alone. */
+  unit: string
+}
+
+/** One call of a model, as a receipt has it. */
+export interface SpentSegment {
+  /** Its name in the config version. */
+  model: string
+  inputTokens: number
+  outputTokens: number
+  /** By the prices of the version that served it. */
+  costUsd: number
+}
+
+/**
+ * Told at least once of each turn, once it is committed, by whichever replica ended it or found it ended: who counts, counts by
+ * `turn`.
+ */
+export interface TurnEnded extends Served {
+  turn: string
+  conversation: string | null
+  /** `partitionOf` the principal: tells people apart, and names nobody. */
+  principal: string
+  tenant: string
+  specialist: string
+  status: 'completed' | 'failed' | 'cancelled'
+  /** Of a completed turn. */
+  finish: string | null
+  /** Of a failed one, from the catalogue. */
+  code: string | null
+  segments: readonly SpentSegment[]
+  /** From the turn's start to its first visible text; null when there was none. */
+  firstTokenMs: number | null
+  startedAt: number
+  endedAt: number
+}
+
+/** A request that was passed through without a turn. Told once, by the replica that served it; a crash loses it. */
+export type RelayEnded = Omit<TurnEnded, 'turn' | 'conversation' | 'specialist'> & { addressee: string }
+
+/** A run came to rest; told at least once, also after the turn that asked has ended. */
+export interface RunSettled extends Served {
+  run: string
+  action: string
+  status: string
+  reason: string | null
+  principal: string
+  tenant: string
+  settledAt: number
+}
+
+export interface FeedbackGiven extends Served {
+  turn: string
+  rating: 'up' | 'down'
+  at: number
+}
+
+export interface Events {
+  /** Tells every listener at once. Never throws: what a listener throws is logged. */
+  emit<Name extends keyof Facts>(name: Name, fact: Facts[Name]): void
+  /** The result ends it. */
+  on<Name extends keyof Facts>(name: Name, listener: (fact: Facts[Name]) => void): () => void
+}
+
+type Listeners = { [Name in keyof Facts]: Set<(fact: Facts[Name]) => void> }
+
+export function createEvents(log: Log): Events {
+  const listeners: Listeners = {
+    'turn.ended': new Set(),
+    'relay.ended': new Set(),
+    'run.settled': new Set(),
+    'feedback.given': new Set(),
+  }
+  return {
+    emit(name, fact) {
+      for (const listener of listeners[name]) {
+        try {
+          listener(fact)
+        } catch (error) {
+          log.error({ err: error, fact: name }, 'a listener to what happened failed')
+        }
+      }
+    },
+    on(name, listener) {
+      listeners[name].add(listener)
+      return () => listeners[name].delete(listener)
+    },
+  }
+}
