@@ -108,12 +108,7 @@ const catalogue = {
     retryable: false,
     message: 'The arguments do not fit the parameters of the action.',
   },
-  runs_full: {
-    status: 503,
-    type: 'server_error',
-    retryable: true,
-    message: 'Too many runs are waiting already.',
-  },
+  runs_full: { status: 503, type: 'server_error', retryable: true, message: 'Too many runs are waiting already.' },
   queue_unavailable: { status: 503, type: 'server_error', retryable: true, message: 'The queue is out of reach.' },
   database_unavailable: {
     status: 503,
@@ -297,12 +292,7 @@ const catalogue = {
     retryable: false,
     message: 'Say by If-Match what you have seen.',
   },
-  blob_unavailable: {
-    status: 503,
-    type: 'server_error',
-    retryable: true,
-    message: 'The blob store is out of reach.',
-  },
+  blob_unavailable: { status: 503, type: 'server_error', retryable: true, message: 'The blob store is out of reach.' },
   environment_invalid: {
     status: 500,
     type: 'server_error',
@@ -347,7 +337,18 @@ export interface ErrorOptions {
   /** The parameter at fault, as a path (`messages.0.content`). */
   param?: string
   retryAfterMs?: number
+  /** Of a document with faults: all of them. */
+  faults?: readonly ErrorFault[]
   cause?: unknown
+}
+
+/** What is wrong at one place of a document; lines and columns count from 1. */
+export interface ErrorFault {
+  /** Segments joined by dots; empty for the document as a whole. */
+  path: string
+  line: number
+  column: number
+  message: string
 }
 
 export class ParleyError extends Error {
@@ -355,12 +356,14 @@ export class ParleyError extends Error {
   readonly code: ErrorCode
   readonly param: string | undefined
   readonly retryAfterMs: number | undefined
+  readonly faults: readonly ErrorFault[] | undefined
 
   constructor(code: ErrorCode, options: ErrorOptions = {}) {
     super(options.message ?? catalogue[code].message, { cause: options.cause })
     this.code = code
     this.param = options.param
     this.retryAfterMs = options.retryAfterMs
+    this.faults = options.faults
   }
 
   get status(): number {
@@ -373,13 +376,22 @@ export class ParleyError extends Error {
 
   /** The one shape in which errors leave, on every surface. */
   toBody(requestId: string | undefined): ErrorBody {
-    const { code, message, param } = this
-    return { error: { code, message, type: catalogue[code].type, param: param ?? null, request_id: requestId ?? null } }
+    const { code, message, param, faults } = this
+    const error = { code, message, type: catalogue[code].type, param: param ?? null, request_id: requestId ?? null }
+    return { error: faults ? { ...error, faults } : error }
   }
 }
 
 export interface ErrorBody {
-  error: { code: string; message: string; type: string; param: string | null; request_id: string | null }
+  error: {
+    code: string
+    message: string
+    type: string
+    param: string | null
+    request_id: string | null
+    /** Beside `config_invalid`. */
+    faults?: readonly ErrorFault[]
+  }
 }
 
 /** What was thrown, as one of ours: the unknown becomes `internal`, its cause kept for the log. */
