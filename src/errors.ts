@@ -331,15 +331,18 @@ type ErrorType =
 export type ErrorCode = keyof typeof catalogue
 export const errorCodes = Object.keys(catalogue) as ErrorCode[]
 
-export interface ErrorOptions {
+export interface ErrorOptions extends Faulty {
   /** What exactly, for the caller to read; the catalogue's sentence when absent. Never content of messages. */
   message?: string
   /** The parameter at fault, as a path (`messages.0.content`). */
   param?: string
   retryAfterMs?: number
+  cause?: unknown
+}
+
+interface Faulty {
   /** Of a document with faults: all of them. */
   faults?: readonly ErrorFault[]
-  cause?: unknown
 }
 
 /** What is wrong at one place of a document; lines and columns count from 1. */
@@ -383,15 +386,7 @@ export class ParleyError extends Error {
 }
 
 export interface ErrorBody {
-  error: {
-    code: string
-    message: string
-    type: string
-    param: string | null
-    request_id: string | null
-    /** Beside `config_invalid`. */
-    faults?: readonly ErrorFault[]
-  }
+  error: { code: string; message: string; type: string; param: string | null; request_id: string | null } & Faulty
 }
 
 /** What was thrown, as one of ours: the unknown becomes `internal`, its cause kept for the log. */
