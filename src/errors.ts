@@ -262,6 +262,12 @@ const catalogue = {
     retryable: true,
     message: 'There is no config version to serve from.',
   },
+  identity_unavailable: {
+    status: 503,
+    type: 'server_error',
+    retryable: true,
+    message: 'The identity provider is out of reach.',
+  },
   config_not_found: {
     status: 404,
     type: 'invalid_request_error',

@@ -1,9 +1,9 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Principal } from './principal.ts'
 
-/** Tells who is calling; rejects (or throws) with unauthenticated, forbidden or cross_site. */
+/** Tells who is calling; rejects (or throws) with unauthenticated, forbidden, cross_site or identity_unavailable. */
 export interface Authenticator {
-  authenticate(facts: RequestFacts): Principal | Promise<Principal>
+  authenticate(facts: RequestFacts): Identified | Promise<Identified>
 }
 
 /** What a transport knows of a request or of a WebSocket's handshake. */
@@ -12,4 +12,10 @@ export interface RequestFacts {
   remoteAddress: string | undefined
   /** Over TLS. */
   encrypted: boolean
+}
+
+export interface Identified {
+  principal: Principal
+  /** When the credential says nothing any more, ms since the epoch; undefined where it has no end. Streams end with it. */
+  until?: number
 }

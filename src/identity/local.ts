@@ -1,17 +1,8 @@
 import { ParleyError } from '#errors.ts'
-import type { Authenticator, RequestFacts } from './authenticator.ts'
-import type { Principal, Role } from './principal.ts'
+import type { Authenticator, Identified, RequestFacts } from './authenticator.ts'
+import { type Principal, roles } from './principal.ts'
 
-const ROLES: readonly Role[] = [
-  'Chat.User',
-  'Action.Approver',
-  'Config.Operator',
-  'Finance.Operator',
-  'Privacy.Officer',
-  'Admin',
-]
-
-const LOCAL: Principal = { tenant: 'local', id: 'local', name: 'You', kind: 'user', roles: ROLES, scopes: [] }
+const LOCAL: Principal = { tenant: 'local', id: 'local', name: 'You', kind: 'user', roles, scopes: [] }
 
 /**
  * Whoever sits at this machine, and nobody else: the connection comes from the loopback interface, `Host` names it (a foreign
@@ -20,7 +11,7 @@ const LOCAL: Principal = { tenant: 'local', id: 'local', name: 'You', kind: 'use
  */
 export function createLocalAuthenticator(): Authenticator {
   return {
-    authenticate({ headers, remoteAddress, encrypted }: RequestFacts): Principal {
+    authenticate({ headers, remoteAddress, encrypted }: RequestFacts): Identified {
       if (!isLoopbackAddress(remoteAddress)) throw new ParleyError('unauthenticated')
       const { host, origin } = headers
       if (host === undefined || !isLoopbackHost(host)) {
@@ -29,7 +20,7 @@ export function createLocalAuthenticator(): Authenticator {
       const own = `${encrypted ? 'https' : 'http'}://${host}`
       if (origin !== undefined && origin.toLowerCase() !== own.toLowerCase()) throw new ParleyError('cross_site')
       if (headers['sec-fetch-site'] === 'cross-site') throw new ParleyError('cross_site')
-      return LOCAL
+      return { principal: LOCAL }
     },
   }
 }

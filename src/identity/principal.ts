@@ -11,15 +11,19 @@ export interface Principal {
   kind: 'user' | 'service'
   roles: readonly Role[]
   scopes: readonly string[]
+  /** Ids of Entra groups, where the token names them: for budgets. */
+  groups?: readonly string[]
 }
 
-export type Role =
-  | 'Chat.User'
-  | 'Action.Approver'
-  | 'Config.Operator'
-  | 'Finance.Operator'
-  | 'Privacy.Officer'
-  | 'Admin'
+export const roles = [
+  'Chat.User',
+  'Action.Approver',
+  'Config.Operator',
+  'Finance.Operator',
+  'Privacy.Officer',
+  'Admin',
+] as const
+export type Role = (typeof roles)[number]
 
 /** What a principal's state is filed under. */
 export type Owner = Pick<Principal, 'tenant' | 'id'>

@@ -11,8 +11,8 @@ export interface EventStream {
   drained(): Promise<void>
   end(): void
   /**
-   * Aborts when the stream is over before `end`: the reader was too slow (`slow_consumer`), the server closes
-   * (`shutting_down`), or the reader left (any other reason).
+   * Aborts when the stream is over before `end`: the reader was too slow (`slow_consumer`), its credential expired
+   * (`unauthenticated`), the server closes (`shutting_down`), or the reader left (any other reason).
    */
   readonly closed: AbortSignal
 }

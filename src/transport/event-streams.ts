@@ -39,6 +39,11 @@ export class EventStreams {
     this.#tickMs = this.periodMs / SLOTS
   }
 
+  /** Whether a time, ms since the epoch, has come; null never does. */
+  hasCome(at: number | null): boolean {
+    return at !== null && this.#clock.now() >= at
+  }
+
   get size(): number {
     return this.#open
   }

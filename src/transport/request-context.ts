@@ -1,6 +1,5 @@
 import type { IncomingMessage } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { ParleyError } from '#errors.ts'
 import type { Principal, Role } from '#identity/principal.ts'
 import { newId } from '#ids.ts'
 
@@ -8,12 +7,16 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Null on open routes only; see `principalOf`. */
     principal: Principal | null
+    /** When the caller's credential ends, ms since the epoch; null where it does not. */
+    principalUntil: number | null
     /** The caller's `traceparent`, when it is one. */
     traceparent: string | null
   }
   interface FastifyContextConfig {
-    /** Served without a principal. Routes that do not say so need one. */
+    /** Served without a principal. A route says either this or whom it serves; one that says nothing does not start. */
     open?: true
+    /** Served to callers with any one of these roles, or to whoever is known. */
+    roles?: readonly Role[] | 'any'
   }
 }
 
@@ -35,15 +38,6 @@ export function traceparentOf(message: IncomingMessage): string | null {
 export function principalOf(request: FastifyRequest): Principal {
   if (request.principal === null) throw new Error('An open route asked who is calling.')
   return request.principal
-}
-
-/** Any one of the roles will do. */
-export function requireRole(request: FastifyRequest, roles: readonly Role[]): Principal {
-  const principal = principalOf(request)
-  if (!roles.some((role) => principal.roles.includes(role))) {
-    throw new ParleyError('forbidden', { message: `This takes one of the roles ${roles.join(', ')}.` })
-  }
-  return principal
 }
 
 /**

@@ -21,6 +21,8 @@ export class ResponseStream implements EventStream, StreamMember {
   readonly #response: ServerResponse
   readonly #farewell: EventStreamOptions['farewell']
   readonly #leave: () => void
+  /** When the reader's credential ends. */
+  readonly #until: number | null
   /** Undefined while a pipelined response waits for those before it. */
   #socket: Socket | undefined
   /** Gathered in this tick: text, until bytes come in between. */
@@ -44,6 +46,7 @@ export class ResponseStream implements EventStream, StreamMember {
     this.#response = reply.raw
     this.#farewell = farewell
     this.#ended = reply.request.method === 'HEAD'
+    this.#until = reply.request.principalUntil
     this.#leave = this.#streams.join(this)
     this.#wroteAtMs = this.#streams.nowMs
     if (reply.raw.socket) this.#start(reply.raw.socket)
@@ -110,6 +113,7 @@ export class ResponseStream implements EventStream, StreamMember {
     const { heartbeatMs, slowConsumerMs } = this.#streams.limits
     if (!this.#socket) return
     if (this.#cutOff) return void this.#socket.destroy()
+    if (this.#streams.hasCome(this.#until)) return this.#dismiss(credentialExpired())
     if (!this.#socket.writableNeedDrain) this.#blockedAtMs = undefined
     if (this.#blockedAtMs !== undefined) {
       if (nowMs - this.#blockedAtMs < slowConsumerMs) return
@@ -213,4 +217,8 @@ export class ResponseStream implements EventStream, StreamMember {
     this.#onDrain()
     if (!this.#ended) this.#close(new Error('The reader has left.'))
   }
+}
+
+function credentialExpired(): ParleyError {
+  return new ParleyError('unauthenticated', { message: 'The credential has expired; resume with a new one.' })
 }

@@ -3,8 +3,13 @@ import { test } from 'node:test'
 import type { FastifyInstance } from 'fastify'
 import { Type } from 'typebox'
 import { type ErrorBody, ParleyError } from '#errors.ts'
-import { startTransport } from '../../test/support/transport-server.ts'
+import type { Role } from '#identity/principal.ts'
+import { createLog } from '#log.ts'
+import { systemClock } from '#platform/clock.ts'
+import { caller, startTransport } from '../../test/support/transport-server.ts'
+import { defaultLimits } from './limits.ts'
 import { principalOf } from './request-context.ts'
+import { createServer } from './server.ts'
 
 const Body = Type.Object(
   {
@@ -224,4 +229,29 @@ test('requests leave no line in the log, but at level debug one without their qu
   assert.equal(line?.route, '/things/:id')
   assert.equal(line.status, 200)
   assert.doesNotMatch(JSON.stringify(line), /private/)
+})
+
+test('a route that does not say whom it serves keeps the server from starting', async () => {
+  const server = createServer({
+    log: createLog('silent'),
+    clock: systemClock,
+    limits: defaultLimits,
+    authenticator: { authenticate: () => ({ principal: caller }) },
+  })
+  server.get('/silent', async () => ({}))
+  await assert.rejects(async () => server.ready(), /GET \/silent does not say whom it serves/)
+  await server.close()
+})
+
+test('a route serves callers with one of its roles, and no others', async () => {
+  const statusFor = async (...roles: Role[]) => {
+    await using transport = await startTransport(
+      (server) => server.get('/', { config: { roles: ['Config.Operator', 'Admin'] } }, async () => ({})),
+      { authenticate: () => ({ principal: { ...caller, roles } }) },
+    )
+    return (await fetch(transport.url)).status
+  }
+  assert.equal(await statusFor('Chat.User', 'Admin'), 200)
+  assert.equal(await statusFor('Chat.User', 'Action.Approver', 'Finance.Operator', 'Privacy.Officer'), 403)
+  assert.equal(await statusFor(), 403)
 })

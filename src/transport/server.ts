@@ -1,6 +1,6 @@
 import fastify, { type FastifyInstance, type FastifyRequest, type RouteOptions } from 'fastify'
 import { ParleyError } from '#errors.ts'
-import type { Authenticator } from '#identity/authenticator.ts'
+import type { Authenticator, Identified } from '#identity/authenticator.ts'
 import type { Log } from '#log.ts'
 import type { Clock } from '#platform/clock.ts'
 import { refuseBrokenClient } from './client-faults.ts'
@@ -64,6 +64,10 @@ export function createServer({ log, clock, authenticator, limits }: ServerOption
   server.addHook('onRoute', (route) => {
     routeList.push(route)
   })
+  server.addHook('onReady', async () => {
+    const silent = routeList.find(({ config }) => !config?.open && !config?.roles)
+    if (silent) throw new Error(`${silent.method} ${silent.url} does not say whom it serves.`)
+  })
   let stopWaiting = () => {}
   server.addHook('preClose', async () => {
     server.eventStreams.close()
@@ -73,6 +77,7 @@ export function createServer({ log, clock, authenticator, limits }: ServerOption
   server.addHook('onClose', async () => stopWaiting())
 
   server.decorateRequest('principal', null)
+  server.decorateRequest('principalUntil', null)
   server.decorateRequest('traceparent', null)
   server.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id)
@@ -115,18 +120,23 @@ function identify(request: FastifyRequest, authenticator: Authenticator, done: (
   const { socket, headers } = request.raw
   try {
     const facts = { headers, remoteAddress: socket.remoteAddress, encrypted: 'encrypted' in socket }
-    const principal = authenticator.authenticate(facts)
-    if (!(principal instanceof Promise)) {
-      request.principal = principal
-      return done()
-    }
-    principal.then((known) => {
-      request.principal = known
-      done()
-    }, done)
+    const identified = authenticator.authenticate(facts)
+    if (!(identified instanceof Promise)) return done(admit(request, identified))
+    identified.then((known) => done(admit(request, known)), done)
   } catch (error) {
     done(error as Error)
   }
+}
+
+/** Whether the route serves the caller. */
+function admit(request: FastifyRequest, { principal, until }: Identified): Error | undefined {
+  const { roles } = request.routeOptions.config
+  if (roles !== 'any' && !roles?.some((role) => principal.roles.includes(role))) {
+    return new ParleyError('forbidden', { message: `This takes one of the roles ${roles?.join(', ')}.` })
+  }
+  request.principal = principal
+  request.principalUntil = until ?? null
+  return undefined
 }
 
 /** The router would pass on what it cannot decode as it stands. */

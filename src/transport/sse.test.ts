@@ -6,6 +6,7 @@ import fc from 'fast-check'
 import { ParleyError } from '#errors.ts'
 import { manualClock } from '../../test/support/clock.ts'
 import {
+  caller,
   startTransport,
   type TransportServer,
   type TransportServerOptions,
@@ -372,4 +373,18 @@ test('streams end with a word when the server closes', async () => {
   assert.ok(stream.closed.reason instanceof ParleyError)
   assert.equal(stream.closed.reason.code, 'shutting_down')
   assert.match(await client.untilClosed(), /event: notice\ndata: shutting_down\n\n\r\n0\r\n\r\n$/)
+})
+
+test('a stream ends with the credential of its reader, who is told so', async () => {
+  const clock = manualClock()
+  const until = clock.now() + 60_000
+  await using transport = await startStreaming({ clock, authenticate: () => ({ principal: caller, until }) })
+  const client = transport.raw().send(GET)
+  const stream = await transport.opened()
+  clock.advance(59_999)
+  assert.equal(stream.closed.aborted, false)
+  clock.advance(5_001)
+  assert.ok(stream.closed.reason instanceof ParleyError)
+  assert.equal(stream.closed.reason.code, 'unauthenticated')
+  await client.until('event: notice\ndata: unauthenticated\n\n\r\n0\r\n\r\n')
 })

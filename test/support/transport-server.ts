@@ -37,11 +37,20 @@ export interface TransportServerOptions {
 /** The HTTP server alone, listening, with the routes that a test gives it. */
 export async function startTransport(
   routes: (server: FastifyInstance, log: Log) => void,
-  { clock = systemClock, limits, logLevel = 'warn', authenticate = () => caller }: TransportServerOptions = {},
+  {
+    clock = systemClock,
+    limits,
+    logLevel = 'warn',
+    authenticate = () => ({ principal: caller }),
+  }: TransportServerOptions = {},
 ): Promise<TransportServer> {
   const logged: Record<string, unknown>[] = []
   const log = pino({ level: logLevel }, { write: (line) => void logged.push(JSON.parse(line)) })
   const server = createServer({ log, clock, limits: { ...defaultLimits, ...limits }, authenticator: { authenticate } })
+  // What a test gives is served to everyone unless it says otherwise.
+  server.addHook('onRoute', (route) => {
+    route.config = { roles: 'any', ...route.config }
+  })
   routes(server, log)
   await server.listen({ host: '127.0.0.1', port: 0 })
   const { port } = server.server.address() as AddressInfo

@@ -2,19 +2,23 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Type } from 'typebox'
 import { ParleyError } from '#errors.ts'
-import { startTransport } from '../../../test/support/transport-server.ts'
+import { startTransport, type TransportServerOptions } from '../../../test/support/transport-server.ts'
 import { registerDocs } from './docs.ts'
 
-const start = () =>
-  startTransport(
-    (server) => {
-      registerDocs(server)
-      const Thing = Type.Object({ id: Type.String() }, { title: 'Thing' })
-      server.get('/things/:id', { schema: { operationId: 'getThing', response: { 200: Thing } } }, async () => ({}))
-      server.get('/undescribed', async () => ({}))
-    },
-    { authenticate: () => Promise.reject(new ParleyError('unauthenticated')) },
-  )
+const start = (options: TransportServerOptions = {}) =>
+  startTransport((server) => {
+    registerDocs(server)
+    const Thing = Type.Object({ id: Type.String() }, { title: 'Thing' })
+    server.get('/things/:id', { schema: { operationId: 'getThing', response: { 200: Thing } } }, async () => ({}))
+    server.get('/undescribed', async () => ({}))
+  }, options)
+
+test('nobody reads it who is not known', async () => {
+  await using transport = await start({ authenticate: () => Promise.reject(new ParleyError('unauthenticated')) })
+  for (const path of ['/openapi.json', '/docs', '/docs/static/swagger-ui.css']) {
+    assert.equal((await fetch(transport.url + path)).status, 401, path)
+  }
+})
 
 test('the document describes the routes that have a schema, whenever they were registered', async () => {
   await using transport = await start()

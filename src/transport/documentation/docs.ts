@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { ParleyError } from '#errors.ts'
+import { whom } from '../whom.ts'
 import { describeRoutes } from './document.ts'
 
 /** `/openapi.json` and `/docs` for all routes that have a schema. Loaded when first asked for; all of it is served from here. */
@@ -9,7 +10,7 @@ export function registerDocs(server: FastifyInstance): void {
     await (await opening)?.close()
   })
   for (const url of ['/openapi.json', '/docs', '/docs/*']) {
-    server.get(url, { config: { open: true }, schema: { hide: true } }, async (request, reply) => {
+    server.get(url, { config: whom.known, schema: { hide: true } }, async (request, reply) => {
       opening ??= openDocs(server)
       const docs = await opening
       reply.hijack()

@@ -2,6 +2,7 @@ import { asFault } from '../faults.ts'
 import { onceClosed, principalOf } from '../request-context.ts'
 import type { Routes } from '../routing.ts'
 import { errors } from '../schema-replies.ts'
+import { whom } from '../whom.ts'
 import { type CompletionCall, type OpenAiDeps, OVER } from './completion-call.ts'
 import { readRequest } from './completion-request.ts'
 import { sendRelayed } from './relayed-answer.ts'
@@ -12,6 +13,7 @@ import { streamTurn } from './turn-stream.ts'
 
 export function completionsRoute(routes: Routes, deps: OpenAiDeps): void {
   routes.post('/v1/chat/completions', {
+    config: whom.chat,
     bodyLimit: deps.limits.completionBodyBytes,
     schema: {
       operationId: 'createChatCompletion',

@@ -2,12 +2,14 @@ import type { Addressee, Chat } from '#chat/chat.ts'
 import type { Routes } from '../routing.ts'
 import { IdPath } from '../schema.ts'
 import { errors } from '../schema-replies.ts'
+import { whom } from '../whom.ts'
 import { CompletionModel, CompletionModelList } from './schema.ts'
 
 const tags = ['openai']
 
 export function modelsRoutes(routes: Routes, chat: Chat): void {
   routes.get('/v1/models', {
+    config: whom.chat,
     schema: {
       operationId: 'listCompletionModels',
       summary: 'What `model` of a chat completion may name',
@@ -18,6 +20,7 @@ export function modelsRoutes(routes: Routes, chat: Chat): void {
   })
 
   routes.get('/v1/models/:id', {
+    config: whom.chat,
     schema: {
       operationId: 'getCompletionModel',
       summary: 'One of them',

@@ -9,6 +9,7 @@ import type { Routes } from '../routing.ts'
 import { answerRun, waitingForRuns } from '../run-answers.ts'
 import { errors, startedRun } from '../schema-replies.ts'
 import { ActionPage, NewRun } from '../schema-runs.ts'
+import { whom } from '../whom.ts'
 
 type Deps = Pick<NativeDeps, 'actions' | 'assign' | 'clock' | 'configs' | 'limits' | 'log'>
 
@@ -19,6 +20,7 @@ export function actionRoutes(routes: Routes, deps: Deps): void {
   const wait = waitingForRuns(routes, deps)
 
   routes.get('/api/v1/actions', {
+    config: whom.chat,
     schema: {
       operationId: 'listActions',
       summary: 'The actions that the caller may call',
@@ -32,6 +34,7 @@ export function actionRoutes(routes: Routes, deps: Deps): void {
   })
 
   routes.post('/api/v1/actions/:name/runs', {
+    config: whom.chat,
     bodyLimit: limits.runs.bodyBytes,
     schema: {
       operationId: 'startRun',

@@ -1,11 +1,12 @@
 import type { TransportLimits } from '../limits.ts'
 import type { Routes } from '../routing.ts'
 import { Capabilities } from '../schema.ts'
+import { whom } from '../whom.ts'
 
 /** Open, because a client has to know what it talks to before it can sign in. */
 export function capabilitiesRoute(routes: Routes, version: string, limits: TransportLimits): void {
   routes.get('/api/capabilities', {
-    config: { open: true },
+    config: whom.known,
     schema: {
       operationId: 'getCapabilities',
       summary: 'What this server speaks, and its limits',

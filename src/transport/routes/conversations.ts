@@ -7,6 +7,7 @@ import { principalOf } from '../request-context.ts'
 import type { Routes } from '../routing.ts'
 import { Conversation, ConversationChange, ConversationPage, IdPath, MessagePage, NewConversation } from '../schema.ts'
 import { empty, errors } from '../schema-replies.ts'
+import { whom } from '../whom.ts'
 
 type Deps = Pick<NativeDeps, 'assign' | 'chat' | 'configs' | 'conversations'>
 
@@ -15,6 +16,7 @@ const tags = ['conversations']
 /** Conversations of the caller; those of anybody else are not found. */
 export function conversationRoutes(routes: Routes, { assign, chat, configs, conversations }: Deps): void {
   routes.post('/api/v1/conversations', {
+    config: whom.chat,
     schema: {
       operationId: 'createConversation',
       summary: 'Begin a conversation with a specialist',
@@ -37,6 +39,7 @@ export function conversationRoutes(routes: Routes, { assign, chat, configs, conv
   })
 
   routes.get('/api/v1/conversations', {
+    config: whom.chat,
     schema: {
       operationId: 'listConversations',
       summary: 'The caller’s conversations, newest activity first',
@@ -57,6 +60,7 @@ export function conversationRoutes(routes: Routes, { assign, chat, configs, conv
   })
 
   routes.get('/api/v1/conversations/:id', {
+    config: whom.chat,
     schema: {
       operationId: 'getConversation',
       summary: 'One conversation',
@@ -71,6 +75,7 @@ export function conversationRoutes(routes: Routes, { assign, chat, configs, conv
   })
 
   routes.patch('/api/v1/conversations/:id', {
+    config: whom.chat,
     schema: {
       operationId: 'renameConversation',
       summary: 'Rename a conversation',
@@ -89,6 +94,7 @@ export function conversationRoutes(routes: Routes, { assign, chat, configs, conv
   })
 
   routes.delete('/api/v1/conversations/:id', {
+    config: whom.chat,
     schema: {
       operationId: 'deleteConversation',
       summary: 'Delete a conversation with its messages and turns; a running one is cancelled',
@@ -103,6 +109,7 @@ export function conversationRoutes(routes: Routes, { assign, chat, configs, conv
   })
 
   routes.get('/api/v1/conversations/:id/messages', {
+    config: whom.chat,
     schema: {
       operationId: 'listMessages',
       summary: 'What was said, in order',

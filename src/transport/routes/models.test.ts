@@ -24,7 +24,7 @@ const health: ModelHealth = {
 const start = (...roles: Role[]) =>
   startTransport(
     (server) => modelRoutes(server as unknown as Routes, { health: () => [health], setCircuit: () => health }),
-    { authenticate: () => ({ ...caller, roles }) },
+    { authenticate: () => ({ principal: { ...caller, roles } }) },
   )
 
 test('what has no value yet is null, so that the shape is always the same', async () => {

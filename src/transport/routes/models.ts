@@ -1,15 +1,16 @@
 import { ParleyError } from '#errors.ts'
 import type { ModelHealth } from '#models/models.ts'
 import type { NativeDeps } from '../native-deps.ts'
-import { requireRole } from '../request-context.ts'
 import type { Routes } from '../routing.ts'
 import { CircuitChange, IdPath, ModelPage, ModelState } from '../schema.ts'
 import { errors } from '../schema-replies.ts'
+import { whom } from '../whom.ts'
 
 const tags = ['models']
 
 export function modelRoutes(routes: Routes, models: NativeDeps['models']): void {
   routes.get('/api/v1/models', {
+    config: whom.known,
     schema: {
       operationId: 'listModels',
       summary: 'The models in use, as this replica sees them',
@@ -20,6 +21,7 @@ export function modelRoutes(routes: Routes, models: NativeDeps['models']): void 
   })
 
   routes.post('/api/v1/models/:id/circuit', {
+    config: whom.operators,
     schema: {
       operationId: 'setCircuit',
       summary: 'Keep calls away from a model, let them through, or leave it to the breaker',
@@ -30,7 +32,6 @@ export function modelRoutes(routes: Routes, models: NativeDeps['models']): void 
       response: { 200: ModelState, ...errors(400, 401, 403, 404, 415) },
     },
     handler: async (request) => {
-      requireRole(request, ['Config.Operator', 'Admin'])
       const health = models.setCircuit(request.params.id, request.body.state)
       if (!health) throw new ParleyError('model_not_found')
       return present(health)

@@ -6,6 +6,7 @@ import { answerRun, checkReason, checkRunId } from '../run-answers.ts'
 import { IdPath } from '../schema.ts'
 import { errors } from '../schema-replies.ts'
 import { Run, RunApproval, RunRejection } from '../schema-runs.ts'
+import { whom } from '../whom.ts'
 
 type Deps = Pick<NativeDeps, 'actions' | 'limits'>
 
@@ -14,6 +15,7 @@ const tags = ['runs']
 /** What is decided on a run before it begins. */
 export function runDecisionRoutes(routes: Routes, { actions, limits }: Deps): void {
   routes.post('/api/v1/runs/:id/approve', {
+    config: whom.known,
     bodyLimit: limits.runs.bodyBytes,
     schema: {
       operationId: 'approveRun',
@@ -33,6 +35,7 @@ export function runDecisionRoutes(routes: Routes, { actions, limits }: Deps): vo
   })
 
   routes.post('/api/v1/runs/:id/reject', {
+    config: whom.known,
     schema: {
       operationId: 'rejectRun',
       summary: 'Keep a run from beginning, and say why',
@@ -49,6 +52,7 @@ export function runDecisionRoutes(routes: Routes, { actions, limits }: Deps): vo
   })
 
   routes.post('/api/v1/runs/:id/cancel', {
+    config: whom.known,
     schema: {
       operationId: 'cancelRun',
       summary: 'Withdraw a run that has not begun',

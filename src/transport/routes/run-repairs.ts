@@ -5,12 +5,14 @@ import { answerRun, checkReason, checkRunId } from '../run-answers.ts'
 import { IdPath } from '../schema.ts'
 import { errors } from '../schema-replies.ts'
 import { ReplayedRuns, Run, RunDiscard, RunReplay, RunSettlement } from '../schema-runs.ts'
+import { whom } from '../whom.ts'
 
 const tags = ['runs']
 
 /** What operators do about runs that went wrong. */
 export function runRepairRoutes(routes: Routes, actions: NativeDeps['actions']): void {
   routes.post('/api/v1/runs/:id/replay', {
+    config: whom.repairers,
     schema: {
       operationId: 'replayRun',
       summary: 'Try a failed or dead-lettered run again',
@@ -26,6 +28,7 @@ export function runRepairRoutes(routes: Routes, actions: NativeDeps['actions']):
   })
 
   routes.post('/api/v1/runs/replay', {
+    config: whom.repairers,
     schema: {
       operationId: 'replayRuns',
       summary: 'Try all dead-lettered runs again that fit, newest first',
@@ -38,6 +41,7 @@ export function runRepairRoutes(routes: Routes, actions: NativeDeps['actions']):
   })
 
   routes.post('/api/v1/runs/:id/discard', {
+    config: whom.repairers,
     schema: {
       operationId: 'discardRun',
       summary: 'Give a dead-lettered run up, and say why',
@@ -55,6 +59,7 @@ export function runRepairRoutes(routes: Routes, actions: NativeDeps['actions']):
   })
 
   routes.post('/api/v1/runs/:id/settle', {
+    config: whom.repairers,
     schema: {
       operationId: 'settleRun',
       summary: 'Say what became of a run whose effect is unknown',

@@ -11,6 +11,7 @@ import { empty, errors, runStreamReply } from '../schema-replies.ts'
 import { Run, RunPage, RunQuery } from '../schema-runs.ts'
 import { openEventStream, renderNotice } from '../sse.ts'
 import { turnForm } from '../turn-answers.ts'
+import { whom } from '../whom.ts'
 
 type Deps = Pick<NativeDeps, 'actions' | 'clock' | 'limits' | 'log'>
 
@@ -22,6 +23,7 @@ export function runRoutes(routes: Routes, deps: Deps): void {
   const wait = waitingForRuns(routes, deps)
 
   routes.get('/api/v1/runs', {
+    config: whom.known,
     schema: {
       operationId: 'listRuns',
       summary: 'Runs, newest first',
@@ -36,6 +38,7 @@ export function runRoutes(routes: Routes, deps: Deps): void {
   })
 
   routes.get('/api/v1/runs/:id', {
+    config: whom.known,
     schema: {
       operationId: 'getRun',
       summary: 'A run as it stands',
@@ -50,6 +53,7 @@ export function runRoutes(routes: Routes, deps: Deps): void {
   })
 
   routes.get('/api/v1/runs/:id/stream', {
+    config: whom.known,
     schema: {
       operationId: 'followRun',
       summary: 'A run now, and at each change until it is settled',

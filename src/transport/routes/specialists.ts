@@ -10,11 +10,13 @@ import { IdPath, type Specialist, SpecialistPage } from '../schema.ts'
 import { empty, errors, turnReply } from '../schema-replies.ts'
 import { answerTurn, resumeTurn, turnForm } from '../turn-answers.ts'
 import { openTurnStream } from '../turn-stream.ts'
+import { whom } from '../whom.ts'
 
 type Deps = Pick<NativeDeps, 'chat' | 'configs' | 'limits' | 'log'>
 
 export function specialistRoutes(routes: Routes, { chat, configs, limits, log }: Deps): void {
   routes.get('/api/v1/specialists', {
+    config: whom.chat,
     schema: {
       operationId: 'listSpecialists',
       summary: 'Who there is to talk to',
@@ -28,6 +30,7 @@ export function specialistRoutes(routes: Routes, { chat, configs, limits, log }:
   })
 
   routes.get('/api/v1/specialists/:id/stream', {
+    config: whom.chat,
     schema: {
       operationId: 'askSpecialist',
       summary: 'Ask once, with nothing kept: a turn that EventSource can open',

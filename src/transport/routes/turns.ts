@@ -9,6 +9,7 @@ import type { Routes } from '../routing.ts'
 import { Feedback, IdPath, NewTurn, Turn, TurnReference } from '../schema.ts'
 import { empty, errors, turnReply } from '../schema-replies.ts'
 import { answerTurn, resumeTurn, turnForm } from '../turn-answers.ts'
+import { whom } from '../whom.ts'
 
 type Deps = Pick<NativeDeps, 'chat' | 'limits' | 'log'>
 
@@ -16,6 +17,7 @@ const tags = ['turns']
 
 export function turnRoutes(routes: Routes, { chat, limits, log }: Deps): void {
   routes.post('/api/v1/conversations/:id/turns', {
+    config: whom.chat,
     schema: {
       operationId: 'startTurn',
       summary: 'Say something, and get the answer',
@@ -56,6 +58,7 @@ export function turnRoutes(routes: Routes, { chat, limits, log }: Deps): void {
   })
 
   routes.get('/api/v1/turns/:id', {
+    config: whom.chat,
     schema: {
       operationId: 'getTurn',
       summary: 'A turn as it stands',
@@ -67,6 +70,7 @@ export function turnRoutes(routes: Routes, { chat, limits, log }: Deps): void {
   })
 
   routes.get('/api/v1/turns/:id/stream', {
+    config: whom.chat,
     schema: {
       operationId: 'resumeTurn',
       summary: 'The events of a turn after a position, and those to come',
@@ -99,6 +103,7 @@ export function turnRoutes(routes: Routes, { chat, limits, log }: Deps): void {
   })
 
   routes.post('/api/v1/turns/:id/cancel', {
+    config: whom.chat,
     schema: {
       operationId: 'cancelTurn',
       summary: 'Stop a turn, on whichever replica it runs',
@@ -114,6 +119,7 @@ export function turnRoutes(routes: Routes, { chat, limits, log }: Deps): void {
   })
 
   routes.post('/api/v1/turns/:id/feedback', {
+    config: whom.chat,
     schema: {
       operationId: 'giveFeedback',
       summary: 'Thumbs up or down for a turn that has ended',

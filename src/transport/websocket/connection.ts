@@ -8,6 +8,7 @@ export type Farewell = keyof typeof CLOSE_CODES
 const CLOSE_CODES = {
   'text frames only': 1003,
   'too many calls': 1008,
+  'credential expired': 1008,
   'shutting down': 1012,
   'slow consumer': 1013,
 } as const
@@ -26,6 +27,7 @@ export class Connection implements StreamMember {
   readonly #tcp: Socket
   readonly #streams: EventStreams
   readonly #slowConsumerMs: number
+  readonly #until: number | null
   #corked = false
   /** The peer has been heard since the last ping. */
   #heard = true
@@ -33,12 +35,14 @@ export class Connection implements StreamMember {
   #blockedAtMs: number | undefined
   #waiting: PromiseWithResolvers<void> | undefined
 
-  constructor(socket: WebSocket, tcp: Socket, streams: EventStreams, slowConsumerMs: number) {
+  /** `until`: when the caller's credential ends, ms since the epoch. */
+  constructor(socket: WebSocket, tcp: Socket, streams: EventStreams, slowConsumerMs: number, until: number | null) {
     this.closed = this.#closed.signal
     this.#socket = socket
     this.#tcp = tcp
     this.#streams = streams
     this.#slowConsumerMs = slowConsumerMs
+    this.#until = until
     const leave = streams.join(this)
     this.#pingedAtMs = streams.nowMs
     socket.on('message', () => this.#hear())
@@ -86,6 +90,7 @@ export class Connection implements StreamMember {
   }
 
   visit(nowMs: number): void {
+    if (this.#streams.hasCome(this.#until)) return this.close('credential expired')
     if (this.#blockedAtMs !== undefined && nowMs - this.#blockedAtMs > this.#slowConsumerMs) {
       return this.close('slow consumer')
     }

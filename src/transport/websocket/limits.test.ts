@@ -5,6 +5,7 @@ import type { TurnEvent } from '#chat/turn-events.ts'
 import { manualClock } from '../../../test/support/clock.ts'
 import type { RpcAnswer } from '../../../test/support/rpc-client.ts'
 import { ScriptedChat } from '../../../test/support/scripted-chat.ts'
+import { caller } from '../../../test/support/transport-server.ts'
 import { startWebSockets } from '../../../test/support/web-socket-server.ts'
 import { defaultLimits } from '../limits.ts'
 
@@ -185,4 +186,18 @@ test('a peer that reads again in time goes on where it was', async () => {
     events.map(({ id }) => id),
     Array.from({ length: 201 }, (_, position) => `${turn.id}.${position}`),
   )
+})
+
+test('a connection ends with the credential of its caller', async () => {
+  const clock = manualClock()
+  const until = clock.now() + 10_000
+  await using server = await startWebSockets(new ScriptedChat(), {
+    clock,
+    authenticate: () => ({ principal: caller, until }),
+  })
+  const client = await server.connect()
+  clock.advance(9_000)
+  assert.equal((await client.call('ping')).result, 'pong')
+  clock.advance(6_000)
+  assert.deepEqual(await client.closed, { code: 1008, reason: 'credential expired' })
 })

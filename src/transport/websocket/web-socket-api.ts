@@ -9,6 +9,7 @@ import { refuseBrokenClient } from '../client-faults.ts'
 import type { NativeDeps } from '../native-deps.ts'
 import { principalOf } from '../request-context.ts'
 import { IdPath } from '../schema.ts'
+import { whom } from '../whom.ts'
 import { CallAllowance } from './call-allowance.ts'
 import { Connection } from './connection.ts'
 import { FollowedTurns } from './followed-turns.ts'
@@ -53,7 +54,8 @@ export function registerWebSocketApi(server: FastifyInstance, deps: Deps): void 
     })
     const principal = principalOf(request)
     const { slowConsumerMs, turnsAtOnce, callsPerBatch } = limits.websocket
-    const connection = new Connection(socket, request.raw.socket, server.eventStreams, slowConsumerMs)
+    const { principalUntil } = request
+    const connection = new Connection(socket, request.raw.socket, server.eventStreams, slowConsumerMs, principalUntil)
     const turns = new FollowedTurns(chat, principal, connection, log, turnsAtOnce)
     const session = createSession({
       connection,
@@ -94,6 +96,7 @@ export function registerWebSocketApi(server: FastifyInstance, deps: Deps): void 
       '/ws/v1/specialists/:id',
       {
         websocket: true,
+        config: whom.chat,
         schema: { params: IdPath },
         preHandler: async (request: Handshake, reply) => checkHandshake(request, reply),
       },

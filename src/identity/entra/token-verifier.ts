@@ -1,0 +1,107 @@
+import { hash } from 'node:crypto'
+import { decodeJwt, errors, type JWTPayload, jwtVerify } from 'jose'
+import { LRUCache } from 'lru-cache'
+import { ParleyError } from '#errors.ts'
+import type { Log } from '#log.ts'
+import type { Clock } from '#platform/clock.ts'
+import type { Identified } from '../authenticator.ts'
+import { principalOfClaims } from './claims.ts'
+import { SigningKeys } from './signing-keys.ts'
+
+export interface TokenVerifierOptions {
+  /** Such as `https://login.microsoftonline.com`. */
+  authority: string
+  /** The home tenant, which operates, and guests, which use. */
+  tenant: string
+  guests: readonly string[]
+  /** Whom tokens have to be for: the application's id, and its `api://` address. */
+  audiences: readonly string[]
+  scope: string
+  fetch: typeof fetch
+  clock: Clock
+  log: Log
+}
+
+export interface TokenVerifier {
+  /** Rejects with unauthenticated, forbidden, identity_unavailable. */
+  verify(token: string): Promise<Identified>
+}
+
+/** Between our clock and the issuer's. */
+const SKEW_S = 60
+/** A token that was verified is known for so long without being verified again, so that a key that is withdrawn counts soon. */
+const KNOWN_MS = 5 * 60_000
+const KNOWN_TOKENS = 10_000
+/** Public Entra signs its v1 tokens under another name than it is found at. */
+const PUBLIC_AUTHORITY = 'https://login.microsoftonline.com'
+const PUBLIC_V1_ISSUER = 'https://sts.windows.net'
+
+/**
+ * Verifies access tokens of Entra ID, v1 and v2: signature (RS256) by the keys of the token's own tenant, which has to be one that
+ * we serve, issuer, audience and times, and what `principalOfClaims` asks for.
+ */
+export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifier {
+  const { authority, tenant, guests, audiences, scope, clock, log } = options
+  const issuers = new Map([tenant, ...guests].map((tid) => [tid, issuerOf(tid, options)]))
+  const known = new LRUCache<string, Identified & { until: number }>({ max: KNOWN_TOKENS })
+  const base = authority.replace(/\/+$/, '')
+  const v1Base = base === PUBLIC_AUTHORITY ? PUBLIC_V1_ISSUER : base
+
+  async function check(token: string): Promise<Identified & { until: number }> {
+    const { tid, ver } = unverified(token)
+    const keys = typeof tid === 'string' ? issuers.get(tid) : undefined
+    if (!keys) throw new ParleyError('unauthenticated', { message: 'Tokens of this tenant are not accepted.' })
+    const issuer = ver === '1.0' ? `${v1Base}/${tid}/` : `${base}/${tid}/v2.0`
+    const { payload } = await jwtVerify(token, keys.get, {
+      algorithms: ['RS256'],
+      issuer,
+      audience: [...audiences],
+      clockTolerance: SKEW_S,
+      currentDate: new Date(clock.now()),
+      requiredClaims: ['exp', 'iat', 'tid', 'oid'],
+    })
+    const expiresAt = (payload.exp ?? 0) * 1000
+    return { principal: principalOfClaims(payload, { tenant, scope }), until: expiresAt }
+  }
+
+  return {
+    async verify(token) {
+      const digest = hash('sha256', token, 'base64url')
+      const found = known.get(digest)
+      if (found && clock.now() < found.until + SKEW_S * 1000) return found
+      try {
+        const verified = await check(token)
+        known.set(digest, verified, { ttl: KNOWN_MS })
+        return verified
+      } catch (error) {
+        throw refusal(error, log)
+      }
+    },
+  }
+}
+
+function issuerOf(tid: string, { authority, fetch, clock, log }: TokenVerifierOptions): SigningKeys {
+  const discovery = new URL(`${authority.replace(/\/+$/, '')}/${tid}/v2.0/.well-known/openid-configuration`)
+  return new SigningKeys({ discovery, fetch, clock, log })
+}
+
+/** What it says of itself before anything is believed: only to know whose keys to ask. */
+function unverified(token: string): JWTPayload {
+  try {
+    return decodeJwt(token)
+  } catch {
+    throw new ParleyError('unauthenticated', { message: 'This is not a token.' })
+  }
+}
+
+function refusal(error: unknown, log: Log): ParleyError {
+  if (error instanceof ParleyError) return error
+  if (error instanceof errors.JWTExpired) {
+    return new ParleyError('unauthenticated', { message: 'The token has expired.', cause: error })
+  }
+  if (error instanceof errors.JOSEError) {
+    log.info({ reason: error.code }, 'A token was refused')
+    return new ParleyError('unauthenticated', { message: 'The token is not valid here.', cause: error })
+  }
+  return new ParleyError('unauthenticated', { cause: error })
+}
