@@ -1,0 +1,73 @@
+import type { Metric } from '../evidence/metrics.ts'
+import type { RolloutFigures } from '../rollouts.ts'
+import type { Judged, Judgement } from './verdict.ts'
+
+const words: Readonly<Record<Metric, string>> = {
+  'turn-error': 'failed turns',
+  'first-token-slow': 'slow first tokens',
+  'action-failed': 'failed actions',
+  'not-completed': 'answers that were not completed',
+  'cost-high': 'high costs',
+  'thumbs-down': 'thumbs down',
+}
+
+/** A judgement in one plain sentence, with the figures it rests on. */
+export function sentenceOf(judgement: Judgement, live: Judged, figures: RolloutFigures): string {
+  return `${heads[judgement.decision]}: ${bodyOf(judgement, live, figures)}.`
+}
+
+const heads = { 'roll-back': 'Roll back', pause: 'Pause', advance: 'Advance', hold: 'Hold' } as const
+
+function bodyOf(judgement: Judgement, live: Judged, figures: RolloutFigures): string {
+  const { trials, advance } = figures
+  const step = `step ${live.step + 1} of ${live.steps.length} (${live.steps[live.step]?.weight} %)`
+  const evidence = `evidence ${figure(advance.e)} of ${advance.needed} against an error rate of ${percent(advance.rate)}`
+  switch (judgement.why) {
+    case 'paused':
+      return `${live.candidate.version} is paused: ${live.paused?.reason.replace(/\.$/, '')}`
+    case 'baking':
+      return `${live.candidate.version} has passed its steps and is watched for ${minutes(live.bakeMs)} more after its last`
+    case 'baked':
+      return `${live.candidate.version} was watched for ${minutes(live.bakeMs)} and nothing spoke against it`
+    case 'trials':
+      return `${trials.canary} of ${trials.needed} trials of ${step} are closed, ${trials.errors} with errors`
+    case 'evidence':
+      return `${trials.canary} trials of ${step} are closed, ${trials.errors} with errors, but ${evidence} is too little`
+    case 'step':
+      return `${trials.canary} trials of ${step}, ${trials.errors} with errors, are ${evidence}`
+    case 'quiet':
+      return `no turn has reached the canary at ${step} for 24 hours, and silence proves nothing`
+    case 'slow':
+      return `${step} has not come to its evidence in 7 days: ${trials.canary} of ${trials.needed} trials, ${evidence}`
+    case 'incomparable':
+      return `fewer than 200 trials of stable are there to compare with; a person has to decide`
+    default:
+      return rollbackOf(judgement.why, live, figures)
+  }
+}
+
+function rollbackOf(why: Extract<Judgement, { decision: 'roll-back' }>['why'], live: Judged, figures: RolloutFigures) {
+  const { version } = live.candidate
+  if (why.kind === 'deterministic-faults') {
+    return `${why.inRow} turns in a row of ${version} failed by its configuration, and none of stable at that time`
+  }
+  const of = figures.metrics.find(({ metric }) => metric === why.metric)
+  const bad = `${of?.canary} of ${(of?.canary ?? 0) + (of?.control ?? 0)} conversations with ${words[why.metric]} are of ${version}`
+  const e = `E ${figure(of?.e ?? 0)}, limit ${figure(of?.threshold ?? 0)}`
+  return why.kind === 'hard-guard' ? `${bad}, half of its newest twenty among them (${e})` : `${bad} (${e})`
+}
+
+/** Three digits at most, as people read them. */
+function figure(value: number): string {
+  if (value >= 1e6) return value.toExponential(1)
+  return value >= 100 ? String(Math.round(value)) : String(Number(value.toPrecision(2)))
+}
+
+function percent(rate: number): string {
+  return `${figure(rate * 100)} %`
+}
+
+function minutes(ms: number): string {
+  const whole = Math.round(ms / 60_000)
+  return whole === 1 ? '1 minute' : `${whole} minutes`
+}
