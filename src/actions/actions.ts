@@ -39,6 +39,13 @@ export interface Actions extends ActionPort {
   /** Says what became of an `unknown` run. */
   settle(principal: Principal, run: string, outcome: { status: 'succeeded' | 'failed'; note: string }): Promise<RunView>
 
+  /**
+   * Calls the action that undoes a succeeded run, once: asked again it is the same run, unless that one was rejected, cancelled
+   * or expired. By the run's owner, Admin or Action.Approver, and done for whoever asks. Rejects with run_not_found, forbidden,
+   * run_state, arguments_invalid, runs_full.
+   */
+  undo(principal: Principal, run: string, traceparent: string | undefined): Promise<RunView>
+
   /** Takes on nothing new; what this replica executes gets `graceMs`, then goes back to the queue. */
   drain(graceMs: number): Promise<void>
 }
@@ -52,6 +59,8 @@ export interface ActionView {
   order: 'none' | 'conversation'
   /** Whether some call of it needs approval. */
   approval: boolean
+  /** Whether there is an action that undoes it. */
+  undo: boolean
 }
 
 export interface StartRequest {
@@ -99,6 +108,10 @@ export interface RunView {
   maxAttempts: number
   /** The run of the conversation that it waits for. */
   blockedBy: string | null
+  /** The run that it undoes. */
+  undoes: string | null
+  /** The run that undoes it, or is to. */
+  undoneBy: string | null
   createdAt: number
   updatedAt: number
   settledAt: number | null

@@ -1,11 +1,21 @@
+import type { ActionSpec } from '#config/action-spec.ts'
 import type { ConfigDocument } from '#config/document.ts'
 import type { Fault } from '#config/fault.ts'
 import { checkParameters } from './arguments.ts'
 import type { Executors } from './executors/executor.ts'
+import { checkUndo } from './undo-check.ts'
 
 /** What is wrong with the actions of a config version. */
 export function checkActions(document: ConfigDocument, executors: Pick<Executors, 'check'>): Fault[] {
-  const faults = Object.entries(document.actions ?? {}).flatMap(([name, { parameters, approval }]) => [
+  const faults = Object.entries(document.actions ?? {}).flatMap(([name, spec]) => [
+    ...checkRules(name, spec),
+    ...checkUndo(document, name, spec),
+  ])
+  return [...faults, ...executors.check(document)]
+}
+
+function checkRules(name: string, { parameters, approval }: ActionSpec): Fault[] {
+  return [
     ...checkParameters(parameters).map(({ path, message }) => ({
       path: ['actions', name, 'parameters', ...path],
       message,
@@ -20,8 +30,7 @@ export function checkActions(document: ConfigDocument, executors: Pick<Executors
         ? []
         : [{ path: ['actions', name, 'approval', 'when', path], message: 'names no argument' }],
     ),
-  ])
-  return [...faults, ...executors.check(document)]
+  ]
 }
 
 function hasProperty({ properties }: Readonly<Record<string, unknown>>, name: string): boolean {

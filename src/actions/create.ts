@@ -25,6 +25,7 @@ import { RunSeals } from './runs/run-seals.ts'
 import { RunWork } from './runs/work.ts'
 import { Sending } from './sending.ts'
 import { RunSweeper } from './sweeper.ts'
+import { undoRun } from './undo.ts'
 import { Waiting } from './waiting.ts'
 import { Worker } from './worker.ts'
 
@@ -173,6 +174,9 @@ export function createActions(options: ActionsOptions): Actions {
     discard: async (principal, run, reason) => view(principal, await decisions.discard(principal, run, reason)),
     settle: async (principal, run, outcome) => view(principal, await decisions.settle(principal, run, outcome)),
 
+    undo: async (principal, run, traceparent) =>
+      view(principal, await undoRun({ sql, seals, configs, decisions, dispatcher }, principal, run, traceparent)),
+
     async drain(graceMs) {
       stopped.abort(new Error('The actions are drained.'))
       await Promise.all([worker.drain(graceMs), sweeper.stop()])
@@ -192,7 +196,7 @@ function catalogue(principal: Principal, { document }: ConfigVersion): ActionVie
     .filter(([, spec]) => mayCall(spec, principal))
     .map(([name, spec]) => {
       const { access, once, ordered } = rulesOf(spec)
-      const { description, parameters, approval } = spec
+      const { description, parameters, approval, undo } = spec
       return {
         name,
         description,
@@ -201,6 +205,7 @@ function catalogue(principal: Principal, { document }: ConfigVersion): ActionVie
         effect: once ? 'at-most-once' : 'idempotent',
         order: ordered ? 'conversation' : 'none',
         approval: approval !== undefined,
+        undo: undo !== undefined,
       }
     })
 }

@@ -38,8 +38,12 @@ export class Decisions {
 
   /** Rejects with run_not_found: also for what the principal may not see. */
   async read(principal: Principal, id: string): Promise<RunRow> {
-    const row = await readRun(this.#options.sql, { tenant: principal.tenant }, id)
-    if (!row || !maySee(principal, row)) throw new ParleyError('run_not_found')
+    const { sql } = this.#options
+    const row = await readRun(sql, { tenant: principal.tenant }, id)
+    if (row && maySee(principal, row)) return row
+    // What somebody else undoes is still one's own.
+    const undone = row?.undoes ? await readRun(sql, { tenant: principal.tenant }, row.undoes) : undefined
+    if (!row || undone?.owner !== principal.id) throw new ParleyError('run_not_found')
     return row
   }
 
@@ -197,7 +201,7 @@ export class Decisions {
   }
 }
 
-function permit({ status }: RunRow, permitted: readonly RunRow['status'][]): void {
+export function permit({ status }: RunRow, permitted: readonly RunRow['status'][]): void {
   if (permitted.includes(status)) return
   throw new ParleyError('run_state', {
     message: `The run is ${status}; this takes one that is ${permitted.join(' or ')}.`,
@@ -205,7 +209,7 @@ function permit({ status }: RunRow, permitted: readonly RunRow['status'][]): voi
 }
 
 /** Throws forbidden. */
-function operate({ roles }: Principal): void {
+export function operate({ roles }: Principal): void {
   if (!roles.some((role) => role === 'Admin' || role === 'Action.Approver')) throw new ParleyError('forbidden')
 }
 

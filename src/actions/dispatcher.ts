@@ -13,8 +13,8 @@ import type { ActionCall, Run } from './port.ts'
 import { type Reason, reasons } from './reasons.ts'
 import { actionOf, actionsOf, approvalFor, mayCall, rulesOf } from './rules.ts'
 import { runOf } from './run-shape.ts'
-import { RunInserts } from './runs/insert.ts'
-import { RESEND_AFTER_MS, type RunRow } from './runs/run-row.ts'
+import { type NewRun, RunInserts } from './runs/insert.ts'
+import { isNeverDone, RESEND_AFTER_MS, type RunRow } from './runs/run-row.ts'
 import type { RunSeals } from './runs/run-seals.ts'
 import type { Sending } from './sending.ts'
 
@@ -38,7 +38,18 @@ interface Asked {
   specialist: string | null
   conversation: string | null
   turn: string | null
+  /** The run that it undoes. */
+  undoes: string | null
   untrusted: boolean
+  traceparent: string | undefined
+}
+
+/** How a run is undone. */
+export interface Undoing {
+  action: string
+  config: string
+  spec: ActionSpec
+  arguments: Readonly<Record<string, unknown>>
   traceparent: string | undefined
 }
 
@@ -89,6 +100,7 @@ export class Dispatcher {
       specialist: null,
       conversation: null,
       turn: null,
+      undoes: null,
       untrusted: false,
       traceparent: request.traceparent,
     }
@@ -97,6 +109,25 @@ export class Dispatcher {
       throw new ParleyError('idempotency_mismatch')
     }
     return row
+  }
+
+  /** The compensating action of a run: a run of its own, done for whoever asks, with what they may do. Asked for again it is the same. */
+  undo(principal: Principal, undone: RunRow, by: Undoing): Promise<RunRow> {
+    this.#options.sending.admit()
+    const asked = {
+      principal,
+      key: `undo:${undone.id}`,
+      action: by.action,
+      config: by.config,
+      specialist: undone.specialist,
+      conversation: undone.conversation,
+      turn: null,
+      undoes: undone.id,
+      // Strangers' words may be among the arguments, and a person has asked: that is the confirmation they need.
+      untrusted: false,
+      traceparent: by.traceparent,
+    }
+    return this.#take(asked, { spec: by.spec, args: by.arguments }, '')
   }
 
   async #take(asked: Asked, verdict: Verdict, text: string): Promise<RunRow> {
@@ -122,6 +153,7 @@ export class Dispatcher {
       specialist: asked.specialist,
       conversation: asked.conversation,
       turn: asked.turn,
+      undoes: asked.undoes,
       status,
       ordered: (rules?.ordered ?? false) && asked.conversation !== null,
       once: rules?.once ?? true,
@@ -142,17 +174,22 @@ export class Dispatcher {
     return row
   }
 
-  /** A program's key is free again after a day. */
-  async #insert(run: Parameters<RunInserts['insert']>[0]): Promise<RunRow> {
+  async #insert(run: NewRun): Promise<RunRow> {
     const row = await this.#inserts.insert(run)
-    const isOld = row.id !== run.id && run.turn === null && row.createdAt < run.now - KEY_LIFETIME_MS
-    if (!isOld) return row
-    await this.#options.sql.query('system', `UPDATE runs SET key = key || '#' || id WHERE id = $1 AND key = $2`, [
-      row.id,
-      row.key,
-    ])
+    if (row.id === run.id || !isFree(row, run)) return row
+    await this.#options.sql.query(
+      'system',
+      `UPDATE runs SET key = key || '#' || id WHERE key = $2 AND (id = $1 OR (undoes = $3 AND status IN ('rejected', 'cancelled', 'expired')))`,
+      [row.id, row.key, run.undoes],
+    )
     return this.#inserts.insert(run)
   }
+}
+
+/** Whether the key may be used anew: a program's after a day, that of an undoing when it was not done and never will be. */
+function isFree(row: RunRow, { undoes, turn, now }: NewRun): boolean {
+  if (undoes !== null) return isNeverDone(row)
+  return turn === null && row.createdAt < now - KEY_LIFETIME_MS
 }
 
 function askedOf(call: ActionCall): Asked {
@@ -166,6 +203,7 @@ function askedOf(call: ActionCall): Asked {
     specialist,
     conversation: conversation ?? null,
     turn,
+    undoes: null,
     untrusted,
     traceparent,
   }

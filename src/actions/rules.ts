@@ -95,7 +95,8 @@ function concerns(
   })
 }
 
-function valueAt(value: unknown, path: readonly string[]): unknown {
+/** Undefined where the path leads nowhere; what every object inherits is nowhere. */
+export function valueAt(value: unknown, path: readonly string[]): unknown {
   let found = value
   for (const name of path) {
     if (typeof found !== 'object' || found === null || !Object.hasOwn(found, name)) return undefined

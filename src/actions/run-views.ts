@@ -3,7 +3,7 @@ import type { Sql } from '#platform/sql/sql.ts'
 import type { ApprovalView, AttemptView, RunView } from './actions.ts'
 import { isSettled } from './port.ts'
 import { sentenceOf } from './reasons.ts'
-import { blockerOf, readAttempts } from './runs/reads.ts'
+import { blockerOf, readAttempts, readUndoings } from './runs/reads.ts'
 import type { RunApproval, RunRow } from './runs/run-row.ts'
 import { isErased, type RunSeals } from './runs/run-seals.ts'
 
@@ -16,14 +16,12 @@ export function maySee({ tenant, id, roles }: Principal, row: RunRow): boolean {
 
 /** Runs of one tenant as the API shows them. */
 export async function viewRuns(sql: Sql, seals: RunSeals, tenant: string, rows: readonly RunRow[]): Promise<RunView[]> {
-  const attempts = Map.groupBy(
-    await readAttempts(
-      sql,
-      { tenant },
-      rows.map(({ id }) => id),
-    ),
-    ({ run }) => run,
-  )
+  const ids = rows.map(({ id }) => id)
+  const [allAttempts, undoings] = await Promise.all([
+    readAttempts(sql, { tenant }, ids),
+    readUndoings(sql, { tenant }, ids),
+  ])
+  const attempts = Map.groupBy(allAttempts, ({ run }) => run)
   return Promise.all(
     rows.map(async (row) => {
       const { principal, args, output, preview } = await contentOf(row, seals)
@@ -41,6 +39,8 @@ export async function viewRuns(sql: Sql, seals: RunSeals, tenant: string, rows: 
         attempts: (attempts.get(id) ?? []).map(({ run: _, ...attempt }): AttemptView => attempt),
         maxAttempts,
         blockedBy: await blockerOf(sql, row),
+        undoes: row.undoes,
+        undoneBy: undoings.get(id)?.id ?? null,
         ...{ createdAt, updatedAt, settledAt, dueAt },
       }
     }),

@@ -18,7 +18,15 @@ function row(change: Partial<RunRow>): RunRow {
     },
     ...{ specialist: null, conversation: null, turn: null, status: 'queued', version: 1, revision: 1 },
     ...{ waiting: false, ordered: false, once: false, attempt: 1, maxAttempts: 3, fence: 1, began: false, dueAt: 1 },
-    ...{ input: Buffer.alloc(0), outcome: null, preview: null, reason: null, approval: null, followUp: false },
+    ...{
+      input: Buffer.alloc(0),
+      outcome: null,
+      preview: null,
+      reason: null,
+      approval: null,
+      followUp: false,
+      undoes: null,
+    },
     ...{ traceparent: null, createdAt: 0, updatedAt: 0, settledAt: null },
     ...change,
   }

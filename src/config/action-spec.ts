@@ -120,6 +120,19 @@ const ApprovalSpec = Type.Object(
 )
 export type ApprovalSpec = Static<typeof ApprovalSpec>
 
+const UndoSpec = Type.Object(
+  {
+    action: Type.String({ description: 'Another action of this version.' }),
+    arguments: Type.Record(Type.String({ minLength: 1, maxLength: 128 }), Type.Unknown(), {
+      maxProperties: 100,
+      description:
+        'Its arguments: JSON with {result.path} and {arguments.path} of the run that is undone in its strings.',
+    }),
+  },
+  { additionalProperties: false, description: 'What takes back what it did, when somebody asks for that.' },
+)
+export type UndoSpec = Static<typeof UndoSpec>
+
 /** A function that models may call. One of `builtin`, `http`, `mcp` and `openapi` says who does it. */
 export const ActionSpec = Type.Object(
   {
@@ -179,6 +192,7 @@ export const ActionSpec = Type.Object(
       }),
     ),
     approval: Type.Optional(ApprovalSpec),
+    undo: Type.Optional(UndoSpec),
   },
   { additionalProperties: false },
 )

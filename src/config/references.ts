@@ -26,6 +26,10 @@ export function checkReferences(value: unknown): Fault[] {
     faults.push(...checkReference(['specialists', name, 'route'], route, 'route', routes))
     faults.push(...checkList(['specialists', name, 'actions'], wanted, 'action', actions))
   }
+  for (const [name, action] of Object.entries(actions)) {
+    const { action: undoing } = namedOf(namedOf(action).undo)
+    faults.push(...checkReference(['actions', name, 'undo', 'action'], undoing, 'action', actions))
+  }
   return faults
 }
 

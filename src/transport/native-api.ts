@@ -8,6 +8,7 @@ import { healthRoutes } from './routes/health.ts'
 import { modelRoutes } from './routes/models.ts'
 import { runDecisionRoutes } from './routes/run-decisions.ts'
 import { runRepairRoutes } from './routes/run-repairs.ts'
+import { runUndoRoute } from './routes/run-undo.ts'
 import { runRoutes } from './routes/runs.ts'
 import { specialistRoutes } from './routes/specialists.ts'
 import { turnRoutes } from './routes/turns.ts'
@@ -30,6 +31,7 @@ export function registerNativeApi(server: FastifyInstance, deps: NativeDeps): vo
   runRoutes(routes, deps)
   runDecisionRoutes(routes, deps)
   runRepairRoutes(routes, deps.actions)
+  runUndoRoute(routes, deps)
   modelRoutes(routes, deps.models)
   registerDocs(server)
 }

@@ -42,4 +42,5 @@ export type ServedActions = Pick<
   | 'replayAll'
   | 'discard'
   | 'settle'
+  | 'undo'
 >

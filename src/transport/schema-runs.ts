@@ -23,6 +23,7 @@ const Action = Type.Object(
     effect: oneOf('idempotent', 'at-most-once'),
     order: oneOf('none', 'conversation'),
     approval: Type.Boolean({ description: 'Some calls of it need approval.' }),
+    undo: Type.Boolean({ description: 'There is an action that undoes it.' }),
   },
   { title: 'Action' },
 )
@@ -77,6 +78,8 @@ export const Run = Type.Object(
     attempts: list(Attempt),
     maxAttempts: Type.Integer(),
     blockedBy: nullable(Type.String({ description: 'The run of the conversation that it waits for.' })),
+    undoes: nullable(Type.String({ description: 'The run that it undoes.' })),
+    undoneBy: nullable(Type.String({ description: 'The run that undoes it, or is to.' })),
     createdAt: instant('When it was asked for'),
     updatedAt: instant('When it last changed'),
     settledAt: nullable(instant('When it was settled')),

@@ -33,7 +33,16 @@ export class ScriptedActions implements ServedActions {
 
   catalogue(_principal: unknown, config: StartRequest['config']): ActionView[] {
     return Object.entries(config.document.actions ?? {}).map(([name, { description, parameters }]) => {
-      return { name, description, parameters, access: 'read', effect: 'idempotent', order: 'none', approval: false }
+      return {
+        name,
+        description,
+        parameters,
+        access: 'read',
+        effect: 'idempotent',
+        order: 'none',
+        approval: false,
+        undo: false,
+      }
     })
   }
 
@@ -103,6 +112,14 @@ export class ScriptedActions implements ServedActions {
     return this.#find(id).settle({ status: outcome.status }).view
   }
 
+  async undo(_principal: unknown, id: string, traceparent: string | undefined): Promise<RunView> {
+    this.#note('undo', id, traceparent)
+    const undone = this.#find(id)
+    const undoing = this.open({ undoes: id, createdAt: Date.now() })
+    undone.change({ undoneBy: undoing.id })
+    return undoing.view
+  }
+
   #note(...asked: Asked): void {
     if (this.refusal) throw this.refusal
     this.asked.push(asked)
@@ -146,6 +163,8 @@ export class ScriptedRun {
       attempts: [],
       maxAttempts: 6,
       blockedBy: null,
+      undoes: null,
+      undoneBy: null,
       createdAt: at,
       updatedAt: at,
       settledAt: null,

@@ -21,15 +21,15 @@ export interface NewRun
 export const LOCK_CONVERSATION = `SELECT pg_advisory_xact_lock(hashtext('runs of ' || $1))`
 
 const COLUMNS = `id text, tenant text, owner text, key text, arguments_hash text, action text, config text, specialist text,
-  conversation text, turn text, status text, ordered boolean, once boolean, max_attempts integer, due_at bigint, input text,
+  conversation text, turn text, undoes text, status text, ordered boolean, once boolean, max_attempts integer, due_at bigint, input text,
   outcome text, reason text, approval jsonb, traceparent text, now bigint`
 
 const INSERT = `
   WITH taken AS (
-    INSERT INTO runs AS r (id, tenant, owner, key, arguments_hash, asked_hash, action, config, specialist, conversation, turn, status,
+    INSERT INTO runs AS r (id, tenant, owner, key, arguments_hash, asked_hash, action, config, specialist, conversation, turn, undoes, status,
       ordered, waiting, once, max_attempts, due_at, input, outcome, reason, approval, traceparent, created_at, updated_at,
       settled_at)
-    SELECT n.id, n.tenant, n.owner, n.key, n.arguments_hash, n.arguments_hash, n.action, n.config, n.specialist, n.conversation, n.turn,
+    SELECT n.id, n.tenant, n.owner, n.key, n.arguments_hash, n.arguments_hash, n.action, n.config, n.specialist, n.conversation, n.turn, n.undoes,
       n.status, n.ordered, o.waiting, n.once, n.max_attempts,
       CASE WHEN o.waiting AND n.status = 'queued' THEN NULL ELSE n.due_at END, decode(n.input, 'base64'), decode(n.outcome, 'base64'), n.reason, n.approval,
       n.traceparent, n.now, n.now, CASE WHEN n.status = 'rejected' THEN n.now END
@@ -37,7 +37,7 @@ const INSERT = `
     CROSS JOIN LATERAL (SELECT n.ordered AND EXISTS (
       SELECT FROM runs p WHERE p.conversation = n.conversation AND p.ordered
         AND (p.settled_at IS NULL OR p.status IN ('unknown', 'dead-lettered'))) AS waiting) AS o
-    ON CONFLICT (tenant, owner, key) DO NOTHING
+    ON CONFLICT DO NOTHING
     RETURNING ${RUN_COLUMNS})
   SELECT * FROM taken`
 
@@ -46,7 +46,12 @@ const KNOWN = `
   SELECT ${RUN_COLUMNS} FROM jsonb_to_recordset($1::jsonb) AS n(tenant text, owner text, key text)
   JOIN runs r ON r.tenant = n.tenant AND r.owner = n.owner AND r.key = n.key`
 
-/** Writes runs, many at a time; the same key again gives the run that it has. */
+/** Whoever asked for it: the one that is done or may be, else the last. */
+const KNOWN_UNDOING = `
+  SELECT ${RUN_COLUMNS} FROM runs r WHERE r.tenant = $1 AND r.undoes = $2
+  ORDER BY r.status IN ('rejected', 'cancelled', 'expired'), r.seq DESC LIMIT 1`
+
+/** Writes runs, many at a time; the same key again gives the run that it has, and so does another undoing of the same run. */
 export class RunInserts {
   readonly #sql: Sql
   readonly #inserts: Grouped<NewRun, RunRow>
@@ -60,7 +65,8 @@ export class RunInserts {
   }
 
   insert(run: NewRun): Promise<RunRow> {
-    return run.ordered && run.conversation !== null ? this.#insertInOrder(run, run.conversation) : this.#inserts.do(run)
+    const conversation = run.ordered ? run.conversation : null
+    return conversation !== null || run.undoes !== null ? this.#insertAlone(run, conversation) : this.#inserts.do(run)
   }
 
   /** The run that has this key, if there is one. */
@@ -68,12 +74,18 @@ export class RunInserts {
     return (await this.#known([place])).get(placeOf(place))
   }
 
-  async #insertInOrder(run: NewRun, conversation: string): Promise<RunRow> {
+  async #insertAlone(run: NewRun, conversation: string | null): Promise<RunRow> {
     const rows = await this.#sql.transaction('system', async (tx) => {
-      await tx.query(LOCK_CONVERSATION, [conversation])
+      if (conversation !== null) await tx.query(LOCK_CONVERSATION, [conversation])
       return tx.query<RunRow>(INSERT, [asJson([run])])
     })
-    return rows[0] ?? (await this.#known([run])).get(placeOf(run)) ?? vanished()
+    return rows[0] ?? (await this.#undoing(run)) ?? (await this.#known([run])).get(placeOf(run)) ?? vanished()
+  }
+
+  async #undoing({ tenant, undoes }: NewRun): Promise<RunRow | undefined> {
+    if (undoes === null) return undefined
+    const [row] = await this.#sql.query<RunRow>('system', KNOWN_UNDOING, [tenant, undoes])
+    return row
   }
 
   async #insertAll(runs: readonly NewRun[]): Promise<RunRow[]> {

@@ -77,4 +77,13 @@ export const runMigrations: readonly Migration[] = [
 
       SELECT parley_tenant_table('runs'), parley_tenant_table('attempts'), parley_tenant_table('follow_ups');`,
   },
+  {
+    // Of a run there is one undoing, whoever asked for it; one that was never done makes room for another.
+    name: '0012-undone-runs',
+    sql: `
+      ALTER TABLE runs ADD COLUMN undoes text;
+      CREATE INDEX runs_undoes ON runs (undoes) WHERE undoes IS NOT NULL;
+      CREATE UNIQUE INDEX runs_undone_once ON runs (undoes)
+        WHERE undoes IS NOT NULL AND status NOT IN ('rejected', 'cancelled', 'expired');`,
+  },
 ]

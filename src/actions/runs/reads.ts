@@ -29,6 +29,21 @@ export async function readAttempts(sql: Sql, scope: Scope, runs: readonly string
   )
 }
 
+/** Of runs that were undone, or are to be: by which run, the one that counts. */
+export async function readUndoings(
+  sql: Sql,
+  scope: Scope,
+  runs: readonly string[],
+): Promise<Map<string, Pick<RunRow, 'id' | 'status'>>> {
+  const rows = await sql.query<Pick<RunRow, 'id' | 'status'> & { undoes: string }>(
+    scope,
+    `SELECT DISTINCT ON (undoes) undoes, id, status FROM runs WHERE undoes = ANY($1::text[])
+     ORDER BY undoes, status IN ('rejected', 'cancelled', 'expired'), seq DESC`,
+    [runs],
+  )
+  return new Map(rows.map(({ undoes, ...run }) => [undoes, run]))
+}
+
 export interface RunFilter {
   tenant: string
   /** Only this principal's own. */

@@ -36,6 +36,8 @@ export interface RunRow {
   reason: string | null
   approval: RunApproval | null
   followUp: boolean
+  /** The run that it undoes. */
+  undoes: string | null
   traceparent: string | null
   createdAt: number
   updatedAt: number
@@ -44,6 +46,11 @@ export interface RunRow {
 
 /** A run that is not begun by then is sent for again. */
 export const RESEND_AFTER_MS = 60_000
+
+/** It was called off before it began, and nobody can move it on. */
+export function isNeverDone({ status }: Pick<RunRow, 'status'>): boolean {
+  return status === 'rejected' || status === 'cancelled' || status === 'expired'
+}
 
 /** What is to be decided, and what was. */
 export interface RunApproval {
@@ -62,5 +69,5 @@ export const RUN_COLUMNS = `r.id, r.seq, r.tenant, r.owner, r.key, r.arguments_h
   r.asked_hash AS "askedHash", r.action, r.config,
   r.specialist, r.conversation, r.turn, r.status, r.version, r.revision, r.waiting, r.ordered, r.once, r.attempt,
   r.max_attempts AS "maxAttempts", r.fence, r.began, r.due_at AS "dueAt", r.input, r.outcome, r.preview, r.reason,
-  r.approval, r.follow_up AS "followUp", r.traceparent, r.created_at AS "createdAt", r.updated_at AS "updatedAt",
+  r.approval, r.follow_up AS "followUp", r.undoes, r.traceparent, r.created_at AS "createdAt", r.updated_at AS "updatedAt",
   r.settled_at AS "settledAt"`

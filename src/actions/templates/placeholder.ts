@@ -1,4 +1,4 @@
-import { CorrectableError } from '../executor.ts'
+import { CorrectableError } from '../executors/executor.ts'
 
 export type Arguments = Readonly<Record<string, unknown>>
 

@@ -1,8 +1,8 @@
 import type { HttpExecutorSpec } from '#config/action-spec.ts'
 import type { Fault } from '#config/fault.ts'
-import { bodyNames } from './body-template.ts'
+import { bodyNames } from '../../templates/body-template.ts'
+import { namesIn } from '../../templates/placeholder.ts'
 import { headerNameFault, isHeaderText } from './header-template.ts'
-import { namesIn } from './placeholder.ts'
 import { parseUrl } from './url-template.ts'
 
 type Schema = Readonly<Record<string, unknown>>

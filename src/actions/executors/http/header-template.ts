@@ -1,5 +1,5 @@
+import { type Arguments, fill } from '../../templates/placeholder.ts'
 import { CorrectableError } from '../executor.ts'
-import { type Arguments, fill } from './placeholder.ts'
 
 export const MAX_HEADER_LENGTH = 4096
 

@@ -1,10 +1,10 @@
 import type { ActionSpec, HttpExecutorSpec } from '#config/action-spec.ts'
+import { renderBody } from '../../templates/body-template.ts'
+import type { Arguments } from '../../templates/placeholder.ts'
 import type { Executor, ExecutorKind } from '../executor.ts'
-import { renderBody } from './body-template.ts'
 import { checkHttp } from './check.ts'
 import { renderHeaders } from './header-template.ts'
 import type { HttpCall, HttpRequest } from './http-call.ts'
-import type { Arguments } from './placeholder.ts'
 import { parseUrl, renderUrl, type UrlTemplate } from './url-template.ts'
 
 const DEFAULT_TIMEOUT_MS = 30_000

@@ -1,5 +1,5 @@
+import { type Arguments, argumentOf, fill, namesIn, soleName } from '../../templates/placeholder.ts'
 import { CorrectableError } from '../executor.ts'
-import { type Arguments, argumentOf, fill, namesIn, soleName } from './placeholder.ts'
 
 /** What common servers take as a request line. */
 export const MAX_URL_LENGTH = 8192
