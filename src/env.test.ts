@@ -118,3 +118,30 @@ test('floors of a rollout are steps whose weights rise, or none', () => {
     assert.match(faultOf({ PARLEY_ROLLOUT_FLOORS: given }), /PARLEY_ROLLOUT_FLOORS/, given)
   }
 })
+
+test('Entra ID is set whole or not at all', () => {
+  const whole = { ENTRA_TENANT_ID: 'home', ENTRA_CLIENT_ID: 'app' }
+  assert.deepEqual(readEnv({}).identity, { engine: 'local' })
+  assert.deepEqual(
+    readEnv({ ...whole, PARLEY_ENTRA_GUESTS: 'guest, other', PARLEY_ENTRA_AUDIENCES: 'api://chat' }).identity,
+    {
+      engine: 'entra',
+      authority: 'https://login.microsoftonline.com',
+      tenant: 'home',
+      clientId: 'app',
+      clientSecret: undefined,
+      audiences: ['app', 'api://app', 'api://chat'],
+      scope: 'access_as_user',
+      guests: ['guest', 'other'],
+    },
+  )
+  const halves: Record<string, string>[] = [
+    { ENTRA_TENANT_ID: 'home' },
+    { ENTRA_CLIENT_ID: 'app' },
+    { ENTRA_CLIENT_SECRET: 's' },
+    { PARLEY_ENTRA_GUESTS: 'guest' },
+  ]
+  for (const half of halves) assert.match(faultOf(half), /Entra ID needs ENTRA_TENANT_ID and ENTRA_CLIENT_ID/)
+  assert.match(faultOf({ ...whole, PARLEY_ENTRA_GUESTS: 'a/b' }), /ids of tenants/)
+  assert.match(faultOf({ ...whole, PARLEY_ENTRA_AUTHORITY: 'http://plain' }), /PARLEY_ENTRA_AUTHORITY/)
+})

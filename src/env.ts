@@ -9,6 +9,7 @@ export interface Env {
   configDir: string
   logLevel: LogLevel
   role: Role
+  identity: IdentityEnv
   kv: KvEnv
   queue: QueueEnv
   sql: SqlEnv
@@ -19,6 +20,25 @@ export interface Env {
   masterKeys: MasterKeysEnv
   limits: LimitsEnv
 }
+
+/** Who may call: whoever sits at this machine, or whom Entra ID knows. */
+export type IdentityEnv =
+  | { engine: 'local' }
+  | {
+      engine: 'entra'
+      authority: string
+      /** The home tenant, which operates. */
+      tenant: string
+      clientId: string
+      /** For sign-in of browsers and for tokens on behalf of users. */
+      clientSecret: string | undefined
+      /** Whom tokens may be for: the client id, `api://` with it, and others that were named. */
+      audiences: readonly string[]
+      /** The delegated permission of clients that call for users. */
+      scope: string
+      /** Tenants that use, and do not operate. */
+      guests: readonly string[]
+    }
 
 export type KvEnv =
   | { engine: 'sqlite'; path: string }
@@ -124,6 +144,7 @@ export function readEnv(variables: Variables = process.env): Env {
     configDir: path.resolve(read.text('PARLEY_CONFIG_DIR') ?? 'config-versions'),
     logLevel: read.oneOf('PARLEY_LOG_LEVEL', LOG_LEVELS, 'info'),
     role: read.oneOf('PARLEY_ROLE', ROLES, 'all'),
+    identity: readIdentity(read, faults),
     kv: readKv(read, dataDir),
     queue: readQueue(read, dataDir),
     sql: readSql(read, dataDir),
@@ -208,6 +229,34 @@ function reader(variables: Variables, faults: string[]) {
         ?.split(',')
         .map((item) => item.trim())
         .filter(Boolean) ?? [],
+  }
+}
+
+function readIdentity(read: Reader, faults: string[]): IdentityEnv {
+  const tenant = read.text('ENTRA_TENANT_ID')
+  const clientId = read.text('ENTRA_CLIENT_ID')
+  const clientSecret = read.text('ENTRA_CLIENT_SECRET')
+  const guests = read.list('PARLEY_ENTRA_GUESTS')
+  const authority = read.url('PARLEY_ENTRA_AUTHORITY', ['https:']) ?? 'https://login.microsoftonline.com'
+  if (tenant === undefined || clientId === undefined) {
+    const isHalfSet = [tenant, clientId, clientSecret, guests[0]].some((value) => value !== undefined)
+    if (isHalfSet) faults.push('Entra ID needs ENTRA_TENANT_ID and ENTRA_CLIENT_ID')
+    return { engine: 'local' }
+  }
+  if (![tenant, ...guests].every((id) => /^[\w.-]{1,128}$/.test(id))) {
+    faults.push('ENTRA_TENANT_ID and PARLEY_ENTRA_GUESTS have to be ids of tenants')
+  }
+  const audiences = [clientId, `api://${clientId}`, ...read.list('PARLEY_ENTRA_AUDIENCES')]
+  const scope = read.text('PARLEY_ENTRA_SCOPE') ?? 'access_as_user'
+  return {
+    engine: 'entra',
+    authority: authority.replace(/\/+$/, ''),
+    tenant,
+    clientId,
+    clientSecret,
+    audiences,
+    scope,
+    guests,
   }
 }
 

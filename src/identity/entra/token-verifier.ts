@@ -43,7 +43,9 @@ const PUBLIC_V1_ISSUER = 'https://sts.windows.net'
 export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifier {
   const { authority, tenant, guests, audiences, scope, clock, log } = options
   const issuers = new Map([tenant, ...guests].map((tid) => [tid, issuerOf(tid, options)]))
-  const known = new LRUCache<string, Identified & { until: number }>({ max: KNOWN_TOKENS })
+  // Where its time is 0, the cache takes an entry for one without a lifetime.
+  const perf = { now: () => clock.monotonic() + 1 }
+  const known = new LRUCache<string, Identified & { until: number }>({ max: KNOWN_TOKENS, ttl: KNOWN_MS, perf })
   const base = authority.replace(/\/+$/, '')
   const v1Base = base === PUBLIC_AUTHORITY ? PUBLIC_V1_ISSUER : base
 
@@ -71,7 +73,7 @@ export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifie
       if (found && clock.now() < found.until + SKEW_S * 1000) return found
       try {
         const verified = await check(token)
-        known.set(digest, verified, { ttl: KNOWN_MS })
+        known.set(digest, verified)
         return verified
       } catch (error) {
         throw refusal(error, log)
