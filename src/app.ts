@@ -16,7 +16,8 @@ import { turnsMigration } from '#conversations/archive/turns-migration.ts'
 import { createConversations } from '#conversations/create.ts'
 import { ParleyError } from '#errors.ts'
 import { createAdmission } from '#governance/admission.ts'
-import { createLocalAuthenticator, isLoopbackHost } from '#identity/local.ts'
+import { isLoopbackHost } from '#identity/local.ts'
+import { openAuthenticator } from '#identity/open.ts'
 import { newId } from '#ids.ts'
 import type { Log } from '#log.ts'
 import { checkModels } from '#models/check.ts'
@@ -65,7 +66,7 @@ const LAST_RUNS_MS = 5000
 
 /** The composition root: reads top to bottom in dependency order. */
 export async function createApp(env: Env, log: Log, overrides: Overrides = {}): Promise<App> {
-  if (!isLoopbackHost(env.host)) {
+  if (env.identity.engine === 'local' && !isLoopbackHost(env.host)) {
     throw new ParleyError('environment_invalid', {
       message: 'HOST: without Entra ID only loopback is served (127.0.0.1, ::1, localhost)',
     })
@@ -87,6 +88,13 @@ export async function createApp(env: Env, log: Log, overrides: Overrides = {}): 
   const sql = await openSql({ env: env.sql, migrations, clock, log, tokens })
   opened.defer(() => sql.close())
 
+  // identity
+  const { egressHosts: hosts, privateRanges, mcpCommands } = env.actions
+  const authority = env.identity.engine === 'entra' ? [new URL(env.identity.authority).host] : []
+  const toAuthority = openEgress({ hosts: authority, privateRanges, clock })
+  opened.defer(() => toAuthority.streaming.close())
+  const authenticator = openAuthenticator({ env: env.identity, fetch: toAuthority.streaming.fetch, clock, log })
+
   // conversations
   const { conversationIdleMs } = env.limits
   const { masterKeys } = env
@@ -101,7 +109,6 @@ export async function createApp(env: Env, log: Log, overrides: Overrides = {}): 
   opened.defer(() => models.close())
 
   // config, with what its parts are checked by
-  const { egressHosts: hosts, privateRanges, mcpCommands } = env.actions
   const { egress, streaming } = openEgress({ hosts, privateRanges, clock })
   opened.defer(() => streaming.close())
   const executors = openExecutors({
@@ -169,7 +176,7 @@ export async function createApp(env: Env, log: Log, overrides: Overrides = {}): 
   // transport
   let stopping = false
   const ready = () => (stopping ? 'shutting down' : kv.fault)
-  const server = createServer({ log, clock, authenticator: createLocalAuthenticator(), limits })
+  const server = createServer({ log, clock, authenticator, limits })
   if (chat) {
     const api = {
       log,
@@ -202,7 +209,7 @@ export async function createApp(env: Env, log: Log, overrides: Overrides = {}): 
       { need: 'queue', engine: queue.engine === 'service-bus' ? 'Service Bus' : 'SQLite' },
       { need: 'config', engine: `${configs.current().name} of ${env.configDir}` },
       { need: 'models', engine: describeModels(env) },
-      { need: 'identity', engine: 'whoever sits at this machine' },
+      { need: 'identity', engine: describeIdentity(env) },
     ],
     listen: () => server.listen({ host: env.host, port: env.port, backlog: 4096 }),
     async prepare() {
@@ -227,4 +234,10 @@ function describeModels({ models: { openai, azureOpenai } }: Env): string {
     'offline',
   ]
   return reachable.filter(Boolean).join(', ')
+}
+
+function describeIdentity({ identity }: Env): string {
+  if (identity.engine === 'local') return 'whoever sits at this machine'
+  const guests = identity.guests.length
+  return `Entra ID, tenant ${identity.tenant}${guests > 0 ? ` and ${guests} that are guests` : ''}`
 }

@@ -46,6 +46,7 @@ export function sendFault(fault: ParleyError, request: FastifyRequest, reply: Fa
   if (fault.code === 'internal') {
     log.error({ requestId: request.id, route: request.routeOptions.url, err: fault.cause ?? fault }, 'Request failed')
   }
+  if (fault.status === 401) reply.header('www-authenticate', 'Bearer')
   if (fault.retryAfterMs !== undefined) reply.header('retry-after', retryAfterSeconds(fault.retryAfterMs))
   return reply.code(fault.status).send(fault.toBody(request.id))
 }
