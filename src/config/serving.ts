@@ -7,8 +7,8 @@ export interface Assignment {
   config: ConfigVersion
   arm: Arm
   /**
-   * `rollout.step` at whose weight it was drawn; `''` outside of a rollout; `picked` where a person chose the version: such a one
-   * is never counted.
+   * `rollout.step` at whose weight it was drawn; `''` outside of a rollout, and where no draw decided, but what only one version
+   * has; `picked` where a person chose the version. Neither of these is ever counted.
    */
   cohort: string
 }
@@ -25,6 +25,8 @@ export interface Pin {
 export interface Serving {
   /** What everyone gets outside of a rollout. */
   stable(): ConfigVersion
+  /** The version on its way, while its rollout lasts. */
+  candidate(): ConfigVersion | undefined
   /** Draws the arm by salted hash of the unit: the same unit gets the same arm as long as the step lasts. */
   assign(unit: string): Assignment
   /** The named version, not counted. Rejects (throws) with config_not_found. */

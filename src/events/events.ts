@@ -12,7 +12,7 @@ export interface Facts {
 export interface Served {
   config: string
   arm: 'stable' | 'canary'
-  /** `rollout.step` at whose weight the unit was assigned; `''` outside of a rollout, `picked` where somebody chose the version. */
+  /** `rollout.step` at whose weight the unit was assigned; `''` and `picked` are not counted. */
   cohort: string
   /** What is judged as one: the conversation, or the turn (or relay) that stands alone. */
   unit: string
@@ -26,6 +26,18 @@ export interface SpentSegment {
   outputTokens: number
   /** By the prices of the version that served it. */
   costUsd: number
+}
+
+/**
+ * What goes wrong alike each time, and no fallback mends: told also where a fallback model answered all the same.
+ * `misconfigured`: the provider refused the model itself (401, 403, 404 and the like). `rejected`: it refused as invalid (400,
+ * 413, 422) what the version made of a message: parameters, or the schema of an action; told only where the caller's part
+ * was nothing but text, or the provider names the tools, and all of them are ours.
+ */
+export interface DeterministicFault {
+  /** Its name in the config version. */
+  model: string
+  kind: 'misconfigured' | 'rejected'
 }
 
 /**
@@ -44,8 +56,11 @@ export interface TurnEnded extends Served {
   finish: string | null
   /** Of a failed one, from the catalogue. */
   code: string | null
+  /** Every call of a model, failed and cancelled ones too. */
   segments: readonly SpentSegment[]
-  /** From the turn's start to its first visible text; null when there was none. */
+  /** One for each call that failed so. Judge a version by these as well: a turn that ended well may have some. */
+  faults: readonly DeterministicFault[]
+  /** From the turn's start to its first visible text; null when there was none, or another replica had begun it. */
   firstTokenMs: number | null
   startedAt: number
   endedAt: number

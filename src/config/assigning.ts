@@ -1,0 +1,36 @@
+import { ParleyError } from '#errors.ts'
+import type { Principal } from '#identity/principal.ts'
+import type { ConfigVersion } from './document.ts'
+import type { Assignment, Pin, Serving } from './serving.ts'
+
+/** Whether a version has what is asked for: a specialist, an action. */
+export type Has = (config: ConfigVersion) => boolean
+
+/**
+ * What serves a unit that begins now: as it is drawn; where the version that was drawn lacks what is asked for, and another
+ * one is served that has it, that one, uncounted: nobody should meet a thing at one request and miss it at the next.
+ */
+export function assignFor(serving: Serving, unit: string, has: Has): Assignment {
+  return preferring(serving, serving.assign(unit), has)
+}
+
+/** What a pin means now, by the same rule: what only the candidate has is gone once that is rolled back. */
+export function resolveFor(serving: Serving, pin: Pin, has: Has): Assignment {
+  return preferring(serving, serving.resolve(pin), has)
+}
+
+/** A version by name, for those who operate, also to test it. Throws forbidden, config_not_found. */
+export function pickVersion(serving: Serving, { roles }: Pick<Principal, 'roles'>, version: string): Assignment {
+  if (!roles.some((role) => role === 'Config.Operator' || role === 'Admin')) {
+    throw new ParleyError('forbidden', { message: 'Only Config.Operator and Admin may choose the config version.' })
+  }
+  return serving.pick(version)
+}
+
+function preferring(serving: Serving, drawn: Assignment, has: Has): Assignment {
+  if (drawn.cohort === 'picked' || has(drawn.config)) return drawn
+  const stable = serving.stable()
+  if (has(stable)) return { config: stable, arm: 'stable', cohort: '' }
+  const candidate = serving.candidate()
+  return candidate && has(candidate) ? { config: candidate, arm: 'canary', cohort: '' } : drawn
+}
