@@ -1,0 +1,136 @@
+import { ParleyError } from '#errors.ts'
+import type { Kv } from '#platform/kv/kv.ts'
+import { type Counted, type Counters, counted, type StepCounts } from '../counters.ts'
+import type { RollbackOrder } from '../rollback-order.ts'
+import { counterKeys, KEPT_MS, newsKey, trialKey, unitKey } from './keys.ts'
+import { observe, RECENT } from './observe.ts'
+import { addTo, beginCounters, readCounters } from './records.ts'
+import { closeTrials, dueTrials } from './trials.ts'
+
+/** What was seen of one unit, for counters of one rollout. */
+export interface Observation {
+  rollout: string
+  step: number
+  arm: 'canary' | 'control'
+  unit: string
+  bad: readonly Counted[]
+  /** Of a turn: `fault` where the version cannot but fail; undefined for outcomes of another kind. */
+  turn: 'ok' | 'failed' | 'fault' | undefined
+  /** Whose first turn in a step is a trial. */
+  trialOf: string
+}
+
+const CLOSED_AT_ONCE = 100
+/** A fault of stable this long before the first of the canary's was about the same. */
+const SAME_TIME_MS = 60_000
+const recentFields = Array.from({ length: RECENT }, (_, n) => `r${n}`)
+const loneFields = ['began', 'units', 'inRow', 'rowAt', 'stableFaultAt', 'canaryAt'] as const
+
+/** The counters of rollouts in the live state's store. What grows: a small record per unit of the canary, per bad unit of stable, and per owner of trials. */
+export function createCounterStore(kv: Kv, { trialClosesMs }: { trialClosesMs: number }) {
+  return {
+    /** Answers the store's time. */
+    begin: (rollout: string): Promise<number> => kv.run(beginCounters, [counterKeys(rollout).counts], [KEPT_MS]),
+
+    /** Once per unit and metric, however often it is told. True when it may change a verdict. */
+    async observe({ rollout, step, arm, unit, bad, turn, trialOf }: Observation): Promise<boolean> {
+      const { counts, open } = counterKeys(rollout)
+      const unitRecord = unitKey(rollout, unit)
+      const member = turn === undefined ? '' : trialMember(step, unitRecord)
+      const keys = [counts, unitRecord, trialKey(rollout, trialOf), open]
+      const args = [arm, step, turn ?? '', member, trialClosesMs, KEPT_MS, ...bad]
+      const { news, inRow } = await kv.run(observe, keys, args)
+      return arm === 'canary' && (news > 0 || inRow > 1)
+    },
+
+    /** Trials of stable, for people to see: counted together now and then. */
+    addControl: (rollout: string, step: number, trials: number): Promise<void> =>
+      kv.run(addTo, [counterKeys(rollout).counts], [KEPT_MS, `control:${step}`, trials]),
+
+    async closeTrials(rollout: string): Promise<void> {
+      const { counts, open } = counterKeys(rollout)
+      for (;;) {
+        const due = await kv.run(dueTrials, [open], [CLOSED_AT_ONCE])
+        if (due.length === 0) return
+        const trials = due.map((member) => ({ member, ...readTrialMember(member) }))
+        const units = trials.map(({ unit }) => unitKey(rollout, unit))
+        await kv.run(
+          closeTrials,
+          [counts, open, ...units],
+          trials.flatMap(({ member, step }) => [member, step]),
+        )
+        if (due.length < CLOSED_AT_ONCE) return
+      }
+    },
+
+    /** `lost` when the store has forgotten them. `now` is the store's. */
+    async read(rollout: string, steps: number): Promise<{ now: number; counters: Counters | 'lost' }> {
+      const fields = [
+        ...loneFields,
+        ...recentFields,
+        ...Array.from({ length: steps }, (_, step) => stepFields(step)).flat(),
+      ]
+      const { now, values } = await kv.run(readCounters, [counterKeys(rollout).counts], [KEPT_MS, ...fields])
+      const of = new Map(fields.map((field, at) => [field, values[at] ?? 0]))
+      const value = (field: string) => of.get(field) ?? 0
+      return { now, counters: value('began') === 0 ? 'lost' : countersOf(value, steps) }
+    },
+
+    /** The first order stands. */
+    async order(order: RollbackOrder): Promise<void> {
+      const at = counterKeys(order.rollout).order
+      await kv.put(at, Buffer.from(JSON.stringify(order)), { ifVersion: 0, ttlMs: KEPT_MS })
+      await kv.signal(newsKey)
+    },
+
+    async ordered(rollout: string): Promise<RollbackOrder | undefined> {
+      const found = await kv.get(counterKeys(rollout).order)
+      return found && (JSON.parse(found.value.toString()) as RollbackOrder)
+    },
+  }
+}
+
+export type CounterStore = ReturnType<typeof createCounterStore>
+
+function stepFields(step: number): string[] {
+  const bad = counted.flatMap((name) => [`${name}:${step}:canary`, `${name}:${step}:control`])
+  return [...bad, `closed:${step}`, `errors:${step}`, `control:${step}`]
+}
+
+function countersOf(value: (field: string) => number, steps: number): Counters {
+  const units = value('units')
+  const newest = Array.from({ length: Math.min(units, RECENT) }, (_, back) => units - back).reverse()
+  return {
+    steps: Array.from({ length: steps }, (_, step) => stepOf(value, step)),
+    recent: newest.map((n) => value(`r${n % RECENT}`) === 1),
+    faults: {
+      inRow: value('inRow'),
+      stableToo: value('stableFaultAt') > 0 && value('stableFaultAt') >= value('rowAt') - SAME_TIME_MS,
+    },
+    lastCanaryAt: value('canaryAt') || null,
+  }
+}
+
+function stepOf(value: (field: string) => number, step: number): StepCounts {
+  const bad = counted.map((name) => [
+    name,
+    { canary: value(`${name}:${step}:canary`), control: value(`${name}:${step}:control`) },
+  ])
+  const trials = {
+    canary: value(`closed:${step}`),
+    errors: value(`errors:${step}`),
+    control: value(`control:${step}`),
+  }
+  return { bad: Object.fromEntries(bad), trials }
+}
+
+/** The step, and the unit as its record is named. */
+function trialMember(step: number, unitRecord: string): string {
+  return `${step} ${unitRecord.slice(unitRecord.indexOf('unit:') + 'unit:'.length)}`
+}
+
+function readTrialMember(member: string): { step: number; unit: string } {
+  const [step, unit] = member.split(' ')
+  if (unit === undefined) throw new ParleyError('internal')
+  return { step: Number(step), unit }
+}
