@@ -9,10 +9,10 @@ type Done = (error: Error | null, body?: unknown) => void
  * The only bodies are JSON in UTF-8. Bytes that are not UTF-8 are refused, never replaced; so are keys that would reach
  * for a prototype. An empty body is no body.
  */
-export function acceptJsonOnly(server: FastifyInstance): void {
+export function acceptJsonOnly(server: FastifyInstance, types: readonly string[] = ['application/json']): void {
   const parse = server.getDefaultJsonParser('error', 'error')
   server.removeAllContentTypeParsers()
-  server.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done: Done) => {
+  server.addContentTypeParser([...types], { parseAs: 'buffer' }, (request, body, done: Done) => {
     if (isEncodedOtherwise(request)) return done(new ParleyError('unsupported_media_type'))
     if (body.length === 0) return done(null, undefined)
     if (!isUtf8(body as Buffer)) return done(new ParleyError('bad_json', { message: 'The body is not valid UTF-8.' }))
@@ -21,7 +21,8 @@ export function acceptJsonOnly(server: FastifyInstance): void {
   })
 }
 
-function isEncodedOtherwise({ headers }: FastifyRequest): boolean {
+/** Compressed, or in another charset. */
+export function isEncodedOtherwise({ headers }: FastifyRequest): boolean {
   const encoding = headers['content-encoding']
   if (encoding !== undefined && encoding.toLowerCase() !== 'identity') return true
   const charset = /;\s*charset\s*=\s*"?([^";\s]+)/i.exec(headers['content-type'] ?? '')?.[1]

@@ -1,0 +1,47 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Rollouts, RolloutView } from '#config/rollouts.ts'
+import { ParleyError } from '#errors.ts'
+import type { ServedConfig, VersionEntry } from './config-deps.ts'
+import { tagToMatch } from './etag.ts'
+
+/** An entry as it is shown: with what it serves at present. */
+export function presentVersion(entry: VersionEntry, view: RolloutView) {
+  return { ...entry, serves: servesAs(entry.name, view) }
+}
+
+function servesAs(name: string, { stable, live }: RolloutView) {
+  // What is paused goes on serving those who have it, and nobody new.
+  const canary = live && live.status !== 'paused' ? (live.steps[live.step]?.weight ?? 0) : 0
+  if (live?.candidate.version === name) return { as: 'canary' as const, percent: canary }
+  return stable.version === name ? { as: 'stable' as const, percent: 100 - canary } : null
+}
+
+export function findVersion({ versions }: Pick<ServedConfig, 'versions'>, name: string): VersionEntry {
+  const entry = versions.list().find((one) => one.name === name)
+  if (!entry) throw new ParleyError('config_not_found', { param: 'version' })
+  return entry
+}
+
+export function tagOf({ etag }: Pick<RolloutView, 'etag'>): string {
+  return etag.startsWith('"') ? etag : `"${etag}"`
+}
+
+/** Decides on the state that the caller has seen. Whoever comes second is shown what the first has made of it. */
+export async function decideOn(
+  rollouts: Pick<Rollouts, 'view'>,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  decide: (ifMatch: string) => Promise<RolloutView>,
+): Promise<void> {
+  try {
+    const tag = tagToMatch(request)
+    const present = rollouts.view()
+    const view = await decide(`"${tag}"` === tagOf(present) ? present.etag : tag)
+    reply.header('etag', tagOf(view)).send(view)
+  } catch (error) {
+    if (!(error instanceof ParleyError) || error.code !== 'version_conflict') throw error
+    const rollout = rollouts.view()
+    const body = { ...error.toBody(request.id), rollout }
+    reply.code(error.status).header('etag', tagOf(rollout)).send(body)
+  }
+}
