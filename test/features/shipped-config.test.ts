@@ -98,7 +98,7 @@ test('the example for OpenAI is sound with a key, and says what is missing witho
 test('the published schema takes the shipped versions, as an editor applies it', async () => {
   const schema = JSON.parse(await readFile('docs/config.schema.json', 'utf8'))
   const validate = new Ajv2020({ validateFormats: false }).compile(schema)
-  for (const file of ['v001.yaml', 'v002.yaml', 'examples/openai.yaml', 'examples/tools.yaml']) {
+  for (const file of ['v001.yaml', 'v002.yaml', 'examples/openai.yaml', 'examples/tools.yaml', 'examples/undo.yaml']) {
     const text = await readFile(join(SHIPPED, file), 'utf8')
     assert.ok(text.startsWith('# yaml-language-server: $schema=../docs/config.schema.json\n'), file)
     assert.equal(validate(parse(text)), true, file)
