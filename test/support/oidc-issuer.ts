@@ -1,10 +1,10 @@
-import { generateKeyPairSync, type KeyObject, randomUUID } from 'node:crypto'
+import { createPublicKey, generateKeyPairSync, type KeyObject, randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import tls from 'node:tls'
-import { type JWTHeaderParameters, type JWTPayload, SignJWT } from 'jose'
+import { type JWTHeaderParameters, type JWTPayload, jwtVerify, SignJWT } from 'jose'
 import { type Configuration, Provider } from 'oidc-provider'
 import { localhostCertificate, localhostKey } from './localhost-certificate.ts'
 
@@ -22,6 +22,9 @@ export interface OidcIssuer extends AsyncDisposable {
   down: boolean
   /** Who signs in next, without being asked. */
   user: IssuedUser
+  /** Users, by `oid`, for whom no token on behalf is given any more. */
+  readonly disabled: Set<string>
+  onBehalfOfLifetimeS: number
 }
 
 export interface IssuedUser {
@@ -53,6 +56,7 @@ interface IssuerKey {
 
 export const SCOPE = 'access_as_user'
 const LIFETIME_S = 3600
+const OBO_GRANT = 'urn:ietf:params:oauth:grant-type:jwt-bearer'
 let trusted = false
 
 export async function startOidcIssuer(redirectUris: readonly string[] = []): Promise<OidcIssuer> {
@@ -83,6 +87,8 @@ export async function startOidcIssuer(redirectUris: readonly string[] = []): Pro
         configurationOf(id, key, client, redirectUris, () => issuer.user),
       )
       made.proxy = true
+      const parameters = ['assertion', 'requested_token_use', 'scope']
+      made.registerGrantType(OBO_GRANT, (context) => onBehalfOf(context, issuer, key, base), parameters)
       return made
     }
 
@@ -137,6 +143,8 @@ export async function startOidcIssuer(redirectUris: readonly string[] = []): Pro
     asked: (pathEnd) => asked.filter((path) => path.endsWith(pathEnd)).length,
     down: false,
     user: { oid: randomUUID(), name: 'Ana Silva', roles: ['Chat.User'] },
+    disabled: new Set(),
+    onBehalfOfLifetimeS: LIFETIME_S,
     async [Symbol.asyncDispose]() {
       server.close()
       server.closeAllConnections()
@@ -161,13 +169,13 @@ function configurationOf(
       {
         client_id: client.id,
         client_secret: client.secret,
-        grant_types: ['client_credentials', 'authorization_code', 'refresh_token'],
+        grant_types: ['client_credentials', 'authorization_code', 'refresh_token', OBO_GRANT],
         redirect_uris: [...redirectUris],
         response_types: redirectUris.length > 0 ? ['code'] : [],
         token_endpoint_auth_method: 'client_secret_post',
       },
     ],
-    scopes: ['openid', 'profile', 'offline_access', SCOPE],
+    scopes: ['openid', 'profile', 'offline_access', `api://${client.id}/${SCOPE}`],
     claims: { profile: ['name', 'oid', 'tid', 'roles', 'preferred_username'] },
     conformIdTokenClaims: false,
     pkce: { required: () => true },
@@ -188,7 +196,7 @@ function configurationOf(
         defaultResource: () => `api://${client.id}`,
         useGrantedResource: () => true,
         getResourceServerInfo: (_context, resource) => ({
-          scope: SCOPE,
+          scope: `api://${client.id}/${SCOPE}`,
           audience: resource === `api://${client.id}` ? client.id : resource,
           accessTokenFormat: 'jwt',
           accessTokenTTL: LIFETIME_S,
@@ -203,12 +211,49 @@ function configurationOf(
     extraTokenClaims: (_context, token) =>
       token.kind === 'ClientCredentials'
         ? { tid: tenant, oid: client.id, azp: client.id, ver: '2.0', idtyp: 'app', roles: ['Chat.User'] }
-        : { ...entraClaims(tenant, user()), azp: client.id, ver: '2.0', scp: 'scope' in token ? token.scope : SCOPE },
+        : { ...entraClaims(tenant, user()), azp: client.id, ver: '2.0', scp: SCOPE },
   }
 }
 
 function entraClaims(tenant: string, { oid, name, roles }: IssuedUser) {
   return { tid: tenant, oid, name, roles: [...roles], preferred_username: `${name.split(' ')[0]}@example.com` }
+}
+
+/** Entra's on-behalf-of flow: a token for a tool, for a token that the user gave us. */
+async function onBehalfOf(
+  context: Parameters<Parameters<Provider['registerGrantType']>[1]>[0],
+  issuer: OidcIssuer,
+  key: IssuerKey,
+  base: string,
+): Promise<void> {
+  const { assertion, scope } = (context.oidc.params ?? {}) as { assertion?: string; scope?: string }
+  const wanted = scope?.split(' ').find((name) => name.includes('/')) ?? ''
+  try {
+    const options = { issuer: base, audience: issuer.clientId }
+    const { payload } = await jwtVerify(String(assertion), createPublicKey(key.privateKey), options)
+    if (issuer.disabled.has(String(payload.oid))) throw new Error('disabled')
+    const aud = wanted.slice(0, wanted.lastIndexOf('/'))
+    const claims = {
+      tid: payload.tid,
+      oid: payload.oid,
+      name: payload.name,
+      azp: issuer.clientId,
+      ver: '2.0',
+      scp: 'user',
+    }
+    const token = await new SignJWT({ ...claims, jti: randomUUID() })
+      .setProtectedHeader({ alg: 'RS256', typ: 'JWT', kid: key.kid })
+      .setIssuer(base)
+      .setAudience(aud)
+      .setSubject(String(payload.sub))
+      .setIssuedAt()
+      .setExpirationTime(`${issuer.onBehalfOfLifetimeS}s`)
+      .sign(key.privateKey)
+    context.body = { token_type: 'Bearer', access_token: token, expires_in: issuer.onBehalfOfLifetimeS, scope: wanted }
+  } catch {
+    context.status = 400
+    context.body = { error: 'invalid_grant', error_description: 'AADSTS50013: the assertion is not valid.' }
+  }
 }
 
 /** Signs in whoever is next, and consents to everything. */
@@ -225,8 +270,11 @@ async function interact(
   const grant =
     (grantId === undefined ? undefined : await provider.Grant.find(grantId)) ??
     new provider.Grant({ accountId: session?.accountId ?? user.oid, clientId: String(params.client_id) })
-  grant.addOIDCScope('openid profile offline_access')
-  const { missingResourceScopes } = prompt.details as { missingResourceScopes?: Record<string, string[]> }
+  const { missingOIDCScope, missingResourceScopes } = prompt.details as {
+    missingOIDCScope?: string[]
+    missingResourceScopes?: Record<string, string[]>
+  }
+  grant.addOIDCScope((missingOIDCScope ?? []).join(' '))
   for (const [resource, scopes] of Object.entries(missingResourceScopes ?? {})) {
     grant.addResourceScope(resource, scopes.join(' '))
   }
