@@ -4,6 +4,7 @@ import Syntax from '@swc/core/Visitor.js'
 
 /** From the top down: a module imports those below it. */
 const modules = [
+  'cli',
   'transport',
   'chat',
   'actions',
@@ -118,6 +119,13 @@ const rules = [
     comment: 'Shapes in, shapes out: what a turn is does not depend on the server that carries it.',
     from: { path: '^src/', pathNot: `^src/transport/|^src/app\\.ts$|${tests}` },
     to: { path: packages('fastify', '@fastify') },
+  },
+  {
+    name: 'cli-by-wire',
+    comment:
+      'The command line asks a process over HTTP, so it starts at once: of the process it knows the types, and how faults are printed.',
+    from: { path: '^src/cli/', pathNot: tests },
+    to: { path: '^src/', pathNot: '^src/(cli/|config/fault\\.ts$)', dependencyTypesNot: ['type-only'] },
   },
   {
     name: 'sources-without-tests',

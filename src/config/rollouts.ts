@@ -1,6 +1,9 @@
 import type { Principal } from '#identity/principal.ts'
-import type { Metric } from './evidence/metrics.ts'
+import { type Metric, metrics } from './evidence/metrics.ts'
 import type { Baseline, FinishedRollout, LiveRollout, Transition, VersionRef } from './rollout/state.ts'
+
+/** What a version is judged by. */
+export const judgedBy = metrics
 
 /** The public face of rollouts; who does what over HTTP ends here. Roles are checked here: Config.Operator or Admin. */
 export interface Rollouts {

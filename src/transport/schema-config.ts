@@ -1,4 +1,4 @@
-import { Type } from 'typebox'
+import { type Static, Type } from 'typebox'
 import { ErrorReply } from './schema.ts'
 import { instant, list, nullable, oneOf } from './schema-parts.ts'
 
@@ -37,6 +37,7 @@ export const ConfigVersionEntry = Type.Object(
   },
   { title: 'ConfigVersion' },
 )
+export type ConfigVersionEntry = Static<typeof ConfigVersionEntry>
 
 export const ConfigVersionPage = Type.Object({ items: list(ConfigVersionEntry) }, { title: 'ConfigVersionPage' })
 
@@ -69,6 +70,7 @@ export const ConfigCheck = Type.Object(
   },
   { title: 'ConfigCheck' },
 )
+export type ConfigCheck = Static<typeof ConfigCheck>
 
 const Change = Type.Object({
   kind: oneOf('added', 'removed', 'changed'),

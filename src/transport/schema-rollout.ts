@@ -1,12 +1,12 @@
 import { Type } from 'typebox'
-import { metrics } from '#config/evidence/metrics.ts'
+import { judgedBy } from '#config/rollouts.ts'
 import { defaultLimits } from './limits.ts'
 import { ErrorReply } from './schema.ts'
 import { instant, list, nullable, oneOf } from './schema-parts.ts'
 
 /** The shapes of a rollout. */
 
-const Metric = oneOf(...metrics)
+const Metric = oneOf(...judgedBy)
 const VersionRef = Type.Object({ version: Type.String(), hash: Type.String() })
 const Step = Type.Object({
   weight: Type.Number({ description: 'Percent of new conversations.' }),

@@ -181,7 +181,7 @@ test('a quiet stream is kept alive, and told when the server closes', async () =
   const transport = await start(config, ['Admin'], { heartbeatMs: 60 })
   const response = await fetch(`${transport.url}${path}/stream`)
   let text = ''
-  let closing: Promise<void> | undefined
+  let closing: PromiseLike<void> | undefined
   for await (const bytes of response.body ?? []) {
     text += Buffer.from(bytes).toString()
     if (text.includes(': keep-alive')) closing ??= transport[Symbol.asyncDispose]()

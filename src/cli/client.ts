@@ -1,0 +1,84 @@
+import { Misused, Refused } from './faults.ts'
+import { readEvents, type ServerEvent } from './server-events.ts'
+
+export interface Answer<Body> {
+  status: number
+  etag: string | null
+  body: Body
+}
+
+export interface Asked {
+  headers?: Record<string, string>
+  body?: unknown
+  /** Sent as they are. */
+  bytes?: Uint8Array<ArrayBuffer>
+}
+
+/** Speaks to a process over HTTP, as any other client does. */
+export interface Client {
+  /** Rejects with Refused. */
+  ask<Body>(method: string, path: string, asked?: Asked): Promise<Answer<Body>>
+  bytes(path: string, accept: string): Promise<Uint8Array>
+  /** Ends when the connection does, and when the signal aborts. */
+  events(path: string): AsyncGenerator<ServerEvent>
+}
+
+const LOCAL = 'http://127.0.0.1:8080'
+
+export function createClient(given: {
+  url: string | undefined
+  token: string | undefined
+  signal: AbortSignal
+}): Client {
+  const base = URL.parse(given.url || LOCAL)
+  if (!base || !/^https?:$/.test(base.protocol)) throw new Misused('PARLEY_URL has to be a URL of http or https.')
+  const { signal, token } = given
+
+  async function send(method: string, path: string, { headers, body, bytes }: Asked = {}): Promise<Response> {
+    const response = await fetch(new URL(path.slice(1), asFolder(base)), {
+      method,
+      signal,
+      headers: {
+        ...(token && { authorization: `Bearer ${token}` }),
+        ...(body !== undefined && { 'content-type': 'application/json' }),
+        ...headers,
+      },
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+      ...(bytes && { body: bytes }),
+    }).catch((error: Error & { cause?: { code?: string } }) => {
+      throw signal.aborted ? error : unreachable(`${base} cannot be reached: ${error.cause?.code ?? error.message}.`)
+    })
+    if (!response.ok) throw await refusalOf(response)
+    return response
+  }
+
+  return {
+    async ask<Body>(method: string, path: string, asked?: Asked) {
+      const response = await send(method, path, asked)
+      const body = (await response.json()) as Body
+      return { status: response.status, etag: response.headers.get('etag'), body }
+    },
+    bytes: async (path, accept) => (await send('GET', path, { headers: { accept } })).bytes(),
+    async *events(path) {
+      const response = await send('GET', path, { headers: { accept: 'text/event-stream' } })
+      if (response.body) yield* readEvents(response.body)
+    },
+  }
+}
+
+function asFolder(base: URL | null): string {
+  return `${base?.origin}${base?.pathname.replace(/\/*$/, '/')}`
+}
+
+/** In the shape of Parley's own errors where it is one; what stands between may answer in another. */
+async function refusalOf(response: Response): Promise<Refused> {
+  try {
+    const body = (await response.json()) as Refused['body']
+    if (typeof body.error.message === 'string') return new Refused(body)
+  } catch {}
+  return unreachable(`The answer was ${response.status} ${response.statusText}, and not Parley's.`)
+}
+
+function unreachable(message: string): Refused {
+  return new Refused({ error: { code: 'unreachable', message, type: 'server_error', param: null, request_id: null } })
+}

@@ -1,0 +1,19 @@
+import type { RolloutView } from '#config/rollouts.ts'
+import type { ErrorBody } from '#errors.ts'
+
+/** The command was not given as it takes it: exit code 2. */
+export class Misused extends Error {}
+
+/** What the process answered that does not do what it was asked: exit code 1. */
+export class Refused extends Error {
+  readonly body: ErrorBody & { rollout?: RolloutView }
+
+  constructor(body: Refused['body']) {
+    super(body.error.message)
+    this.body = body
+  }
+
+  get code(): string {
+    return this.body.error.code
+  }
+}
