@@ -1,0 +1,139 @@
+import assert from 'node:assert/strict'
+import { randomBytes, randomUUID } from 'node:crypto'
+import { type TestContext, test } from 'node:test'
+import { createSeal } from '#conversations/vault.ts'
+import { ParleyError } from '#errors.ts'
+import { type EntraClient, SignInNeeded } from '#platform/entra/entra.ts'
+import { createKv } from '#platform/kv/create-kv.ts'
+import { key } from '#platform/kv/kv.ts'
+import { SqliteEngine } from '#platform/kv/sqlite.ts'
+import { capturedLog } from '../../../test/support/captured-log.ts'
+import { manualClock } from '../../../test/support/clock.ts'
+import { type Owner, type Principal, partitionOf } from '../principal.ts'
+import type { UserTokens } from '../user-tokens.ts'
+import { createUserTokens } from './create.ts'
+
+const HOUR = 3_600_000
+const ana: Principal = { tenant: 't', id: 'ana', name: 'Ana', kind: 'user', roles: [], scopes: [] }
+const ben: Principal = { ...ana, id: 'ben' }
+
+/** Two replicas over one store, and an authority that counts. */
+function replicas(t: TestContext) {
+  const clock = manualClock()
+  const { log, lines } = capturedLog()
+  const kv = createKv(new SqliteEngine({ path: ':memory:', clock, log }))
+  t.after(() => kv.close())
+  const keys = new Map<string, Buffer>()
+  const sealOf = async (owner: Owner) => {
+    const partition = partitionOf(owner)
+    const dataKey = keys.get(partition) ?? randomBytes(32)
+    keys.set(partition, dataKey)
+    return createSeal(dataKey)
+  }
+  const asked: { assertion: string; scope: string; tenant: string }[] = []
+  const authority: { refuses: Error | undefined; lastsMs: number } = { refuses: undefined, lastsMs: HOUR }
+  const entra: Pick<EntraClient, 'onBehalfOf'> = {
+    async onBehalfOf(request) {
+      asked.push(request)
+      if (authority.refuses) throw authority.refuses
+      return { token: `for ${request.scope} by ${request.assertion}`, expiresAt: clock.now() + authority.lastsMs }
+    },
+  }
+  /** Resolves once what the user came with is kept. */
+  const come = (tokens: UserTokens, user: Principal, token: string) =>
+    new Promise<void>((resolve) => {
+      const stop = tokens.onSeen(() => {
+        stop()
+        resolve()
+      })
+      tokens.seen(user, token, clock.now() + HOUR)
+    })
+  const open = () => createUserTokens({ entra: entra as EntraClient, kv, sealOf, clock, log })
+  return { clock, kv, keys, asked, authority, lines, come, one: open(), other: open() }
+}
+
+test('a token is asked for with what the user came with, and kept for the next one, on every replica', async (t) => {
+  const { one, other, asked, come } = replicas(t)
+  await come(one, ana, 'a1')
+  assert.equal(await one.tokenFor(ana, 'api://desk/.default'), 'for api://desk/.default by a1')
+  assert.equal(await other.tokenFor(ana, 'api://desk/.default'), 'for api://desk/.default by a1')
+  assert.deepEqual(asked, [{ tenant: 't', assertion: 'a1', scope: 'api://desk/.default' }])
+  await other.tokenFor(ana, 'api://pay/.default')
+  assert.equal(asked.length, 2)
+})
+
+test('who was not here, or not lately, has to come back', async (t) => {
+  const { one, clock, come } = replicas(t)
+  await assert.rejects(one.tokenFor(ana, 's'), SignInNeeded)
+  await come(one, ben, 'b1')
+  await assert.rejects(one.tokenFor(ana, 's'), SignInNeeded)
+  clock.advance(HOUR - 2 * 60_000)
+  await assert.rejects(one.tokenFor(ben, 's'), SignInNeeded)
+  await come(one, ben, 'b2')
+  assert.equal(await one.tokenFor(ben, 's'), 'for s by b2')
+})
+
+test('one that is about to end is not handed out', async (t) => {
+  const { one, clock, asked, authority, come } = replicas(t)
+  authority.lastsMs = 10 * 60_000
+  await come(one, ana, 'a1')
+  await one.tokenFor(ana, 's')
+  clock.advance(7 * 60_000)
+  await one.tokenFor(ana, 's')
+  assert.equal(asked.length, 1)
+  clock.advance(60_001)
+  await one.tokenFor(ana, 's')
+  assert.equal(asked.length, 2)
+})
+
+test('who asks at once asks once', async (t) => {
+  const { one, asked, come } = replicas(t)
+  await come(one, ana, 'a1')
+  const tokens = await Promise.all(Array.from({ length: 20 }, () => one.tokenFor(ana, 's')))
+  assert.equal(new Set(tokens).size, 1)
+  assert.equal(asked.length, 1)
+})
+
+test('a refusal is not kept: the next one asks again', async (t) => {
+  const { one, authority, come } = replicas(t)
+  await come(one, ana, 'a1')
+  authority.refuses = new SignInNeeded('disabled')
+  await assert.rejects(one.tokenFor(ana, 's'), SignInNeeded)
+  authority.refuses = new ParleyError('identity_unavailable')
+  await assert.rejects(one.tokenFor(ana, 's'), { code: 'identity_unavailable' })
+  authority.refuses = undefined
+  assert.equal(await one.tokenFor(ana, 's'), 'for s by a1')
+})
+
+test('each new token of a user is told of once, when it can be used', async (t) => {
+  const { one, clock, asked, come } = replicas(t)
+  const heard: Owner[] = []
+  const used: Promise<string>[] = []
+  const stop = one.onSeen((user) => {
+    heard.push(user)
+    used.push(one.tokenFor(user, 's'))
+  })
+  for (let time = 0; time < 3; time++) one.seen(ana, 'a1', clock.now() + HOUR)
+  await come(one, ana, 'a2')
+  assert.deepEqual(heard, [
+    { tenant: 't', id: 'ana' },
+    { tenant: 't', id: 'ana' },
+  ])
+  await Promise.all(used)
+  assert.ok(asked.length >= 1)
+  stop()
+  await come(one, ana, 'a3')
+  assert.equal(heard.length, 2)
+})
+
+test('nothing of it is kept in the clear, and it goes with the key of its owner', async (t) => {
+  const { one, kv, keys, lines, come } = replicas(t)
+  const marked = `secret-${randomUUID()}`
+  await come(one, ana, marked)
+  await one.tokenFor(ana, 's')
+  const kept = await kv.get(key(partitionOf(ana), 'lent-token'))
+  assert.ok(kept && !kept.value.includes(marked))
+  keys.clear()
+  await assert.rejects(one.tokenFor(ana, 's'), { code: 'sealed_unreadable' })
+  assert.ok(!JSON.stringify(lines).includes(marked))
+})
