@@ -30,8 +30,8 @@ test('the rollout is shown under the tag that decisions name', async () => {
   const response = await fetch(transport.url + path)
   assert.equal(response.headers.get('etag'), '"e1"')
   assert.equal((await bodyOf(response)).etag, 'e1')
-  const same = await fetch(transport.url + path, { headers: { 'if-none-match': '"e1"' } })
-  assert.equal(same.status, 304)
+  const again = await fetch(transport.url + path, { headers: { 'if-none-match': '"e1"' } })
+  assert.equal(again.status, 200, 'the verdict may be another under the same tag')
 })
 
 test('each decision is passed on with who decides, on what state, and why', async () => {
