@@ -1,5 +1,5 @@
 import type { ConfigVersion } from '#config/document.ts'
-import type { Principal } from '#identity/principal.ts'
+import type { Owner, Principal } from '#identity/principal.ts'
 import type { ActionPort, RunStatus } from './port.ts'
 
 /** The public face of `actions/`. A run belongs to the principal it is done for; approvers of the tenant see it too. */
@@ -8,7 +8,7 @@ export interface Actions extends ActionPort {
   catalogue(principal: Principal, config: ConfigVersion): ActionView[]
 
   /**
-   * Takes on an action without a chat: row first, then the queue. The same `key` (Idempotency-Key, 24 h) with the same arguments
+   * Takes on an action without a chat, of the version that the run is served from: row first, then the queue. The same `key` (Idempotency-Key, 24 h) with the same arguments
    * gives the same run. Rejects with action_not_found, arguments_invalid, forbidden, idempotency_mismatch, runs_full,
    * database_unavailable.
    */
@@ -46,6 +46,9 @@ export interface Actions extends ActionPort {
    */
   undo(principal: Principal, run: string, traceparent: string | undefined): Promise<RunView>
 
+  /** A user came with an identity that can be lent: runs that wait for it are tried again; how many. */
+  userIsBack(user: Owner): Promise<number>
+
   /** Takes on nothing new; what this replica executes gets `graceMs`, then goes back to the queue. */
   drain(graceMs: number): Promise<void>
 }
@@ -64,8 +67,6 @@ export interface ActionView {
 }
 
 export interface StartRequest {
-  config: ConfigVersion
-  arm: 'stable' | 'canary'
   action: string
   arguments: Readonly<Record<string, unknown>>
   key: string | undefined
