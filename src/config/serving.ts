@@ -38,6 +38,8 @@ export interface Serving {
   resolve(pin: Pin): Assignment
   /** Whether the version was rolled back at or after this time, ms since the epoch: what was approved under it has to be approved anew. */
   rolledBackSince(version: string, at: number): boolean
+  /** All that anyone is served from at present: stable first, the candidate, and what was picked lately. */
+  inUse(): readonly ConfigVersion[]
   /** Hears of each change of what is served; the result ends it. */
   onChange(listener: () => void): () => void
 }

@@ -74,10 +74,11 @@ export class Observing {
   #onTurn(fact: TurnEnded | RelayEnded, isRelay: boolean): void {
     if (fact.cohort === 'picked') return
     const outcome = outcomeOf(fact, isRelay)
-    if (outcome === undefined) return
+    const isFault = fact.faults.length > 0
+    if (outcome === undefined && !isFault) return
     const { baselines, clock, versionOf, stable } = this.#options
     const version = versionOf(fact.config)
-    const isError = outcome !== 'ok'
+    const isError = outcome === 'failed'
     const costUsd = version
       ? unitCost(fact.segments, version.document.models, stable().document.models)
       : fact.segments.reduce((sum, segment) => sum + segment.costUsd, 0)
@@ -92,7 +93,9 @@ export class Observing {
     if (isNotCompleted(fact)) bad.push('not-completed')
     bad.push(...above('first-token-slow', firstTokenMs ?? 0, place.baseline?.firstTokenMs))
     bad.push(...above('cost-high', costUsd, place.baseline?.costUsd))
-    if (fact.arm === 'canary' || bad.length > 0) this.#observe({ ...place, bad, turn: outcome, trialOf })
+    if (fact.arm === 'canary' || bad.length > 0 || isFault) {
+      this.#observe({ ...place, bad, turn: isFault ? 'fault' : outcome, trialOf })
+    }
     if (isTrial && fact.arm === 'stable') this.#addControl(place)
   }
 

@@ -9,13 +9,13 @@ test('a turn fails by its version, unless its caller is at fault', () => {
   assert.equal(outcomeOf({ status: 'cancelled', code: null }, false), 'ok')
   assert.equal(outcomeOf(failed('model_failed'), false), 'failed')
   assert.equal(outcomeOf(failed('turn_lost'), false), 'failed')
-  assert.equal(outcomeOf(failed('model_misconfigured'), false), 'fault')
+  assert.equal(outcomeOf(failed('model_misconfigured'), false), 'failed')
   assert.equal(outcomeOf(failed('invalid_request'), false), undefined)
 })
 
 test('what a provider refuses is the version’s in a turn, and the caller’s where a request is passed through', () => {
   const refused = { status: 'failed', code: 'provider_rejected' } as const
-  assert.deepEqual([outcomeOf(refused, false), outcomeOf(refused, true)], ['fault', undefined])
+  assert.deepEqual([outcomeOf(refused, false), outcomeOf(refused, true)], ['failed', undefined])
 })
 
 test('answers that are cut off or cancelled are not completed', () => {

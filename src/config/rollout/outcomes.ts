@@ -41,17 +41,14 @@ const relayCallers: ReadonlySet<string> = new Set([
   'provider_rejected',
 ])
 
-/** The provider knows neither key nor deployment, or refuses prompt or tools: again and again, whoever asks. */
-const deterministic: ReadonlySet<string> = new Set(['model_misconfigured', 'provider_rejected'])
-
 /** What a turn says about the version that served it; undefined: nothing. */
 export function outcomeOf(
   { status, code }: Pick<TurnEnded, 'status' | 'code'>,
   isRelay: boolean,
-): 'ok' | 'failed' | 'fault' | undefined {
+): 'ok' | 'failed' | undefined {
   if (status !== 'failed') return 'ok'
   if (code !== null && (callers.has(code) || (isRelay && relayCallers.has(code)))) return undefined
-  return code !== null && deterministic.has(code) ? 'fault' : 'failed'
+  return 'failed'
 }
 
 export function isNotCompleted({ status, finish }: Pick<TurnEnded, 'status' | 'finish'>): boolean {

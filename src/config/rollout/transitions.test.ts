@@ -31,7 +31,7 @@ const beginning = (candidate = v2, steps = [5, 25]): Beginning => ({
   startedBy: 'system',
 })
 
-const known = (): RolloutState => first(v1, because('The first.'))
+const known = (): RolloutState => first(v1, 1, because('The first.'))
 const begun = () => start(known(), beginning(), because('Found.'))
 const refused = { code: 'rollout_state' }
 

@@ -26,9 +26,9 @@ const FINISHED_KEPT = 50
  */
 
 /** Where there was no state: what is found serves everyone. */
-export function first(stable: VersionRef, occasion: Occasion): RolloutState {
-  const line = { epoch: 1, rollout: null, candidate: stable.version, from: 'none', to: 'stable' }
-  return { epoch: 1, stable, live: null, finished: [], last: { ...line, ...occasion } }
+export function first(stable: VersionRef, epoch: number, occasion: Occasion): RolloutState {
+  const line = { epoch, rollout: null, candidate: stable.version, from: 'none', to: 'stable' }
+  return { epoch, stable, live: null, finished: [], last: { ...line, ...occasion } }
 }
 
 /** Without steps there is nothing to wait for. */
@@ -58,11 +58,14 @@ export function advance(state: RolloutState, occasion: Occasion): RolloutState {
   return moved(state, { live: next }, placeOf(live), placeOf(next), live, occasion)
 }
 
+/** What is paused is paused anew only when its counters are lost: that changes how it resumes. */
 export function pause(state: RolloutState, cause: PauseCause, occasion: Occasion): RolloutState {
   const live = liveOf(state)
-  if (live.status === 'paused') refuse('It is paused already.')
+  const isWorse = cause === 'counters-lost' && live.paused?.cause !== cause
+  if (live.status === 'paused' && !isWorse) refuse('It is paused already.')
   const { reason, at } = occasion
-  const next: LiveRollout = { ...live, status: 'paused', paused: { from: live.status, cause, reason, at } }
+  const from = live.paused?.from ?? (live.status === 'baking' ? 'baking' : 'canary')
+  const next: LiveRollout = { ...live, status: 'paused', paused: { from, cause, reason, at } }
   return moved(state, { live: next }, placeOf(live), placeOf(next), live, occasion)
 }
 

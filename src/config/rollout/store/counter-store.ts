@@ -14,7 +14,7 @@ export interface Observation {
   arm: 'canary' | 'control'
   unit: string
   bad: readonly Counted[]
-  /** Of a turn: `fault` where the version cannot but fail; undefined for outcomes of another kind. */
+  /** Of a turn: `fault` where a model of the version cannot but fail; undefined for outcomes of another kind. */
   turn: 'ok' | 'failed' | 'fault' | undefined
   /** Whose first turn in a step is a trial. */
   trialOf: string
@@ -76,11 +76,14 @@ export function createCounterStore(kv: Kv, { trialClosesMs }: { trialClosesMs: n
       return { now, counters: value('began') === 0 ? 'lost' : countersOf(value, steps) }
     },
 
-    /** The first order stands. */
-    async order(order: RollbackOrder): Promise<void> {
+    /** The first order stands, and is answered. */
+    async order(order: RollbackOrder): Promise<RollbackOrder> {
       const at = counterKeys(order.rollout).order
-      await kv.put(at, Buffer.from(JSON.stringify(order)), { ifVersion: 0, ttlMs: KEPT_MS })
-      await kv.signal(newsKey)
+      const isFirst = await kv.put(at, Buffer.from(JSON.stringify(order)), { ifVersion: 0, ttlMs: KEPT_MS })
+      if (isFirst === undefined) return (await this.ordered(order.rollout)) ?? order
+      // Who does not hear of it finds it at the next look.
+      await kv.signal(newsKey).catch(() => {})
+      return order
     },
 
     async ordered(rollout: string): Promise<RollbackOrder | undefined> {

@@ -1,0 +1,213 @@
+import { ParleyError } from '#errors.ts'
+import type { Events } from '#events/events.ts'
+import type { Log } from '#log.ts'
+import type { BlobStore } from '#platform/blob/blob.ts'
+import type { Clock } from '#platform/clock.ts'
+import type { Kv } from '#platform/kv/kv.ts'
+import type { RolloutEnv } from '../../env.ts'
+import type { ConfigDiff } from '../diff.ts'
+import type { ConfigVersion } from '../document.ts'
+import type { Rollouts, RolloutView } from '../rollouts.ts'
+import type { Serving } from '../serving.ts'
+import { Baselines } from './baselines.ts'
+import { createBeginnings } from './beginning.ts'
+import { follow } from './follow.ts'
+import type { KnownVersions } from './known-versions.ts'
+import { Leadership } from './leadership.ts'
+import { Observing } from './observing.ts'
+import { createOperators } from './operators.ts'
+import { Rounds } from './rounds.ts'
+import { createServing } from './serving-now.ts'
+import { SharedState } from './shared-state.ts'
+import type { RolloutState } from './state.ts'
+import { StateBlob } from './state-blob.ts'
+import { createCounterStore } from './store/counter-store.ts'
+import { newsKey } from './store/keys.ts'
+import { first } from './transitions.ts'
+import { viewOf } from './view.ts'
+import { Watch } from './watch.ts'
+
+export interface RolloutsOptions {
+  /** The container of rollouts. */
+  blobs: BlobStore
+  kv: Kv
+  versions: KnownVersions
+  diff(from: ConfigVersion, to: ConfigVersion): ConfigDiff
+  clock: Clock
+  log: Log
+  env: RolloutEnv
+  events: Events
+}
+
+const EVERY_MS = 2000
+/** Beside each look: the copy of the state in the live state's store, should that store have been emptied. */
+const KEEP_EVERY_MS = 60_000
+
+/**
+ * Rejects with blob_unavailable where the blob store is away and the live state's store has no copy of the state: what is stable
+ * nobody knows then.
+ */
+export async function createRollouts(
+  options: RolloutsOptions,
+): Promise<{ rollouts: Rollouts; serving: Serving; close(): Promise<void> }> {
+  const { blobs, kv, versions, diff, clock, log, env, events } = options
+  const blob = new StateBlob({ blobs, kv, log })
+  const counters = createCounterStore(kv, env)
+  const baselines = new Baselines(kv, env)
+  const leadership = new Leadership({ blobs, clock })
+  const initial = await firstState(blob, versions, clock)
+  const serving = createServing(versions, log, initial)
+  const changed = new EventTarget()
+  const shared = new SharedState(initial, {
+    ...{ blob, counters, kv, log },
+    onChange: () => onChange(),
+  })
+  const watch = new Watch({ shared, counters, baselines, leadership, serving, clock, log })
+  const beginnings = createBeginnings({ shared, serving, versions, counters, baselines, diff, env, clock })
+  const observing = new Observing({
+    ...{ events, counters, baselines, clock, log },
+    versionOf: versions.get,
+    stable: serving.stable,
+    state: () => shared.present,
+    trialOf: env.trialOf,
+    onNews: () => rounds.soon('judge'),
+  })
+  let told = ''
+  let keptAtMs = clock.monotonic()
+
+  function onChange(): void {
+    const { live, stable } = shared.present
+    serving.apply(shared.present)
+    const isMissing = [stable, ...(live ? [live.candidate] : [])].some(({ version }) => !versions.get(version))
+    // It was pushed to another replica a moment ago.
+    if (isMissing) void versions.refresh()
+    tell()
+  }
+
+  const view = (): RolloutView =>
+    viewOf(shared.present, {
+      etag: shared.etag,
+      verdict: watch.verdict,
+      waiting: beginnings.waiting(),
+      leader: leadership.held,
+      reachable: shared.reachable,
+    })
+
+  /** Who follows hears of each change, and of nothing else. */
+  function tell(): void {
+    const now = JSON.stringify(view())
+    if (now === told) return
+    told = now
+    changed.dispatchEvent(new Event('change'))
+  }
+
+  async function round(): Promise<void> {
+    await shared.look()
+    const leads = await leadership.keep()
+    await observing.flush()
+    await watch.look()
+    if (leads) await lead()
+    tell()
+  }
+
+  async function lead(): Promise<void> {
+    try {
+      await beginnings.beginWaiting()
+      if (clock.monotonic() - keptAtMs < KEEP_EVERY_MS) return
+      keptAtMs = clock.monotonic()
+      blob.keep()
+      await blob.complete()
+    } catch (error) {
+      log.warn({ err: error }, 'The leader of rollouts could not do its part; it tries again')
+    }
+  }
+
+  async function judge(): Promise<void> {
+    await watch.look()
+    tell()
+  }
+
+  const rounds = new Rounds({ clock, log, everyMs: EVERY_MS, tasks: { round, judge } })
+  const operators = createOperators({
+    shared,
+    beginnings,
+    inTurn: (work) => rounds.inTurn(work).finally(() => rounds.soon('judge')),
+    now: async () => {
+      const { live } = shared.present
+      if (!live) return clock.now()
+      return counters.read(live.id, 0).then(
+        ({ now }) => now,
+        () => clock.now(),
+      )
+    },
+    view,
+  })
+  const stopVersions = versions.onChange(() => {
+    serving.apply(shared.present)
+    rounds.soon('round')
+  })
+  await rounds.inTurn(round)
+  rounds.begin()
+  const stopNews = listenForNews(kv, rounds, clock)
+  return {
+    serving,
+    rollouts: {
+      ...operators,
+      view,
+      follow: (signal) => follow(view, changed, signal),
+      history: (limit) => blob.history(limit),
+    },
+    async close() {
+      stopVersions()
+      await stopNews()
+      await rounds.close()
+      await observing.close()
+      await leadership.close()
+    },
+  }
+}
+
+/** What is known at start: by the blob, else by its copy; where there was never one, the newest version serves everyone. */
+async function firstState(blob: StateBlob, versions: KnownVersions, clock: Clock): Promise<RolloutState> {
+  try {
+    await blob.read()
+    if (blob.state) return blob.state
+    const { name: version, hash } = versions.newest()
+    const occasion = { by: 'system', operator: null, evidence: null, at: clock.now() }
+    const reason = `${version} is the newest version, and the first that was served.`
+    const epoch = (await blob.lastEpoch()) + 1
+    await blob.forgetKept()
+    const state = first({ version, hash }, epoch, { ...occasion, reason })
+    if (await blob.write(state)) return state
+    await blob.read()
+    if (blob.state) return blob.state
+    throw new ParleyError('blob_unavailable')
+  } catch (error) {
+    if (!(error instanceof ParleyError) || error.code !== 'blob_unavailable') throw error
+    const kept = await blob.kept().catch(() => undefined)
+    if (kept) return kept
+    throw error
+  }
+}
+
+const LISTEN_RETRY_MS = 1000
+
+/** Until it listens, and where a signal is lost, the next round finds what it would have heard. */
+function listenForNews(kv: Kv, rounds: Rounds, clock: Clock): () => Promise<void> {
+  let isClosed = false
+  let stopWaiting = () => {}
+  let listening: Promise<() => void> | undefined
+  const attempt = () => {
+    listening = kv.listen(newsKey, () => rounds.soon('round'))
+    listening.catch(() => {
+      if (!isClosed) stopWaiting = clock.after(LISTEN_RETRY_MS, attempt)
+    })
+  }
+  attempt()
+  return async () => {
+    isClosed = true
+    stopWaiting()
+    const stop = await listening?.catch(() => undefined)
+    stop?.()
+  }
+}

@@ -1,0 +1,108 @@
+import { LRUCache } from 'lru-cache'
+import { ParleyError } from '#errors.ts'
+import type { Log } from '#log.ts'
+import type { ConfigVersion } from '../document.ts'
+import type { Assignment, Pin, Serving } from '../serving.ts'
+import { cohortOf, drawArm, readCohort } from './arms.ts'
+import type { KnownVersions } from './known-versions.ts'
+import type { LiveRollout, RolloutState, VersionRef } from './state.ts'
+
+/** Versions that were picked lately: their models are kept in view. */
+const PICKED = 8
+
+export interface ServingNow extends Serving {
+  /** What is served from now on. */
+  apply(state: RolloutState): void
+  /** While its counters are lost, nobody new gets the candidate. */
+  hold(isHeld: boolean): void
+}
+
+/** What is served, from memory: a state that names what this replica does not have changes nothing until it has it. */
+export function createServing(versions: KnownVersions, log: Log, initial: RolloutState): ServingNow {
+  const listeners = new Set<() => void>()
+  const picked = new LRUCache<string, ConfigVersion>({ max: PICKED })
+  let state = initial
+  let stable = versionOf(initial.stable) ?? lastGood(initial)
+  let candidate: ConfigVersion | undefined
+  let drawing: { live: LiveRollout; weight: number; cohort: string; candidate: ConfigVersion } | undefined
+  let isHeld = false
+
+  function versionOf({ version, hash }: VersionRef): ConfigVersion | undefined {
+    const known = versions.get(version)
+    return known?.hash === hash ? known : undefined
+  }
+
+  /** Of what was stable before; what is newest only where nothing of that is left. */
+  function lastGood({ stable: missing, finished }: RolloutState): ConfigVersion {
+    const before = finished.filter(({ outcome }) => outcome === 'stable').flatMap((one) => [one.candidate, one.stable])
+    const found = before.map(versionOf).find((version) => version !== undefined) ?? versions.newest()
+    log.error({ missing: missing.version, version: found.name }, 'The stable version is not at hand; another is served')
+    return found
+  }
+
+  function settle(): void {
+    const { live } = state
+    stable = versionOf(state.stable) ?? stable
+    candidate = live ? versionOf(live.candidate) : undefined
+    const weight = live?.steps[live.step]?.weight
+    // An arm that this replica cannot serve is not drawn, and its units are not counted as drawn.
+    const isDrawing = live !== null && live.status !== 'paused' && !isHeld
+    drawing =
+      isDrawing && candidate && weight !== undefined
+        ? { live, weight, cohort: cohortOf(live.id, live.step), candidate }
+        : undefined
+    for (const listener of listeners) listener()
+  }
+
+  settle()
+  const outside = (): Assignment => ({ config: stable, arm: 'stable', cohort: '' })
+  return {
+    stable: () => stable,
+    candidate: () => candidate,
+
+    assign(unit) {
+      if (!drawing) return outside()
+      const { live, weight, cohort } = drawing
+      const arm = drawArm(live.salt, unit, weight)
+      return { config: arm === 'canary' ? drawing.candidate : stable, arm, cohort }
+    },
+
+    pick(name) {
+      const config = versions.get(name)
+      if (!config) throw new ParleyError('config_not_found')
+      const isKnown = picked.has(name) || config === stable || config === candidate
+      picked.set(name, config)
+      if (!isKnown) for (const listener of listeners) listener()
+      return { config, arm: config === candidate ? 'canary' : 'stable', cohort: 'picked' }
+    },
+
+    resolve({ config: name, arm, cohort }: Pin) {
+      const holds = cohort === 'picked' || (state.live !== null && readCohort(cohort)?.rollout === state.live.id)
+      const config = holds ? versions.get(name) : undefined
+      return config ? { config, arm, cohort } : outside()
+    },
+
+    rolledBackSince: (version, at) =>
+      state.finished.some(
+        (one) => one.outcome === 'rolled-back' && one.candidate.version === version && one.endedAt >= at,
+      ),
+
+    inUse: () => [...new Set([stable, ...(candidate ? [candidate] : []), ...picked.values()])],
+
+    onChange(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+
+    apply(next) {
+      state = next
+      settle()
+    },
+
+    hold(next) {
+      if (next === isHeld) return
+      isHeld = next
+      settle()
+    },
+  }
+}

@@ -1,0 +1,158 @@
+import { ParleyError } from '#errors.ts'
+import type { Log } from '#log.ts'
+import type { Kv } from '#platform/kv/kv.ts'
+import { orderable, type RollbackOrder, underOrder } from './rollback-order.ts'
+import type { RolloutState } from './state.ts'
+import type { StateBlob } from './state-blob.ts'
+import type { CounterStore } from './store/counter-store.ts'
+import { newsKey } from './store/keys.ts'
+import { type Occasion, rollBack } from './transitions.ts'
+
+export interface SharedStateOptions {
+  blob: StateBlob
+  counters: CounterStore
+  kv: Kv
+  log: Log
+  /** Another state holds from now on. */
+  onChange(): void
+}
+
+/**
+ * The state as this replica holds to it: the blob's (before it could be read, the copy that the live state's store keeps), under
+ * an order to roll back if there is one. Whoever finds that the blob does not say so yet writes it there.
+ */
+export class SharedState {
+  /** Whether the last attempt at the blob came to something. */
+  reachable: boolean
+  readonly #options: SharedStateOptions
+  readonly #kept: RolloutState
+  #order: RollbackOrder | undefined
+  #present: RolloutState
+
+  /** `kept` is what holds until the blob says something. */
+  constructor(kept: RolloutState, options: SharedStateOptions) {
+    this.#kept = kept
+    this.#present = kept
+    this.#options = options
+    this.reachable = options.blob.state !== undefined
+  }
+
+  get present(): RolloutState {
+    return this.#present
+  }
+
+  /** Of the state, not of the blob: it is the same on every replica, also while the blob is away. */
+  get etag(): string {
+    return String(this.#present.epoch)
+  }
+
+  /** Looks what the blob says and what was ordered. Never rejects: what cannot be looked at stays as it was. */
+  async look(): Promise<void> {
+    await this.#readBlob()
+    await this.#readOrder()
+    this.#settle()
+    await this.#reconcile()
+  }
+
+  /**
+   * Moves on from the present state. Rejects with version_conflict when somebody was quicker (the present state is theirs then),
+   * with blob_unavailable, and with what the transition throws.
+   */
+  async move(transition: (state: RolloutState) => RolloutState): Promise<void> {
+    const next = transition(this.#present)
+    if (await this.#write(next)) return
+    await this.look()
+    throw new ParleyError('version_conflict')
+  }
+
+  /**
+   * Rolls back by the system: ordered first, so that all replicas hold to it within a moment, then written. Rejects when neither
+   * can be done.
+   */
+  async rollBackNow(occasion: Occasion): Promise<void> {
+    if (await this.#giveOrder(occasion)) await this.#reconcile()
+    else await this.move((state) => rollBack(state, occasion))
+  }
+
+  /** The same by an operator, who has to win over others: ordered only where the blob cannot be written. */
+  async rollBackBy(occasion: Occasion): Promise<void> {
+    try {
+      await this.move((state) => rollBack(state, occasion))
+    } catch (error) {
+      if (!isBlobAway(error) || !(await this.#giveOrder(occasion))) throw error
+    }
+  }
+
+  async #giveOrder(occasion: Occasion): Promise<boolean> {
+    const { counters, log } = this.#options
+    const rollout = orderable(this.#present)
+    if (rollout === undefined) return false
+    try {
+      this.#order = await counters.order({ rollout, ...occasion })
+    } catch (error) {
+      log.warn({ err: error, rollout }, 'A rollback could not be ordered through the live state')
+      return false
+    }
+    this.#settle()
+    return true
+  }
+
+  /** Writes what is held to where the blob does not say so yet. */
+  async #reconcile(): Promise<void> {
+    const { blob } = this.#options
+    if (!this.reachable || blob.state === undefined || blob.state.epoch >= this.#present.epoch) return
+    // Who is not the first to write it finds it written.
+    await this.#write(this.#present).catch(() => {})
+  }
+
+  async #write(next: RolloutState): Promise<boolean> {
+    const { blob, kv } = this.#options
+    try {
+      if (!(await blob.write(next))) return false
+      this.#found(true)
+    } catch (error) {
+      if (isBlobAway(error)) this.#found(false, error)
+      throw error
+    }
+    this.#settle()
+    kv.signal(newsKey).catch(() => {})
+    return true
+  }
+
+  async #readBlob(): Promise<void> {
+    try {
+      await this.#options.blob.read()
+      this.#found(true)
+    } catch (error) {
+      this.#found(false, error)
+    }
+  }
+
+  async #readOrder(): Promise<void> {
+    const rollout = orderable(this.#base)
+    if (rollout === undefined || this.#order?.rollout === rollout) return
+    this.#order = await this.#options.counters.ordered(rollout).catch(() => undefined)
+  }
+
+  get #base(): RolloutState {
+    return this.#options.blob.state ?? this.#kept
+  }
+
+  #settle(): void {
+    const present = underOrder(this.#base, this.#order)
+    const isNews = present.epoch !== this.#present.epoch
+    this.#present = present
+    if (isNews) this.#options.onChange()
+  }
+
+  #found(reachable: boolean, error?: unknown): void {
+    if (reachable === this.reachable) return
+    this.reachable = reachable
+    if (reachable) this.#options.log.info('The state of the rollout is within reach')
+    else this.#options.log.warn({ err: error }, 'The state of the rollout is out of reach; what was known holds')
+  }
+}
+
+function isBlobAway(error: unknown): boolean {
+  return error instanceof ParleyError && error.code === 'blob_unavailable'
+}
