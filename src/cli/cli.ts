@@ -17,7 +17,8 @@ export async function runCli(args: readonly string[], host: Host): Promise<numbe
     if (name === undefined || ['help', '--help', '-h'].includes(name)) return say(host, usage())
     const command = Object.hasOwn(commands, name) ? commands[name] : undefined
     if (!command) throw new Misused(`There is no config ${name}.`)
-    if (rest.includes('--help') || rest.includes('-h')) return say(host, `${lineOf(name, command)}\n`)
+    if (rest.includes('--help') || rest.includes('-h'))
+      return say(host, `${synopsisOf(name, command)}\n    ${command.summary}\n`)
     await command.run(callOf(name, command, rest, host))
     return 0
   } catch (error) {
@@ -68,12 +69,14 @@ function say(host: Host, text: string): number {
   return 0
 }
 
-function lineOf(name: string, { operands, flags, summary }: Command): string {
-  return `  ${['parley config', name, ...operands, flags].filter(Boolean).join(' ').padEnd(56)} ${summary}`
+function synopsisOf(name: string, { operands, flags }: Command): string {
+  return ['parley config', name, ...operands, flags].filter(Boolean).join(' ')
 }
 
 function usage(): string {
-  const lines = Object.entries(commands).map(([name, command]) => lineOf(name, command))
+  const lines = Object.entries(commands).map(
+    ([name, command]) => `  ${synopsisOf(name, command)}\n      ${command.summary}`,
+  )
   return `Config versions and their rollout.
 
 ${lines.join('\n')}

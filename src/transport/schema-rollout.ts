@@ -81,7 +81,7 @@ const Figures = Type.Object({
   baseline: nullable(Baseline),
 })
 
-export const Rollout = Type.Object(
+const Rollout = Type.Object(
   {
     etag: Type.String({ description: 'What `If-Match` names.' }),
     epoch: Type.Integer({ description: 'Raised by each transition.' }),
