@@ -5,19 +5,23 @@ import { createActions } from '#actions/create.ts'
 import { builtinExecutors } from '#actions/executors/builtin/registry.ts'
 import { serviceDesk } from '#actions/executors/builtin/service-desk/service-desk.ts'
 import { ticketsMigration } from '#actions/executors/builtin/service-desk/tickets-migration.ts'
-import { IdentityNeeded } from '#actions/executors/executor.ts'
+import { lendToken } from '#actions/executors/lend-token.ts'
 import { openExecutors } from '#actions/executors/open.ts'
 import { runMigrations } from '#actions/runs/migrations.ts'
 import { createChat } from '#chat/create.ts'
 import type { ConfigVersion } from '#config/document.ts'
+import { serveNewest } from '#config/serve-newest.ts'
+import type { Serving } from '#config/serving.ts'
 import { openConfigVersions } from '#config/versions.ts'
 import { createArchive } from '#conversations/archive/create.ts'
 import { turnsMigration } from '#conversations/archive/turns-migration.ts'
 import { createConversations } from '#conversations/create.ts'
 import { ParleyError } from '#errors.ts'
+import { createEvents, type Events } from '#events/events.ts'
 import { createAdmission } from '#governance/admission.ts'
 import { isLoopbackHost } from '#identity/local.ts'
-import { openAuthenticator } from '#identity/open.ts'
+import { openIdentity } from '#identity/open.ts'
+import type { Owner } from '#identity/principal.ts'
 import { newId } from '#ids.ts'
 import type { Log } from '#log.ts'
 import { checkModels } from '#models/check.ts'
@@ -28,6 +32,7 @@ import { type Clock, systemClock } from '#platform/clock.ts'
 import { createTokenSource } from '#platform/credential.ts'
 import { openDataFolder } from '#platform/data-folder.ts'
 import { openEgress } from '#platform/egress/open.ts'
+import { openEntra } from '#platform/entra/open.ts'
 import { openKv } from '#platform/kv/open.ts'
 import { openQueue } from '#platform/queue/open.ts'
 import { openSql } from '#platform/sql/open.ts'
@@ -59,6 +64,10 @@ export interface App {
 export interface Overrides {
   clock?: Clock
   limits?: Partial<TransportLimits>
+  /** Who is served from which of the app's versions. */
+  serving?(versions: { get(name: string): ConfigVersion | undefined }): Serving
+  /** Hears what happens. */
+  listen?(events: Events): void
 }
 
 /** What runs under way get once the last turn has ended. */
@@ -88,19 +97,22 @@ export async function createApp(env: Env, log: Log, overrides: Overrides = {}): 
   const sql = await openSql({ env: env.sql, migrations, clock, log, tokens })
   opened.defer(() => sql.close())
 
-  // identity
-  const { egressHosts: hosts, privateRanges, mcpCommands } = env.actions
-  const authority = env.identity.engine === 'entra' ? [new URL(env.identity.authority).host] : []
-  const toAuthority = openEgress({ hosts: authority, privateRanges, clock })
-  opened.defer(() => toAuthority.streaming.close())
-  const authenticator = openAuthenticator({ env: env.identity, fetch: toAuthority.streaming.fetch, clock, log })
-
   // conversations
   const { conversationIdleMs } = env.limits
   const { masterKeys } = env
   // A chat that calls no actions does not open PGlite.
   const archive = env.sql.engine === 'postgres' ? await createArchive({ sql, kv, masterKeys }) : undefined
   const conversations = await createConversations({ kv, masterKeys, idleMs: conversationIdleMs, clock, archive })
+
+  // identity
+  const { egressHosts: hosts, privateRanges, mcpCommands } = env.actions
+  const authority = env.identity.engine === 'entra' ? [new URL(env.identity.authority).host] : []
+  const toAuthority = openEgress({ hosts: authority, privateRanges, clock })
+  opened.defer(() => toAuthority.streaming.close())
+  const { fetch } = toAuthority.streaming
+  const sealOf = (owner: Owner) => conversations.seal(owner)
+  const entra = openEntra({ env: env.identity, fetch, clock })
+  const { authenticator, userTokens } = openIdentity({ env: env.identity, fetch, entra, kv, sealOf, clock, log })
 
   // models
   const providers = createProviders({ env: env.models, tokens, clock })
@@ -127,11 +139,17 @@ export async function createApp(env: Env, log: Log, overrides: Overrides = {}): 
     checks: [(document) => checkModels(document, env.models), (document) => checkActions(document, executors)],
   })
   opened.defer(() => configs.close())
-  const useModels = ({ document }: ConfigVersion) =>
-    models.use(Object.entries(document.models).map(([name, spec]) => ({ name, spec })))
-  useModels(configs.current())
-  opened.defer(configs.onChange(useModels))
-  const assign = () => ({ config: configs.current(), arm: 'stable' as const })
+  const events = createEvents(log)
+  overrides.listen?.(events)
+  const serving = overrides.serving?.(configs) ?? serveNewest(configs)
+  const useModels = () =>
+    models.use(
+      serving
+        .inUse()
+        .flatMap(({ document }) => Object.entries(document.models).map(([name, spec]) => ({ name, spec }))),
+    )
+  useModels()
+  opened.defer(serving.onChange(useModels))
 
   // actions, chat
   const replica = newId('rep')
@@ -142,9 +160,11 @@ export async function createApp(env: Env, log: Log, overrides: Overrides = {}): 
     clock,
     log,
     executors,
-    configs,
-    sealOf: (owner) => conversations.seal(owner),
-    userToken: () => Promise.reject(new IdentityNeeded()),
+    configs: { get: (name) => configs.get(name), current: () => serving.stable() },
+    serving,
+    events,
+    sealOf,
+    userToken: (user, scope) => lendToken(userTokens, user, scope),
     replica,
     works: env.role !== 'api',
     awake: hasRuns,
@@ -154,6 +174,10 @@ export async function createApp(env: Env, log: Log, overrides: Overrides = {}): 
     sweepEveryMs: 1000,
     maxWaiting: env.actions.runsWaiting,
   })
+  const stopHearing = userTokens?.onSeen((user) => {
+    actions.userIsBack(user).catch((error) => log.warn({ err: error }, 'Runs of a user who is back could not be woken'))
+  })
+  if (stopHearing) opened.defer(stopHearing)
   const chat =
     env.role === 'worker'
       ? undefined
@@ -166,11 +190,12 @@ export async function createApp(env: Env, log: Log, overrides: Overrides = {}): 
           conversations,
           archive,
           configs,
+          serving,
+          events,
           replica,
           leaseMs: env.limits.turnLeaseMs,
           conversationIdleMs,
           admission: createAdmission({ atOnce: env.limits.turnsAtOnce }),
-          assign,
         })
 
   // transport
@@ -184,11 +209,10 @@ export async function createApp(env: Env, log: Log, overrides: Overrides = {}): 
       actions,
       chat,
       conversations,
-      configs,
+      serving,
       models,
       limits,
       version: manifest.version,
-      assign: () => ({ config: assign().config.name, arm: assign().arm }),
       ready,
     }
     registerNativeApi(server, api)
