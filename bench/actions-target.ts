@@ -10,11 +10,13 @@ import { createActions } from '#actions/create.ts'
 import { createBuiltinExecutors } from '#actions/executors/builtin/registry.ts'
 import { createExecutors } from '#actions/executors/executors.ts'
 import { createSeal } from '#conversations/vault.ts'
+import { createEvents } from '#events/events.ts'
 import { newId } from '#ids.ts'
 import { createLog } from '#log.ts'
 import { systemClock } from '#platform/clock.ts'
 import { openRunEngines, type RunEngines } from '../test/support/run-engines.ts'
 import { actionSpec, callOf, versionOf } from '../test/support/runs-at-hand.ts'
+import { ScriptedServing } from '../test/support/scripted-serving.ts'
 
 /** What `GET /` answers. */
 export interface RunsReport {
@@ -36,6 +38,8 @@ const actions = createActions({
   ...{ sql, queue, kv, log, clock: systemClock },
   executors: createExecutors([createBuiltinExecutors()]),
   configs: { get: () => config, current: () => config },
+  serving: new ScriptedServing(config),
+  events: createEvents(log),
   sealOf: async () => seal,
   userToken: () => Promise.reject(new Error('No sign-in is expected here.')),
   replica: newId('rep'),

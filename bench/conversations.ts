@@ -27,6 +27,7 @@ const CONVERSATIONS = 2000
 const AT_ONCE = 8
 const DAY_MS = 86_400_000
 const SOMEBODY = { tenant: 'bench', name: 'Bench', kind: 'user', roles: [], scopes: [] } as const
+const PINNED = { config: 'v1', arm: 'stable', cohort: '' } as const
 const LIMITS_MS = { create: 2, read: 1, append: 2 }
 
 /**
@@ -79,7 +80,7 @@ async function timesOn(env: KvEnv, masterKeyPath: string, total: number) {
       const one = async () => {
         let id = ''
         await time(times.create, async () => {
-          id = (await conversations.create(principal, { specialist: 'bench', config: 'v1', arm: 'stable' })).id
+          id = (await conversations.create(principal, { specialist: 'bench', pin: () => PINNED })).id
         })
         const commit = await turn(id)
         await time(times.append, commit)

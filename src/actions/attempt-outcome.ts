@@ -1,6 +1,6 @@
 import { CorrectableError, IdentityNeeded, PassingError } from './executors/executor.ts'
 import { type Reason, reasons } from './reasons.ts'
-import { RESEND_AFTER_MS } from './runs/run-row.ts'
+import { type RunApproval, UNSENT_AFTER_MS } from './runs/run-row.ts'
 
 /** What an attempt came to, as the executor left it. */
 export type Attempted =
@@ -8,6 +8,8 @@ export type Attempted =
   | { thrown: unknown; timedOut: boolean }
   /** Before anything was executed. */
   | { impossible: Extract<Reason, 'unknown_action' | 'arguments_invalid' | 'role_missing'> }
+  /** Its approval no longer holds: what is to be decided anew. */
+  | { unapproved: RunApproval }
 
 export interface AttemptFacts {
   attempt: number
@@ -22,7 +24,7 @@ export interface AttemptFacts {
 }
 
 export interface Consequence {
-  status: 'succeeded' | 'failed' | 'unknown' | 'dead-lettered' | 'retrying' | 'awaiting-identity'
+  status: 'succeeded' | 'failed' | 'unknown' | 'dead-lettered' | 'retrying' | 'awaiting-identity' | 'awaiting-approval'
   ended: 'succeeded' | 'failed' | 'passing'
   reason: string | null
   /** What the model is told; the sentence of the reason where undefined. */
@@ -31,6 +33,7 @@ export interface Consequence {
   /** When to try again, ms since the epoch. */
   retryAt: number | undefined
   uncounted: boolean
+  approval?: RunApproval
   /** A fault on our side, for the log. */
   fault: unknown
 }
@@ -46,10 +49,16 @@ const IDENTITY_PATIENCE_MS = 24 * 60 * 60_000
  * the caller can put it right, or we are at fault ──▸ failed
  * it may pass ──▸ retrying, with back-off and full jitter; after the last attempt ──▸ dead-lettered
  * it may pass, but the effect may have begun and must not be tried twice ──▸ unknown
+ * its approval no longer holds ──▸ awaiting-approval
  * no identity ──▸ awaiting-identity · it can never succeed ──▸ dead-lettered, at once
  */
 export function consequenceOf(attempted: Attempted, facts: AttemptFacts): Consequence {
   if ('impossible' in attempted) return ended('dead-lettered', 'failed', attempted.impossible)
+  if ('unapproved' in attempted) {
+    const { unapproved: approval } = attempted
+    const wait = { dueAt: approval.expiresAt, uncounted: true, approval }
+    return { ...ended('awaiting-approval', 'passing', 'approval_outdated'), ...wait }
+  }
   if ('result' in attempted) {
     if (Buffer.byteLength(attempted.result) > RESULT_BYTES) {
       // It took place all the same, and nobody is to be led to try it again.
@@ -93,7 +102,7 @@ function passing(
   if (once && began && !untouched) return ended('unknown', 'failed', 'effect_unknown')
   if (attempt >= maxAttempts) return ended('dead-lettered', 'failed', reason, message ?? reasons.timeout)
   const retryAt = now + retryDelayMs(attempt, askedMs, random)
-  return { ...ended('retrying', 'passing', reason), retryAt, dueAt: retryAt + RESEND_AFTER_MS }
+  return { ...ended('retrying', 'passing', reason), retryAt, dueAt: retryAt + UNSENT_AFTER_MS }
 }
 
 function ended(

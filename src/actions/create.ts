@@ -1,6 +1,8 @@
 import type { ConfigVersion } from '#config/document.ts'
+import type { Serving } from '#config/serving.ts'
 import type { Seal } from '#conversations/vault.ts'
 import { ParleyError } from '#errors.ts'
+import type { Events } from '#events/events.ts'
 import type { Owner, Principal } from '#identity/principal.ts'
 import type { Log } from '#log.ts'
 import { type Clock, delay } from '#platform/clock.ts'
@@ -26,6 +28,7 @@ import { RunWork } from './runs/work.ts'
 import { Sending } from './sending.ts'
 import { RunSweeper } from './sweeper.ts'
 import { undoRun } from './undo.ts'
+import { wakeAwaiting } from './user-back.ts'
 import { Waiting } from './waiting.ts'
 import { Worker } from './worker.ts'
 
@@ -37,6 +40,8 @@ export interface ActionsOptions {
   log: Log
   executors: Executors
   configs: { get(name: string): ConfigVersion | undefined; current(): ConfigVersion }
+  serving: Serving
+  events: Pick<Events, 'emit'>
   sealOf(owner: Owner): Promise<Seal>
   /** A fresh token of a principal for a scope; rejects with `IdentityNeeded`. */
   userToken(principal: Principal, scope: string): Promise<string>
@@ -62,14 +67,14 @@ const FOLLOW_POLL_MS = 2000
 
 /** Builds the actions and starts what they do by themselves: the worker and the sweeper. `drain` ends both. */
 export function createActions(options: ActionsOptions): Actions {
-  const { sql, queue, kv, clock, log, executors, configs, sealOf, replica } = options
+  const { sql, queue, kv, clock, log, executors, configs, serving, events, sealOf, replica } = options
   const seals = new RunSeals(sealOf)
-  const news = new RunNews(kv)
+  const news = new RunNews(kv, events)
   const sending = new Sending({ queue, sql, clock, log, maxWaiting: options.maxWaiting })
   const waiting = new Waiting({ sql, seals, news, clock })
   const shared = { sql, seals, sending, news, configs, clock, log }
   const decisions = new Decisions(shared)
-  const dispatcher = new Dispatcher({ ...shared, onPending: (row) => void previewOf(shared, executors, row) })
+  const dispatcher = new Dispatcher({ ...shared, serving, onPending: (row) => void previewOf(shared, executors, row) })
   const sweeper = new RunSweeper({ ...shared, everyMs: options.sweepEveryMs })
   const worker = new Worker({ ...shared, ...options, work: new RunWork(sql, replica) })
   const stopped = new AbortController()
@@ -121,7 +126,7 @@ export function createActions(options: ActionsOptions): Actions {
     async withdraw(turn) {
       const { rows, next } = await cancelOfTurn(sql, turn, 'withdrawn', clock.now())
       if (next?.status === 'queued') await sending.send(next)
-      for (const row of rows) news.changed(await runOf(row, seals), false)
+      for (const row of rows) news.changed(row, await runOf(row, seals), false)
     },
 
     takeFollowUps: async (limit, forMs) => (awake ? takeFollowUps(sql, seals, clock.now(), limit, forMs) : []),
@@ -176,6 +181,8 @@ export function createActions(options: ActionsOptions): Actions {
 
     undo: async (principal, run, traceparent) =>
       view(principal, await undoRun({ sql, seals, configs, decisions, dispatcher }, principal, run, traceparent)),
+
+    userIsBack: async (user) => (awake ? wakeAwaiting(shared, user) : 0),
 
     async drain(graceMs) {
       stopped.abort(new Error('The actions are drained.'))

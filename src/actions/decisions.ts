@@ -12,7 +12,7 @@ import { runOf } from './run-shape.ts'
 import { maySee } from './run-views.ts'
 import { changeRun, type RunChange } from './runs/changes.ts'
 import { listRuns, readRun } from './runs/reads.ts'
-import { RESEND_AFTER_MS, type RunApproval, type RunRow } from './runs/run-row.ts'
+import { type RunApproval, type RunRow, UNSENT_AFTER_MS } from './runs/run-row.ts'
 import type { RunSeals } from './runs/run-seals.ts'
 import type { Sending } from './sending.ts'
 
@@ -57,7 +57,7 @@ export class Decisions {
     if (hash !== row.argumentsHash) throw new ParleyError('approval_changed', { param: 'hash' })
     const now = clock.now()
     const approved = decided(row.approval, principal, 'approved', now)
-    const go = { status: 'queued', dueAt: now + RESEND_AFTER_MS, approval: approved, now } as const
+    const go = { status: 'queued', dueAt: now + UNSENT_AFTER_MS, approval: approved, now } as const
     if (edited === undefined || Object.keys(edited).length === 0) return this.#change(principal, row, go)
     const { revision, pending } = await this.#revise(row, edited)
     // Under the rules of what it says now somebody else may have to decide.
@@ -96,7 +96,7 @@ export class Decisions {
     return this.#change(principal, row, {
       status: 'queued',
       outcome: null,
-      dueAt: now + RESEND_AFTER_MS,
+      dueAt: now + UNSENT_AFTER_MS,
       moreAttempts,
       now,
     })
@@ -192,7 +192,7 @@ export class Decisions {
     for (const each of [done.row, done.next]) {
       if (each?.status === 'queued' && !each.waiting) await sending.send(each)
     }
-    news.changed(await runOf(done.row, seals), done.row.followUp && done.row.settledAt !== null)
+    news.changed(done.row, await runOf(done.row, seals), done.row.followUp && done.row.settledAt !== null)
     return done.row
   }
 

@@ -1,6 +1,9 @@
 import { createHash } from 'node:crypto'
 import type { ActionSpec } from '#config/action-spec.ts'
+import { assignFor } from '#config/assigning.ts'
+import type { Serving } from '#config/serving.ts'
 import { ParleyError } from '#errors.ts'
+import type { Served } from '#events/events.ts'
 import type { Principal } from '#identity/principal.ts'
 import { newId } from '#ids.ts'
 import type { Log } from '#log.ts'
@@ -12,9 +15,10 @@ import { hashOfJson } from './canonical-json.ts'
 import type { ActionCall, Run } from './port.ts'
 import { type Reason, reasons } from './reasons.ts'
 import { actionOf, actionsOf, approvalFor, mayCall, rulesOf } from './rules.ts'
+import type { RunNews } from './run-news.ts'
 import { runOf } from './run-shape.ts'
 import { type NewRun, RunInserts } from './runs/insert.ts'
-import { isNeverDone, RESEND_AFTER_MS, type RunRow } from './runs/run-row.ts'
+import { isNeverDone, type RunRow, UNSENT_AFTER_MS } from './runs/run-row.ts'
 import type { RunSeals } from './runs/run-seals.ts'
 import type { Sending } from './sending.ts'
 
@@ -22,6 +26,8 @@ export interface DispatcherOptions {
   sql: Sql
   seals: RunSeals
   sending: Sending
+  news: RunNews
+  serving: Serving
   clock: Clock
   log: Log
   /** A run waits for approval: what it would do may be shown. */
@@ -30,11 +36,12 @@ export interface DispatcherOptions {
 
 const KEY_LIFETIME_MS = 24 * 60 * 60_000
 
-interface Asked {
+interface Asked extends Served {
+  /** Of the run, unless its key has one already. */
+  id: string
   principal: Principal
   key: string
   action: string
-  config: string
   specialist: string | null
   conversation: string | null
   turn: string | null
@@ -84,7 +91,13 @@ export class Dispatcher {
 
   /** A request of a program. */
   async start(principal: Principal, request: StartRequest): Promise<RunRow> {
-    const { config, action, key } = request
+    const { action, key } = request
+    const id = newId('run')
+    const { config, arm, cohort } = assignFor(
+      this.#options.serving,
+      id,
+      (version) => actionOf(version, action) !== undefined,
+    )
     const spec = actionOf(config, action)
     if (!spec) throw new ParleyError('action_not_found')
     if (!mayCall(spec, principal)) throw new ParleyError('forbidden', { message: reasons.role_missing })
@@ -93,10 +106,11 @@ export class Dispatcher {
     if ('refusal' in read) throw new ParleyError('arguments_invalid', { message: read.refusal, param: 'arguments' })
     this.#options.sending.admit()
     const asked = {
+      id,
       principal,
       key: key === undefined ? newId('run') : `api:${createHash('sha256').update(key).digest('base64url')}`,
       action,
-      config: config.name,
+      ...{ config: config.name, arm, cohort, unit: id },
       specialist: null,
       conversation: null,
       turn: null,
@@ -114,11 +128,14 @@ export class Dispatcher {
   /** The compensating action of a run: a run of its own, done for whoever asks, with what they may do. Asked for again it is the same. */
   undo(principal: Principal, undone: RunRow, by: Undoing): Promise<RunRow> {
     this.#options.sending.admit()
+    const id = newId('run')
     const asked = {
+      id,
       principal,
       key: `undo:${undone.id}`,
       action: by.action,
-      config: by.config,
+      // Somebody's decision on what was done, and not what the version did.
+      ...{ config: by.config, arm: undone.arm, cohort: '', unit: id },
       specialist: undone.specialist,
       conversation: undone.conversation,
       turn: null,
@@ -131,10 +148,9 @@ export class Dispatcher {
   }
 
   async #take(asked: Asked, verdict: Verdict, text: string): Promise<RunRow> {
-    const { seals, clock, sending, onPending, log } = this.#options
-    const { principal } = asked
+    const { seals, clock, sending, news, onPending, log } = this.#options
+    const { id, principal, config, arm, cohort, unit } = asked
     const { tenant, id: owner } = principal
-    const id = newId('run')
     const now = clock.now()
     const refused = 'reason' in verdict
     const args = refused ? { refused: text } : verdict.args
@@ -149,7 +165,7 @@ export class Dispatcher {
       argumentsHash: hashOfJson(args),
       // A model may say anything; the database takes no NUL, and a log no line break.
       action: asked.action.slice(0, 64).replace(/[^\x20-\x7e]/g, '?'),
-      config: asked.config,
+      ...{ config, arm, cohort, unit },
       specialist: asked.specialist,
       conversation: asked.conversation,
       turn: asked.turn,
@@ -158,7 +174,7 @@ export class Dispatcher {
       ordered: (rules?.ordered ?? false) && asked.conversation !== null,
       once: rules?.once ?? true,
       maxAttempts: rules?.maxAttempts ?? 0,
-      dueAt: refused ? null : (approval?.expiresAt ?? now + RESEND_AFTER_MS),
+      dueAt: refused ? null : (approval?.expiresAt ?? now + UNSENT_AFTER_MS),
       input: await seals.seal(principal, id, 'input', { principal, arguments: args }),
       outcome: refused ? await seals.seal(principal, id, 'outcome', { output: verdict.output }) : null,
       reason: refused ? verdict.reason : approval ? 'awaiting_approval' : null,
@@ -167,8 +183,9 @@ export class Dispatcher {
       now,
     })
     if (row.id !== id) return row
-    const fields = { run: id, action: row.action, turn: asked.turn, status, reason: row.reason }
+    const fields = { run: id, action: row.action, config, arm, turn: asked.turn, status, reason: row.reason }
     log.info(fields, 'A run was asked for')
+    news.rested(row)
     if (status === 'awaiting-approval') onPending(row)
     if (status === 'queued' && !row.waiting) await sending.send(row)
     return row
@@ -193,13 +210,13 @@ function isFree(row: RunRow, { undoes, turn, now }: NewRun): boolean {
 }
 
 function askedOf(call: ActionCall): Asked {
-  const { principal, key, action, specialist, conversation, turn, untrusted, traceparent } = call
-  const config = call.config.name
+  const { principal, key, action, arm, cohort, unit, specialist, conversation, turn, untrusted, traceparent } = call
   return {
+    id: newId('run'),
     principal,
     key,
     action,
-    config,
+    ...{ config: call.config.name, arm, cohort, unit },
     specialist,
     conversation: conversation ?? null,
     turn,

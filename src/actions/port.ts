@@ -46,6 +46,10 @@ export interface ActionCall {
   conversation: string | undefined
   principal: Principal
   config: ConfigVersion
+  /** Where its outcome is counted: see `Served`. */
+  arm: 'stable' | 'canary'
+  cohort: string
+  unit: string
   specialist: string
   action: string
   /** JSON text of an object. */

@@ -5,6 +5,8 @@ export const reasons = {
   role_missing: 'The user may not use this action.',
   arguments_invalid: 'The arguments do not fit.',
   awaiting_approval: 'It waits for approval.',
+  approval_outdated:
+    'The config version that it was approved under was rolled back before it began; it has to be approved anew.',
   approval_rejected: 'It was not approved.',
   approval_expired: 'Nobody approved it in time.',
   awaiting_identity: 'It waits until the user signs in again.',

@@ -80,6 +80,12 @@ export function approvalFor(
   }
 }
 
+/** The same, to be decided anew. */
+export function approvalAnew(approval: RunApproval, spec: ActionSpec, now: number): RunApproval {
+  const expiresAt = now + (spec.approval?.expiresAfterMs ?? DEFAULT_EXPIRY_MS)
+  return { ...approval, expiresAt, decision: null, decidedBy: null, decidedAt: null }
+}
+
 function isExempt(roles: readonly string[] | undefined, principal: Pick<Principal, 'roles'>): boolean {
   return roles?.some((role) => principal.roles.some((held) => held === role)) ?? false
 }

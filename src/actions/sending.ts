@@ -4,11 +4,14 @@ import type { Clock } from '#platform/clock.ts'
 import type { Queue, QueueMessage } from '#platform/queue/queue.ts'
 import type { Sql } from '#platform/sql/sql.ts'
 import { countWaiting } from './runs/reads.ts'
-import { RESEND_AFTER_MS, type RunRow } from './runs/run-row.ts'
+import { RESEND_AFTER_MS, type RunRow, UNSENT_AFTER_MS } from './runs/run-row.ts'
 
 const COUNT_EVERY_MS = 1000
 /** As many as its column counts. */
 const MAX_ATTEMPT = 2_147_483_647
+
+/** What a message says of its run. */
+export type Sent = Pick<RunRow, 'id' | 'attempt' | 'version' | 'traceparent'>
 
 export interface SendingOptions {
   queue: Queue
@@ -49,18 +52,23 @@ export class Sending {
     if (this.#waiting >= maxWaiting) throw new ParleyError('runs_full', { retryAfterMs: COUNT_EVERY_MS })
   }
 
+  /** Whether there is any use in sending. */
+  get reachable(): boolean {
+    return this.#options.queue.reachable
+  }
+
   /** Never rejects. */
-  async send(row: RunRow): Promise<void> {
+  async send(...rows: readonly Sent[]): Promise<void> {
     try {
-      await this.#options.queue.send([messageOf(row)])
+      await this.#options.queue.send(rows.map(messageOf))
       if (this.#awaySinceMs !== undefined) await this.#back()
     } catch (error) {
-      this.#failed(row, error)
+      for (const row of rows) this.#failed(row, error)
     }
   }
 
   /** Wakes a worker no earlier than `at`, ms since the epoch. Never rejects. */
-  async schedule(row: RunRow, at: number): Promise<void> {
+  async schedule(row: Sent, at: number): Promise<void> {
     try {
       await this.#options.queue.schedule([messageOf(row)], at)
     } catch (error) {
@@ -73,7 +81,7 @@ export class Sending {
     if (this.#awaySinceMs !== undefined && this.#options.queue.reachable) await this.#back()
   }
 
-  #failed(row: RunRow, err: unknown): void {
+  #failed(row: Sent, err: unknown): void {
     this.#awaySinceMs ??= this.#options.clock.now()
     this.#options.log.warn({ run: row.id, err }, 'A run could not be sent for; it is kept')
   }
@@ -86,7 +94,7 @@ export class Sending {
     try {
       await this.#options.sql.query(
         'system',
-        `UPDATE runs SET due_at = CASE WHEN status = 'retrying' THEN greatest($1, due_at - ${RESEND_AFTER_MS}) ELSE $1 END
+        `UPDATE runs SET due_at = CASE WHEN status = 'retrying' THEN greatest($1, due_at - ${UNSENT_AFTER_MS}) ELSE $1 END
          WHERE status IN ('queued', 'retrying') AND NOT waiting AND due_at > $1 AND updated_at >= $2`,
         [this.#options.clock.now(), since - RESEND_AFTER_MS],
       )
@@ -97,7 +105,7 @@ export class Sending {
 }
 
 /** Run, the attempts made so far, trace: never arguments or identity. Each change of the row has an id of its own. */
-function messageOf({ id, attempt, version, traceparent }: RunRow): QueueMessage {
+function messageOf({ id, attempt, version, traceparent }: Sent): QueueMessage {
   return {
     id: `${id}:${attempt}:${version}`,
     body: JSON.stringify({ run: id, attempt }),

@@ -14,7 +14,7 @@ function row(change: Partial<RunRow>): RunRow {
       argumentsHash: '',
       askedHash: '',
       action: 'a',
-      config: 'v1',
+      ...{ config: 'v1', arm: 'stable', cohort: '', unit: 'conv_1' },
     },
     ...{ specialist: null, conversation: null, turn: null, status: 'queued', version: 1, revision: 1 },
     ...{ waiting: false, ordered: false, once: false, attempt: 1, maxAttempts: 3, fence: 1, began: false, dueAt: 1 },

@@ -4,8 +4,8 @@ import type { Sql } from '#platform/sql/sql.ts'
 import type { RunNews } from './run-news.ts'
 import { runOf } from './run-shape.ts'
 import { changeRun, type RunChange } from './runs/changes.ts'
-import { dueRuns } from './runs/reads.ts'
-import { RESEND_AFTER_MS, type RunRow } from './runs/run-row.ts'
+import { dueRuns, takeUnsent } from './runs/reads.ts'
+import { RESEND_AFTER_MS, type RunRow, UNSENT_AFTER_MS } from './runs/run-row.ts'
 import type { RunSeals } from './runs/run-seals.ts'
 import type { Sending } from './sending.ts'
 
@@ -20,12 +20,13 @@ export interface RunSweeperOptions {
 }
 
 const AT_ONCE = 100
+const UNSENT_AT_ONCE = 500
 const RESEND_AT_LEAST_EVERY_MS = 600_000
 
 /**
  * Looks after runs that are overdue, on every replica; the row's version lets one of them act.
  *
- * queued, retrying ──nobody came──▸ sent for again, at growing intervals
+ * queued, retrying ──nobody came──▸ sent for once more, in case a crash came between row and queue; then again, at growing intervals
  * running ──its worker let the lease run out──▸ retrying; unknown, where its effect may have begun and must not be tried twice;
  *   dead-lettered after the last attempt
  * awaiting-approval, awaiting-identity ──▸ expired
@@ -40,11 +41,16 @@ export class RunSweeper {
     this.#options = options
   }
 
-  /** `orphaned`: what is running at this moment is nobody's, and overdue at once. */
+  /** `orphaned`: what is running at this moment is nobody's, and nobody is about to send for what is not begun: all overdue at once. */
   start(orphaned: boolean): void {
     if (!orphaned) return this.#wait()
     const { sql, clock, log } = this.#options
-    const recovered = sql.query('system', `UPDATE runs SET due_at = $1 WHERE status = 'running'`, [clock.now()])
+    const recovered = sql.query(
+      'system',
+      `UPDATE runs SET due_at = $1
+       WHERE status = 'running' OR (status = 'queued' AND NOT waiting AND sent_again IS DISTINCT FROM version)`,
+      [clock.now()],
+    )
     this.#sweeping = recovered
       .then(() => this.#sweep())
       .catch((error) => log.warn({ err: error }, 'Runs of an earlier process could not be looked after'))
@@ -69,15 +75,28 @@ export class RunSweeper {
     try {
       await sending.look()
       const now = clock.now()
+      if (sending.reachable) await this.#sendUnsent(now)
       let last: RunRow | undefined
       do {
         // What stays due although it was looked after is for the next time, and keeps nobody from those behind it.
-        const due = await dueRuns(sql, now, AT_ONCE, last)
+        const due = await dueRuns(sql, now, AT_ONCE, sending.reachable, last)
         await Promise.all(due.map((row) => this.#look(row)))
         last = due[AT_ONCE - 1]
       } while (last && !this.#stopped)
     } catch (error) {
       log.warn({ err: error }, 'Overdue runs could not be looked after')
+    }
+  }
+
+  /** Under their own message ids: what the broker has already is not there twice. */
+  async #sendUnsent(now: number): Promise<void> {
+    const { sql, sending, log } = this.#options
+    for (let count = UNSENT_AT_ONCE; count === UNSENT_AT_ONCE && !this.#stopped; ) {
+      const unsent = await takeUnsent(sql, now, UNSENT_AT_ONCE)
+      count = unsent.length
+      if (count === 0) return
+      await sending.send(...unsent)
+      log.info({ runs: count }, 'Runs that nobody has begun were sent for once more')
     }
   }
 
@@ -100,7 +119,7 @@ export class RunSweeper {
     const { id, status, reason } = done.row
     log.info({ run: id, was: row.status, status, reason }, 'An overdue run was looked after')
     if (status === 'queued' || status === 'retrying') await sending.send(done.row)
-    else news.changed(await runOf(done.row, seals), done.row.followUp)
+    else news.changed(done.row, await runOf(done.row, seals), done.row.followUp)
     if (done.next?.status === 'queued') await sending.send(done.next)
   }
 }
@@ -114,7 +133,7 @@ export function overdueChange(row: RunRow, now: number): RunChange {
   if (status === 'running') {
     if (once && began) return { status: 'unknown', reason: 'effect_unknown', now }
     if (attempt >= maxAttempts) return { status: 'dead-lettered', reason: 'worker_lost', now }
-    return { status: 'retrying', reason: 'worker_lost', ...again }
+    return { status: 'retrying', reason: 'worker_lost', dueAt: now + UNSENT_AFTER_MS, now }
   }
   if (status === 'retrying') return { status, reason, ...again }
   // A long queue is no reason to fill it with the same again and again.

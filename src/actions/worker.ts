@@ -1,4 +1,5 @@
 import type { ConfigVersion } from '#config/document.ts'
+import type { Serving } from '#config/serving.ts'
 import { ParleyError } from '#errors.ts'
 import type { Principal } from '#identity/principal.ts'
 import type { Log } from '#log.ts'
@@ -7,10 +8,10 @@ import { type Delivery, LockLostError, type Queue, type Receiver } from '#platfo
 import { readArguments } from './arguments.ts'
 import { type Attempted, type Consequence, consequenceOf } from './attempt-outcome.ts'
 import { type Executors, IdentityNeeded, PassingError } from './executors/executor.ts'
-import { actionOf, mayCall, rulesOf } from './rules.ts'
+import { actionOf, approvalAnew, mayCall, rulesOf } from './rules.ts'
 import type { RunNews } from './run-news.ts'
 import { runWith } from './run-shape.ts'
-import type { RunRow } from './runs/run-row.ts'
+import { type RunApproval, type RunRow, UNSENT_AFTER_MS } from './runs/run-row.ts'
 import type { RunInput, RunSeals } from './runs/run-seals.ts'
 import type { RunWork } from './runs/work.ts'
 import { type RunMessage, readMessage, type Sending } from './sending.ts'
@@ -23,6 +24,7 @@ export interface WorkerOptions {
   news: RunNews
   executors: Executors
   configs: { get(name: string): ConfigVersion | undefined; current(): ConfigVersion }
+  serving: Pick<Serving, 'rolledBackSince'>
   /** A fresh token of a principal; rejects with `IdentityNeeded`. */
   userToken(principal: Principal, scope: string): Promise<string>
   clock: Clock
@@ -105,7 +107,7 @@ export class Worker {
   }
 
   async #attempt(row: RunRow, traceparent: string | undefined): Promise<void> {
-    const { clock, log, seals, work, sending, news, leaseMs } = this.#options
+    const { clock, log, seals, work, sending, news } = this.#options
     const startedAt = clock.monotonic()
     const abort = new AbortController()
     this.#attempts.add(abort)
@@ -131,6 +133,8 @@ export class Worker {
       const fields = {
         run: row.id,
         action: row.action,
+        config: row.config,
+        arm: row.arm,
         turn: row.turn,
         attempt,
         status: end.status,
@@ -139,7 +143,7 @@ export class Worker {
       const durationMs = clock.monotonic() - startedAt
       if (fault !== undefined) log.error({ ...fields, durationMs, err: fault }, 'An action is broken')
       else log.info({ ...fields, durationMs }, 'A run was attempted')
-      news.changed(runWith(done.row, output), done.row.followUp && done.row.settledAt !== null)
+      news.changed(done.row, runWith(done.row, output), done.row.followUp && done.row.settledAt !== null)
       if (done.next?.status === 'queued') await sending.send(done.next)
     } finally {
       stopRenewing()
@@ -148,7 +152,7 @@ export class Worker {
 
     /** Uncounted, and due at once for whoever comes next. */
     function handedBack(now: number): Consequence {
-      const due = { retryAt: now, dueAt: now + leaseMs }
+      const due = { retryAt: now, dueAt: now + UNSENT_AFTER_MS }
       const how = { status: 'retrying', ended: 'passing', reason: 'worker_lost' } as const
       return { ...how, ...due, output: undefined, uncounted: true, fault: undefined }
     }
@@ -174,6 +178,7 @@ export class Worker {
       const spec = actionOf(config, row.action)
       if (!spec) return { impossible: 'unknown_action' }
       if (!mayCall(spec, principal)) return { impossible: 'role_missing' }
+      if (this.#isOutdated(row)) return { unapproved: approvalAnew(row.approval, spec, clock.now()) }
       const read = readArguments(spec.parameters, JSON.stringify(input.arguments))
       if ('refusal' in read) return { impossible: 'arguments_invalid' }
       stopTimer = clock.after(rulesOf(spec).timeoutMs, () => abort.abort('timeout' satisfies Stop))
@@ -205,6 +210,12 @@ export class Worker {
     } finally {
       stopTimer()
     }
+  }
+
+  /** Approved, not begun, and its version rolled back since: whoever approved it could not know what was wrong with that. */
+  #isOutdated(row: RunRow): row is RunRow & { approval: RunApproval } {
+    const decidedAt = row.approval?.decision === 'approved' ? row.approval.decidedAt : null
+    return row.attempt === 1 && decidedAt !== null && this.#options.serving.rolledBackSince(row.config, decidedAt)
   }
 
   async #begin({ id, fence }: RunRow): Promise<boolean> {

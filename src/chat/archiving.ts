@@ -90,7 +90,7 @@ async function entryOf(
   }
 }
 
-function statusOf({ type }: TurnOutcome['terminal']): FinishedTurn['status'] {
+export function statusOf({ type }: Pick<TurnOutcome['terminal'], 'type'>): FinishedTurn['status'] {
   if (type === 'turn.completed') return 'completed'
   return type === 'turn.cancelled' ? 'cancelled' : 'failed'
 }

@@ -6,6 +6,7 @@ import type { CallProgress } from './progress.ts'
 import { callerTools } from './step.ts'
 import { hasStrangersWords } from './taint.ts'
 import type { TurnContext } from './turn-context.ts'
+import { unitOf } from './turn-input.ts'
 
 const TOO_MANY = `This turn has made its ${turnLimits.calls} calls; no more are made in it.`
 const PENDING = 'This very call was made before in this turn and has no result yet; it is not made again.'
@@ -48,6 +49,9 @@ async function settle(turn: TurnContext, call: CallProgress, untrusted: boolean)
     conversation: input.conversation ?? undefined,
     principal: input.principal,
     config,
+    arm: input.arm,
+    cohort: input.cohort,
+    unit: unitOf(input),
     specialist: input.specialist,
     action: call.action,
     arguments: call.arguments,

@@ -1,12 +1,21 @@
+import type { Conversation } from '#conversations/conversations.ts'
+import type { Served } from '#events/events.ts'
 import type { Principal } from '#identity/principal.ts'
 import type { Answer, AnswerSink, ChatMessage } from '#models/answer.ts'
-import type { Receipt, TurnEvent } from './turn-events.ts'
+import type { Arm, Receipt, TurnEvent } from './turn-events.ts'
 
 /** The public face of `chat/`: turns that survive. Made by `createChat` (see `create.ts`). */
 export interface Chat {
   /**
+   * Begins a conversation and draws what serves it, or takes the `version` that was picked. Rejects with specialist_not_found,
+   * forbidden (only operators pick), config_not_found, invalid_request (title), too_many_conversations.
+   */
+  createConversation(principal: Principal, from: ConversationRequest): Promise<Conversation>
+  /** Throws specialist_not_found when no version that is served has it, or the picked one has not; forbidden, config_not_found. */
+  checkSpecialist(principal: Principal, specialist: string, version?: string): void
+  /**
    * Admits and opens a turn and starts producing it in the background; resolves once its log is open, before the model is
-   * called. Rejects with turn_in_progress, idempotency_mismatch, conversation_not_found, specialist_not_found,
+   * called. Rejects with forbidden, config_not_found, turn_in_progress, idempotency_mismatch, conversation_not_found, specialist_not_found,
    * message_too_large, overloaded, shutting_down, state_unavailable.
    */
   start(principal: Principal, request: TurnRequest): Promise<StartedTurn>
@@ -23,10 +32,12 @@ export interface Chat {
   deleteConversation(principal: Principal, id: string): Promise<void>
   /** Rejects with turn_not_found, turn_running. */
   feedback(principal: Principal, turn: string, feedback: Feedback): Promise<void>
-  /** What `model` of the OpenAI-compatible surface names: a specialist or a route. Rejects with model_not_found. */
+  /** What `model` of the OpenAI-compatible surface names: a specialist or a route. Throws model_not_found. */
   addressee(model: string): Addressee
   /** All that `model` may name. */
   addressees(): Addressee[]
+  /** The same for one request, which counts as a conversation of one turn. Throws forbidden, config_not_found, too. */
+  address(principal: Principal, model: string, version?: string): Addressed
   /**
    * Passes a request through to a route (or to a specialist without actions, whose instructions go first): no log, no
    * resume. The sink gets the provider's own bytes.
@@ -48,8 +59,20 @@ export interface Addressee {
   config: string
 }
 
+/** What one request is for, as it is served. */
+export interface Addressed extends Addressee {
+  served: Served
+}
+
+export interface ConversationRequest {
+  specialist: string
+  title?: string
+  /** Picked by somebody who operates. */
+  version?: string
+}
+
 export interface RelayRequest {
-  to: Addressee
+  to: Addressed
   messages: readonly ChatMessage[]
   parameters: Readonly<Record<string, unknown>>
   /** Calls it off, with the reason that the answer rejects with; a chat that drains does so itself, after the grace time. */
@@ -60,18 +83,27 @@ export interface TurnRequest {
   /** The conversation it belongs to, or the specialist of a turn that stands alone (no conversation is kept). */
   in:
     | { conversation: string }
-    | { specialist: string; history: readonly ChatMessage[]; parameters: Readonly<Record<string, unknown>> }
+    | {
+        specialist: string
+        history: readonly ChatMessage[]
+        parameters: Readonly<Record<string, unknown>>
+        /** As `address` found it. */
+        served?: Served
+      }
   /** The user's message; for a turn that stands alone, the last message of its history speaks. */
   message?: string
   idempotencyKey?: string
   /** No `write` action runs in it. */
   readOnly?: boolean
+  /** Picked by somebody who operates; a conversation has its own, and takes no other. */
+  version?: string
 }
 
 export interface StartedTurn {
   id: string
   conversation: string | null
   config: string
+  arm: Arm
   /** False when an earlier request with the same Idempotency-Key started it. */
   created: boolean
 }
@@ -81,6 +113,7 @@ export interface TurnView {
   conversation: string | null
   specialist: string
   config: string
+  arm: Arm
   /** The user's message; empty for a turn that stands alone, and for one that reports late results by itself. */
   message: string
   status: 'running' | 'completed' | 'failed' | 'cancelled'

@@ -1,28 +1,36 @@
-import type { ConfigVersion } from '#config/document.ts'
+import { assignFor, pickVersion, resolveFor } from '#config/assigning.ts'
 import { ParleyError } from '#errors.ts'
 import type { Admission } from '#governance/admission.ts'
 import type { Principal } from '#identity/principal.ts'
+import { newId } from '#ids.ts'
+import type { AnswerSink } from '#models/answer.ts'
 import { countMessages, maxTokens } from '#models/tokenizer.ts'
-import type { Chat, Feedback, StartedTurn, TurnRequest } from './chat.ts'
+import { address, addresseeOf, addresseesOf, hasSpecialist } from './addressees.ts'
+import type { Chat, Feedback, StartedTurn } from './chat.ts'
 import type { TokenCounter } from './compaction.ts'
 import { deleteConversation } from './delete-conversation.ts'
 import { FollowUps } from './follow-ups.ts'
 import { type Opening, type Setting, startTurn } from './open-turn.ts'
 import { Producers } from './producers.ts'
 import { readTurn } from './read-turn.ts'
-import { addresseeOf, addresseesOf, relay } from './relay.ts'
+import { relay } from './relay.ts'
+import { tellingRelay } from './relay-ended.ts'
 import { Relays } from './relays.ts'
 import { cancelTurn, noteFeedback } from './store/commands.ts'
 import { placeOf, replicaKey, turnKeys } from './store/turn-keys.ts'
 import { Sweeper } from './sweeper.ts'
 import type { ChatRoom } from './turn-context.ts'
-import type { Arm } from './turn-events.ts'
+import { servedOf } from './turn-ended.ts'
+import { readInput } from './turn-input.ts'
 import { viewTurn } from './view.ts'
 
 export interface ChatOptions extends Omit<ChatRoom, 'counter'> {
   admission: Admission
-  /** Draws the version and the arm of what starts now. */
-  assign(principal: Principal): { config: ConfigVersion; arm: Arm }
+}
+
+const OTHER_VERSION = {
+  message: 'This conversation is served from another config version; begin one that is served from this.',
+  param: 'x-parley-config',
 }
 
 const counter: TokenCounter = {
@@ -32,9 +40,9 @@ const counter: TokenCounter = {
 
 /** Builds the chat and starts what it does by itself: the upkeep of leases, the sweeper, follow-ups. `drain` ends it. */
 export function createChat(options: ChatOptions): Chat {
-  const { admission, assign, ...shared } = options
+  const { admission, ...shared } = options
   const room: ChatRoom = { ...shared, counter }
-  const { kv, conversations, configs, models } = room
+  const { kv, clock, conversations, configs, serving, events, models } = room
   const producers = new Producers(room)
   const sweeper = new Sweeper(room, producers)
   const followUps = new FollowUps(room, start)
@@ -45,14 +53,26 @@ export function createChat(options: ChatOptions): Chat {
     if (draining) throw new ParleyError('shutting_down', { retryAfterMs: 1000 })
   }
 
-  async function settingOf(principal: Principal, where: TurnRequest['in']): Promise<Setting> {
+  async function settingOf(principal: Principal, { in: where, version }: Opening): Promise<Setting> {
     if ('conversation' in where) {
+      const { conversation } = where
       // That it still exists is checked as the turn opens.
-      const { specialist, config, arm } = await conversations.pins(principal, where.conversation)
-      const version = configs.get(config) ?? configs.current()
-      return { conversation: where.conversation, specialist, config: version, arm }
+      const { specialist, ...pin } = await conversations.pins(principal, conversation)
+      const assigned = resolveFor(serving, pin, hasSpecialist(specialist))
+      if (version !== undefined && version !== assigned.config.name)
+        throw new ParleyError('invalid_request', OTHER_VERSION)
+      return { turn: newId('turn'), conversation, specialist, ...assigned }
     }
-    return { conversation: null, specialist: where.specialist, ...assign(principal) }
+    const { specialist, served } = where
+    const known = served && configs.get(served.config)
+    if (known) return { turn: served.unit, conversation: null, specialist, ...served, config: known }
+    return { conversation: null, specialist, ...assignTurn(principal, specialist, version) }
+  }
+
+  function assignTurn(principal: Principal, specialist: string, version: string | undefined) {
+    const turn = newId('turn')
+    if (version !== undefined) return { turn, ...pickVersion(serving, principal, version) }
+    return { turn, ...assignFor(serving, turn, hasSpecialist(specialist)) }
   }
 
   async function cancel(principal: Principal, turn: string): Promise<void> {
@@ -66,10 +86,8 @@ export function createChat(options: ChatOptions): Chat {
     refuseWhileDraining()
     const admitted = admission.admit(principal)
     try {
-      const setting = await settingOf(principal, request.in)
-      if (!Object.hasOwn(setting.config.document.specialists, setting.specialist)) {
-        throw new ParleyError('specialist_not_found')
-      }
+      const setting = await settingOf(principal, request)
+      if (!hasSpecialist(setting.specialist)(setting.config)) throw new ParleyError('specialist_not_found')
       return await startTurn(room, producers, principal, request, setting, () => admitted.release())
     } catch (error) {
       admitted.release()
@@ -78,6 +96,26 @@ export function createChat(options: ChatOptions): Chat {
   }
 
   return {
+    async createConversation(principal, { specialist, title, version }) {
+      const has = hasSpecialist(specialist)
+      const picked = version === undefined ? undefined : pickVersion(serving, principal, version)
+      const pin = (id: string) => {
+        const { config, arm, cohort } = picked ?? assignFor(serving, id, has)
+        if (!has(config)) throw new ParleyError('specialist_not_found', { param: 'specialist' })
+        return { config: config.name, arm, cohort }
+      }
+      return conversations.create(principal, { specialist, pin, ...(title !== undefined && { title }) })
+    },
+
+    checkSpecialist(principal, specialist, version) {
+      const candidates =
+        version === undefined
+          ? [serving.stable(), serving.candidate()]
+          : [pickVersion(serving, principal, version).config]
+      if (!candidates.some((config) => config && hasSpecialist(specialist)(config)))
+        throw new ParleyError('specialist_not_found')
+    },
+
     start,
 
     read: (principal, turn, after, signal) => readTurn(room, producers, principal, turn, after, signal),
@@ -92,19 +130,23 @@ export function createChat(options: ChatOptions): Chat {
       const at = turnKeys(principal, turn).turn
       const seal = await conversations.seal(principal)
       const result = await kv.run(noteFeedback, [at], [seal.seal(JSON.stringify(feedback), placeOf(at, 'feedback'))])
-      if (result === 'gone') throw new ParleyError('turn_not_found')
-      if (result === 'running') throw new ParleyError('turn_running')
+      if (result.kind === 'gone') throw new ParleyError('turn_not_found')
+      if (result.kind === 'running') throw new ParleyError('turn_running')
+      const input = readInput(seal, turnKeys(principal, turn), result.input)
+      events.emit('feedback.given', { ...servedOf(input), turn, rating: feedback.rating, at: clock.now() })
     },
 
-    addressee: (model) => addresseeOf(configs.current(), model),
-    addressees: () => addresseesOf(configs.current()),
+    addressee: (model) => addresseeOf(serving.stable(), model),
+    addressees: () => addresseesOf(serving.stable()),
+    address: (principal, model, version) => address(serving, principal, model, version),
 
     async relay(principal, request, sink) {
       refuseWhileDraining()
       const admitted = admission.admit(principal)
       try {
-        const { config } = assign(principal)
-        return await relays.run(request.abort, () => relay(models, config, request, sink))
+        const config = configs.get(request.to.served.config) ?? serving.stable()
+        const work = (watched: AnswerSink) => relay(models, config, request, watched)
+        return await relays.run(request.abort, () => tellingRelay(room, principal, request, sink, work))
       } finally {
         admitted.release()
       }
@@ -117,7 +159,7 @@ export function createChat(options: ChatOptions): Chat {
     async drain(graceMs) {
       draining = true
       await Promise.all([sweeper.stop(), followUps.stop()])
-      await Promise.all([producers.drain(graceMs), relays.drain(room.clock, graceMs)])
+      await Promise.all([producers.drain(graceMs), relays.drain(clock, graceMs)])
     },
   }
 }

@@ -14,6 +14,7 @@ import { receiptOf } from './receipt.ts'
 import { callerTools } from './step.ts'
 import { placeOf } from './store/turn-keys.ts'
 import type { TurnContext } from './turn-context.ts'
+import { turnEnded } from './turn-ended.ts'
 import type { Receipt, TurnEvent, TurnEvents } from './turn-events.ts'
 import type { TurnOutcome } from './turn-input.ts'
 import type { CommitEnd, Ending } from './turn-log.ts'
@@ -32,7 +33,7 @@ export async function commitEnd(turn: TurnContext, end: End, signal: AbortSignal
   const receipt = receiptOf(input, config, progress, turn.omittedMessages, room.clock.now())
   const toolCalls = end.status === 'completed' && end.finish === 'tool_calls' ? callerCalls(turn) : []
   const terminal = { ...terminalOf(end, receipt, toolCalls), position: progress.next }
-  const outcome: TurnOutcome = { text: progress.text, terminal }
+  const outcome: TurnOutcome = { text: progress.text, terminal, firstTokenMs: turn.firstTokenMs }
   const sealed = turn.seal.seal(JSON.stringify(outcome), placeOf(turn.keys.turn, 'end'))
   let tries = 0
   let archivedAt: number | undefined
@@ -55,7 +56,11 @@ export async function commitEnd(turn: TurnContext, end: End, signal: AbortSignal
     },
     signal,
   )
-  if (committed === 'committed') logEnd(room.log, receipt, end)
+  if (committed === 'committed') {
+    logEnd(room.log, receipt, end)
+    // Its deadline stays noted until after this; should we die before, the sweeper tells it.
+    room.events.emit('turn.ended', turnEnded(input, outcome))
+  }
   return committed
 }
 

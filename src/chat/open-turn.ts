@@ -1,9 +1,8 @@
-import type { ConfigVersion } from '#config/document.ts'
+import type { Assignment } from '#config/serving.ts'
 import { conversationKeys } from '#conversations/keys.ts'
 import type { Seal } from '#conversations/vault.ts'
 import { ParleyError } from '#errors.ts'
 import type { Principal } from '#identity/principal.ts'
-import { newId } from '#ids.ts'
 import type { StartedTurn, TurnRequest } from './chat.ts'
 import { encodeEvents } from './event-codec.ts'
 import { loadHistory } from './history.ts'
@@ -15,15 +14,16 @@ import { noteDeadline } from './store/deadlines.ts'
 import { type OpenResult, openTurn } from './store/open.ts'
 import { deadlineMember, idempotencyKey, placeOf, turnKeys } from './store/turn-keys.ts'
 import type { ChatRoom } from './turn-context.ts'
-import type { Arm, TurnEvent, TurnEvents } from './turn-events.ts'
+import type { TurnEvent, TurnEvents } from './turn-events.ts'
 import type { FollowUpInput, TurnInput } from './turn-input.ts'
+import { viewTurn } from './view.ts'
 
-/** Where a turn belongs: what never changes over a conversation's life. */
-export interface Setting {
+/** Where a turn belongs, and what serves it. */
+export interface Setting extends Assignment {
+  /** Its id. */
+  turn: string
   conversation: string | null
   specialist: string
-  config: ConfigVersion
-  arm: Arm
 }
 
 /** A request of a caller, or of a replica that has late results to report. */
@@ -40,6 +40,7 @@ export async function startTurn(
   setting: Setting,
   onEnd: () => void,
 ): Promise<StartedTurn> {
+  const startedAtMs = room.clock.monotonic()
   const input = inputOf(principal, request, setting, room.clock.now())
   if (Buffer.byteLength(input.message) > turnLimits.messageBytes) throw new ParleyError('message_too_large')
   const seal = await room.conversations.seal(principal)
@@ -49,10 +50,10 @@ export async function startTurn(
   // In the same tick, behind the opening: once the turn is open, nobody else adds to the history.
   const history = loadHistory(room, principal, setting.conversation)
   const [result, { messages, next }] = await Promise.all([opening, history])
-  const started = { conversation: setting.conversation, config: setting.config.name }
   if (result.kind === 'replayed') {
     onEnd()
-    return { id: result.turn, ...started, created: false }
+    const { conversation, config, arm } = await viewTurn(room, principal, result.turn)
+    return { id: result.turn, conversation, config, arm, created: false }
   }
   refuse(result)
   const progress = new Progress()
@@ -67,21 +68,24 @@ export async function startTurn(
     known: [first],
     fence: 1,
     leasedAtMs,
+    startedAtMs,
     takenOver: false,
     onEnd,
   })
-  return { id: input.turn, ...started, created: true }
+  const { turn: id, conversation, config, arm } = input
+  return { id, conversation, config, arm, created: true }
 }
 
 function inputOf(principal: Principal, request: Opening, setting: Setting, startedAt: number): TurnInput {
   const alone = 'specialist' in request.in ? { history: request.in.history, parameters: request.in.parameters } : null
   return {
-    turn: newId('turn'),
+    turn: setting.turn,
     principal,
     conversation: setting.conversation,
     specialist: setting.specialist,
     config: setting.config.name,
     arm: setting.arm,
+    cohort: setting.cohort,
     message: request.message ?? '',
     alone,
     followUp: request.followUp ?? null,
@@ -131,7 +135,9 @@ async function open(
   return result
 }
 
-function digestOf({ in: where, message, readOnly }: TurnRequest, seal: Seal): string {
+/** Of what is asked, not of what serves it: that is drawn anew when the same request comes again. */
+function digestOf({ in: asked, message, readOnly }: TurnRequest, seal: Seal): string {
+  const { served: _, ...where } = { served: undefined, ...asked }
   return seal.digest(JSON.stringify([where, message, readOnly]))
 }
 

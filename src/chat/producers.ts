@@ -30,6 +30,8 @@ export interface HeldTurn {
   fence: number
   /** When the lease was asked for, monotonic ms. */
   leasedAtMs: number
+  /** When it began, monotonic ms; null where another producer began it. */
+  startedAtMs: number | null
   /** Another producer began it and is gone. */
   takenOver: boolean
   /** The events that the log ends with, where they are at hand. */
@@ -127,6 +129,7 @@ export class Producers {
       log,
       signal: abort.signal,
       omittedMessages: 0,
+      firstTokenMs: null,
       unarchived: false,
       stop: (kind) => abort.abort(new TurnStop(kind)),
       emit: (type, data) => {

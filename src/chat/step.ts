@@ -39,6 +39,7 @@ export async function runStep(turn: TurnContext): Promise<void> {
       },
       text: (text) => {
         if (text === '' || signal.aborted) return
+        if (turn.startedAtMs !== null) turn.firstTokenMs ??= room.clock.monotonic() - turn.startedAtMs
         turn.emit('token', speaker === undefined ? { text } : { text, model: speaker })
         speaker = undefined
         if (progress.textChars > turnLimits.textChars) turn.stop('length')

@@ -7,6 +7,7 @@ import { dropDeadline, dueDeadlines, noteDeadline } from './store/deadlines.ts'
 import { deadlineShards, readDeadlineMember } from './store/turn-keys.ts'
 import { takeOver } from './take-over.ts'
 import type { ChatRoom } from './turn-context.ts'
+import { tellEnd } from './turn-ended.ts'
 
 const BATCH = 50
 /** Turns that the archive could not be given. Apart, so that those whose producer is gone never wait behind them. */
@@ -14,7 +15,7 @@ const unarchivedShards: readonly Key[] = deadlineShards.map((_, shard) => key(`d
 
 /**
  * Looks after turns whose deadline has come, on every replica: one whose lease was renewed is looked at again when that ends,
- * one that has ended is forgotten, once the archive has it, one whose producer is gone is taken over. Two sweepers meet in the claim: one wins.
+ * one that has ended is told of and forgotten, once the archive has it, one whose producer is gone is taken over. Two sweepers meet in the claim: one wins.
  */
 export class Sweeper {
   readonly #room: ChatRoom
@@ -73,6 +74,8 @@ export class Sweeper {
       const { turn, ...principal } = entry
       const found = await takeOver(this.#room, this.#producers, principal, turn)
       if (found.kind === 'done') {
+        // Whoever ended it may not have lived to tell. What waits for the archive was told when it was set aside.
+        if (deadlineShards.includes(shard)) await tellEnd(this.#room, principal, turn)
         if (!(await this.#archived(principal, turn))) return await this.#setAside(shard, member)
         await kv.run(dropDeadline, [shard], [member])
       } else await kv.run(noteDeadline, [shard], [member, found.kind === 'held' ? Math.ceil(found.forMs) : leaseMs])

@@ -26,6 +26,7 @@ const input: TurnInput = {
   specialist: 'helper',
   config: 'v1',
   arm: 'stable',
+  cohort: '',
   message: 'hello',
   alone: null,
   followUp: null,

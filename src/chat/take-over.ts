@@ -35,16 +35,18 @@ export async function takeOver(
   const progress = new Progress()
   for await (const batch of readLog(room.kv, keys, seal, -1)) for (const event of batch) progress.replay(event)
   const { messages, next } = await loadHistory(room, input.principal, input.conversation)
-  room.log.info({ turn, fence: claim.fence, position: progress.next }, 'a turn is taken over from its log')
+  const { config, arm } = input
+  room.log.info({ turn, config, arm, fence: claim.fence, position: progress.next }, 'a turn is taken over from its log')
   producers.produce({
     input,
-    config: room.configs.get(input.config) ?? room.configs.current(),
+    config: room.configs.get(input.config) ?? room.serving.stable(),
     seal,
     history: historyOf(messages),
     messagesAt: next,
     progress,
     fence: claim.fence,
     leasedAtMs,
+    startedAtMs: null,
     takenOver: true,
     hopeless: claim.fence > PRODUCERS_PER_TURN,
   })

@@ -1,8 +1,10 @@
 import type { ActionPort } from '#actions/port.ts'
 import type { ConfigVersion } from '#config/document.ts'
+import type { Serving } from '#config/serving.ts'
 import type { Archive } from '#conversations/archive.ts'
 import type { Conversations } from '#conversations/conversations.ts'
 import type { Seal } from '#conversations/vault.ts'
+import type { Events } from '#events/events.ts'
 import type { Log } from '#log.ts'
 import type { Candidate, ChatMessage } from '#models/answer.ts'
 import type { Models } from '#models/models.ts'
@@ -25,7 +27,10 @@ export interface ChatRoom {
   conversations: Conversations
   /** Where finished turns are kept beyond the live state, if anywhere. */
   archive?: Archive | undefined
-  configs: { get(name: string): ConfigVersion | undefined; current(): ConfigVersion }
+  /** Any sound version: what a turn began with, it goes on with. */
+  configs: { get(name: string): ConfigVersion | undefined }
+  serving: Serving
+  events: Pick<Events, 'emit'>
   counter: TokenCounter
   replica: string
   leaseMs: number
@@ -51,6 +56,10 @@ export interface TurnContext {
   signal: AbortSignal
   /** Messages left out of the longest prompt so far. */
   omittedMessages: number
+  /** When it began, monotonic ms; null where another producer began it. */
+  startedAtMs: number | null
+  /** From there to its first visible text. */
+  firstTokenMs: number | null
   /** It ended without the archive, which has to get it later. */
   unarchived: boolean
   /** Stops production early; see `TurnStop`. */

@@ -11,6 +11,7 @@ const input: TurnInput = {
   specialist: 'helper',
   config: 'v1',
   arm: 'stable',
+  cohort: 'r1.0',
   message: 'hello',
   alone: null,
   followUp: null,

@@ -13,6 +13,8 @@ export interface TurnInput {
   specialist: string
   config: string
   arm: Arm
+  /** Where it is counted: see `#config/serving.ts`. */
+  cohort: string
   message: string
   /** A turn that stands alone brings its own history and parameters. */
   alone: { history: readonly ChatMessage[]; parameters: Readonly<Record<string, unknown>> } | null
@@ -23,10 +25,17 @@ export interface TurnInput {
   startedAt: number
 }
 
+/** What the turn is judged as: see `Served`. */
+export function unitOf({ conversation, turn }: Pick<TurnInput, 'conversation' | 'turn'>): string {
+  return conversation ?? turn
+}
+
 /** What a turn ended with: kept sealed in its record, for as long as the record lives. The rest is in the terminal event. */
 export interface TurnOutcome {
   text: string
   terminal: Pick<TurnEvent, 'type' | 'data'> & { position: number }
+  /** See `TurnEnded`; not in what was kept before that. */
+  firstTokenMs?: number | null
 }
 
 /** The late results of `turn`. */
@@ -35,10 +44,10 @@ export interface FollowUpInput {
   runs: readonly (Pick<Run, 'id' | 'action' | 'status'> & { output: string | null })[]
 }
 
-/** From the turn's record. Records of before there were follow-ups say nothing of them. Throws sealed_unreadable. */
+/** From the turn's record. Records of before there were follow-ups or cohorts say nothing of them. Throws sealed_unreadable. */
 export function readInput(seal: Seal, { turn }: Pick<TurnKeys, 'turn'>, sealed: Buffer): TurnInput {
-  const kept: Omit<TurnInput, 'followUp'> & Partial<TurnInput> = JSON.parse(
+  const kept: Omit<TurnInput, 'followUp' | 'cohort'> & Partial<TurnInput> = JSON.parse(
     seal.unseal(sealed, placeOf(turn, 'input')).toString(),
   )
-  return { ...kept, followUp: kept.followUp ?? null }
+  return { ...kept, followUp: kept.followUp ?? null, cohort: kept.cohort ?? '' }
 }

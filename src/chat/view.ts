@@ -16,8 +16,8 @@ export async function viewTurn(room: ChatRoom, principal: Principal, turn: strin
   if (!record) return viewArchived(room, principal, turn)
   const read = <Value>(sealed: Buffer, field: string): Value =>
     JSON.parse(seal.unseal(sealed, placeOf(keys.turn, field)).toString())
-  const { conversation, specialist, config, message } = readInput(seal, keys, record.input)
-  const known = { id: turn, conversation, specialist, config, message }
+  const { conversation, specialist, config, arm, message } = readInput(seal, keys, record.input)
+  const known = { id: turn, conversation, specialist, config, arm, message }
   const feedback = record.feedback ? read<Feedback>(record.feedback, 'feedback') : null
   if (record.end) {
     const { text, terminal } = read<TurnOutcome>(record.end, 'end')
@@ -40,10 +40,11 @@ export async function viewTurn(room: ChatRoom, principal: Principal, turn: strin
 async function viewArchived(room: ChatRoom, principal: Principal, turn: string): Promise<TurnView> {
   const keys = turnKeys(principal, turn)
   const { input, outcome, seal } = await archivedTurn(room, principal, turn)
-  const { conversation, specialist, config, message } = readInput(seal, keys, input)
+  const { conversation, specialist, config, arm, message } = readInput(seal, keys, input)
   const { text, terminal }: TurnOutcome = JSON.parse(seal.unseal(outcome, placeOf(keys.turn, 'end')).toString())
   const { position } = terminal
-  return { id: turn, conversation, specialist, config, message, text, position, feedback: null, ...endOf(terminal) }
+  const known = { id: turn, conversation, specialist, config, arm, message }
+  return { ...known, text, position, feedback: null, ...endOf(terminal) }
 }
 
 /** What the terminal event says of a turn. */

@@ -42,13 +42,21 @@ export interface Conversations {
 export interface NewConversation {
   specialist: string
   title?: string
-  /** Pinned at creation. */
+  /** What it is pinned to, asked for once its id is known: the arm is drawn by that. */
+  pin(id: string): ConversationPin
+}
+
+/** The config version that serves it, and where that is counted: see `#config/serving.ts`. */
+export interface ConversationPin {
   config: string
   arm: 'stable' | 'canary'
+  cohort: string
 }
 
 /** What never changes of a conversation. */
-export type ConversationPins = Pick<Conversation, 'specialist' | 'config' | 'arm'>
+export interface ConversationPins extends ConversationPin {
+  specialist: string
+}
 
 export interface Conversation {
   id: string
@@ -99,7 +107,7 @@ export interface MessagePage {
  * Where a conversation lives in `kv`, for `chat/`, whose steps (open a turn, commit it) touch it atomically.
  *
  * record, with who writes what ("here" is this module):
- *   specialist, config, arm, createdAt   here, once, when it is created
+ *   specialist, config, arm, cohort, createdAt   here, once, when it is created; no cohort in those of before there were any
  *   title      sealed, bytes from `sealTitle`; absent or empty: none. Here; by a commit only where there is none
  *   messages   how many messages the log holds: 0 here, raised by a commit with what it appends
  *   live       id of the turn that runs; absent or empty: none. By chat alone: set when a turn opens, emptied when it ends

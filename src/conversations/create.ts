@@ -49,7 +49,7 @@ export async function createConversations(options: ConversationsOptions): Promis
   }
 
   async function shown(owner: Owner, id: string, stored: StoredConversation): Promise<Conversation> {
-    const { title, ...rest } = stored
+    const { title, cohort: _, ...rest } = stored
     if (!title) return { id, ...rest, title: null }
     return { id, ...rest, title: unsealTitle(await dataKeys.seal(owner), conversationKeys(owner, id), title) }
   }
@@ -62,15 +62,16 @@ export async function createConversations(options: ConversationsOptions): Promis
   }
 
   return {
-    async create(principal, { specialist, config, arm, title }) {
+    async create(principal, { specialist, title, pin }) {
       const id = newId('conv')
       const keys = conversationKeys(principal, id)
+      const { config, arm, cohort } = pin(id)
       const sealed = title === undefined ? '' : sealTitle(await dataKeys.seal(principal), keys, checkTitle(title))
-      const args = [id, specialist, config, arm, sealed, idleMs, MAX_CONVERSATIONS]
+      const args = [id, specialist, config, arm, cohort, sealed, idleMs, MAX_CONVERSATIONS]
       for (;;) {
         const createdAt = await kv.run(createConversation, [keys.record, keys.index], args)
         if (createdAt !== undefined) {
-          pins.set(keys.record, { specialist, config, arm })
+          pins.set(keys.record, { specialist, config, arm, cohort })
           const fresh = { createdAt, updatedAt: createdAt, messages: 0, liveTurn: null, version: 1 }
           return { id, specialist, config, arm, title: title ?? null, ...fresh }
         }
@@ -86,8 +87,8 @@ export async function createConversations(options: ConversationsOptions): Promis
       const { record } = conversationKeys(principal, id)
       const known = pins.get(record)
       if (known) return known
-      const { specialist, config, arm } = await load(record)
-      const found = { specialist, config, arm }
+      const { specialist, config, arm, cohort } = await load(record)
+      const found = { specialist, config, arm, cohort }
       pins.set(record, found)
       return found
     },

@@ -1,8 +1,7 @@
 import type { Actions } from '#actions/actions.ts'
 import type { Chat } from '#chat/chat.ts'
-import type { ConfigVersions } from '#config/versions.ts'
-import type { Conversations, NewConversation } from '#conversations/conversations.ts'
-import type { Principal } from '#identity/principal.ts'
+import type { Serving } from '#config/serving.ts'
+import type { Conversations } from '#conversations/conversations.ts'
 import type { Log } from '#log.ts'
 import type { Models } from '#models/models.ts'
 import type { Clock } from '#platform/clock.ts'
@@ -14,15 +13,13 @@ export interface NativeDeps {
   clock: Clock
   chat: Chat
   actions: ServedActions
-  /** Deleting is the chat's, which knows what else goes with a conversation. */
-  conversations: Pick<Conversations, 'create' | 'get' | 'list' | 'rename' | 'messages'>
-  configs: Pick<ConfigVersions, 'current' | 'get'>
+  /** Creating and deleting are the chat's, which knows what serves a conversation and what else goes with it. */
+  conversations: Pick<Conversations, 'get' | 'list' | 'rename' | 'messages'>
+  serving: Pick<Serving, 'stable'>
   models: Pick<Models, 'health' | 'setCircuit'>
   limits: TransportLimits
   /** Of this program. */
   version: string
-  /** The config version and arm that a new conversation of this caller is pinned to. */
-  assign(principal: Principal): Pick<NewConversation, 'config' | 'arm'>
   /** What keeps this replica from serving, for operators to read; undefined when nothing does. */
   ready(): string | undefined
 }

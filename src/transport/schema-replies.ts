@@ -1,5 +1,6 @@
 import { STATUS_CODES } from 'node:http'
 import { Type } from 'typebox'
+import { servedHeaderDocs } from './config-header.ts'
 import { ErrorReply, Turn } from './schema.ts'
 import { Run } from './schema-runs.ts'
 
@@ -22,7 +23,7 @@ export function empty(description: string) {
 
 const turnHeaders = {
   'x-parley-turn': { type: 'string', description: 'The id of the turn.' },
-  'x-parley-config': { type: 'string', description: 'The config version that serves it.' },
+  ...servedHeaderDocs,
 }
 
 /** A turn as a stream of its events, or whole. */

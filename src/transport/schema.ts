@@ -187,6 +187,7 @@ export const Turn = Type.Object(
     conversation: nullable(Type.String()),
     specialist: Type.String(),
     config: Type.String(),
+    arm: Arm,
     message: Type.String({ description: 'What the caller said; empty for a turn that stands alone.' }),
     status: oneOf('running', 'completed', 'failed', 'cancelled'),
     text: Type.String({ description: 'The visible text so far.' }),

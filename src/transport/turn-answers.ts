@@ -4,6 +4,7 @@ import type { TurnEvent, TurnEvents } from '#chat/turn-events.ts'
 import { ParleyError } from '#errors.ts'
 import type { Log } from '#log.ts'
 import { preferredType } from './accept.ts'
+import { servedHeaders } from './config-header.ts'
 import { recallFault } from './faults.ts'
 import { clientGone } from './request-context.ts'
 import { openTurnStream, relayTurn, type TurnReading } from './turn-stream.ts'
@@ -26,12 +27,12 @@ export interface TurnAnswer extends TurnReading {
 }
 
 export async function answerTurn(answer: TurnAnswer): Promise<void> {
-  const { chat, form, reply, log, principal, turn, config } = answer
+  const { chat, form, reply, log, principal, turn } = answer
   if (form === 'text/event-stream') {
     const stream = openTurnStream(reply, answer)
     return reply.request.method === 'HEAD' ? undefined : relayTurn(chat, answer, stream, log)
   }
-  reply.header('x-parley-turn', turn).header('x-parley-config', config)
+  reply.header('x-parley-turn', turn).headers(servedHeaders(answer))
   const signal = clientGone(reply)
   let last: TurnEvent | undefined
   for await (const events of chat.read(principal, turn, -1, signal)) last = events.at(-1)
@@ -39,14 +40,14 @@ export async function answerTurn(answer: TurnAnswer): Promise<void> {
 }
 
 /** Goes on with a turn after a position; 204 when a stream has nothing more to give. */
-export async function resumeTurn(answer: Omit<TurnAnswer, 'config'>, view: TurnView): Promise<void> {
+export async function resumeTurn(answer: Omit<TurnAnswer, 'config' | 'arm'>, view: TurnView): Promise<void> {
   const { form, reply, after } = answer
   if (after > view.position) throw new ParleyError('bad_position', { message: 'The turn has not come that far.' })
   if (form === 'text/event-stream' && view.status !== 'running' && after === view.position) {
     reply.code(204).send()
     return
   }
-  await answerTurn({ ...answer, config: view.config })
+  await answerTurn({ ...answer, config: view.config, arm: view.arm })
 }
 
 /** A turn that failed before it said anything is an error; one that failed later is an answer that says so. */

@@ -1,8 +1,9 @@
 import type { FastifyReply } from 'fastify'
 import type { Chat } from '#chat/chat.ts'
-import type { TurnEvent } from '#chat/turn-events.ts'
+import type { Arm, TurnEvent } from '#chat/turn-events.ts'
 import type { Principal } from '#identity/principal.ts'
 import type { Log } from '#log.ts'
+import { servedHeaders } from './config-header.ts'
 import { formatEventId } from './event-id.ts'
 import type { EventStream } from './event-stream.ts'
 import { asFault } from './faults.ts'
@@ -12,13 +13,17 @@ import { openEventStream, renderNotice } from './sse.ts'
 export interface TurnReading {
   principal: Principal
   turn: string
-  /** The config version that serves it. */
+  /** The config version that serves it, and its arm. */
   config: string
+  arm: Arm
   after: number
 }
 
-export function openTurnStream(reply: FastifyReply, reading?: Pick<TurnReading, 'turn' | 'config'>): EventStream {
-  const headers = reading && { 'x-parley-turn': reading.turn, 'x-parley-config': reading.config }
+export function openTurnStream(
+  reply: FastifyReply,
+  reading?: Pick<TurnReading, 'turn' | 'config' | 'arm'>,
+): EventStream {
+  const headers = reading && { 'x-parley-turn': reading.turn, ...servedHeaders(reading) }
   return openEventStream(reply, { ...(headers && { headers }), farewell: renderNotice })
 }
 

@@ -4,6 +4,7 @@ import { decisionsSuite } from './actions/decisions.ts'
 import { executionSuite } from './actions/execution.ts'
 import { hardeningSuite } from './actions/hardening.ts'
 import { recoverySuite } from './actions/recovery.ts'
+import { sendingSuite } from './actions/sending.ts'
 import { undoingSuite } from './actions/undoing.ts'
 
 let ground: Ground
@@ -16,4 +17,5 @@ executionSuite(() => ground)
 recoverySuite(() => ground)
 decisionsSuite(() => ground)
 hardeningSuite(() => ground)
+sendingSuite(() => ground)
 undoingSuite(() => ground)

@@ -8,11 +8,11 @@ import { createLog } from '#log.ts'
 import { systemClock } from '#platform/clock.ts'
 import { openKv } from '#platform/kv/open.ts'
 import {
+  beginning,
   idleMs,
   masterKey,
   openConversations,
   say,
-  settings,
   somebody,
   type TestStore,
 } from '../support/conversations.ts'
@@ -36,7 +36,7 @@ it('record, messages and index expire together, anew with each change', async (t
   t.after(close)
   const who = somebody()
   const conversations = await openConversations(kvs[0], [masterKey('first')], systemClock)
-  const { id } = await conversations.create(who, settings)
+  const { id } = await conversations.create(who, beginning())
   await say({ conversations, kv: kvs[0] }, who, id, 0, 'hello')
   const keys = Object.values(conversationKeys(who, id))
   for (const key of keys) assert.equal(await command(server.url, 'PEXPIRE', key, 60_000), 1)
@@ -53,7 +53,7 @@ it('a conversation expires by itself', async (t) => {
   const who = somebody()
   const masterKeys = { source: 'environment', keys: [masterKey('first')] } as const
   const conversations = await createConversations({ kv: kvs[0], masterKeys, idleMs: 100 })
-  const { id } = await conversations.create(who, settings)
+  const { id } = await conversations.create(who, beginning())
   const isGone = () =>
     conversations.get(who, id).then(
       () => false,

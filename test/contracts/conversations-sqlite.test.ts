@@ -10,11 +10,11 @@ import type { Clock } from '#platform/clock.ts'
 import { openKv } from '#platform/kv/open.ts'
 import { manualClock } from '../support/clock.ts'
 import {
+  beginning,
   idleMs,
   masterKey,
   openConversations,
   say,
-  settings,
   somebody,
   type TestStore,
 } from '../support/conversations.ts'
@@ -30,7 +30,7 @@ it('a conversation expires when it was idle for long enough, with its messages',
   const { clock, kv, conversations, close } = await openAt()
   t.after(close)
   const who = somebody()
-  const { id } = await conversations.create(who, settings)
+  const { id } = await conversations.create(who, beginning())
   await say({ conversations, kv }, who, id, 0, 'hello')
   clock.advance(idleMs - 1)
   assert.equal((await conversations.messages(who, id, -1, 10)).items.length, 2)
@@ -52,9 +52,9 @@ it('one that has expired leaves the index of those that have not', async (t) => 
   const { clock, kv, conversations, close } = await openAt()
   t.after(close)
   const who = somebody()
-  const early = await conversations.create(who, settings)
+  const early = await conversations.create(who, beginning())
   clock.advance(idleMs / 2)
-  const late = await conversations.create(who, settings)
+  const late = await conversations.create(who, beginning())
   const { index } = conversationKeys(who, late.id)
   const indexed = async () => (await kv.run(oldestConversations, [index], [10])).map(({ id }) => id)
   clock.advance(idleMs / 2)

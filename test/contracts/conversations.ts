@@ -7,8 +7,10 @@ import { newId } from '#ids.ts'
 import type { Kv } from '#platform/kv/kv.ts'
 import { manualClock } from '../support/clock.ts'
 import {
+  beginning,
   byActivity,
   counting,
+  keepOldConversation,
   masterKey,
   openConversations,
   pagesOf,
@@ -33,7 +35,7 @@ export function conversationsSuite(engine: string, openStore: () => Promise<Test
     const on = (kv: Kv) => openConversations(kv, [master], clock)
     const at = () => ({ conversations, kv })
     const begin = (who: Principal, title?: string) =>
-      conversations.create(who, { ...settings, ...(title !== undefined && { title }) })
+      conversations.create(who, { ...beginning(), ...(title !== undefined && { title }) })
 
     beforeEach(async () => {
       store = await openStore()
@@ -57,7 +59,7 @@ export function conversationsSuite(engine: string, openStore: () => Promise<Test
         version: 1,
       })
       assert.deepEqual(await conversations.get(who, plain.id), plain)
-      const titled = await conversations.create(who, { ...settings, arm: 'canary', title: 'Über 🦜' })
+      const titled = await conversations.create(who, { ...beginning({ arm: 'canary' }), title: 'Über 🦜' })
       assert.equal(titled.title, 'Über 🦜')
       assert.equal(titled.arm, 'canary')
       assert.deepEqual(await conversations.get(who, titled.id), titled)
@@ -93,14 +95,35 @@ export function conversationsSuite(engine: string, openStore: () => Promise<Test
       const elsewhere = await on(counted.kv)
       const who = somebody()
       const { id } = await begin(who)
-      assert.deepEqual(await elsewhere.pins(who, id), settings)
+      assert.deepEqual(await elsewhere.pins(who, id), { ...settings, cohort: 'r1.0' })
       assert.equal(counted.calls, 1)
-      assert.deepEqual(await elsewhere.pins(who, id), settings)
-      const created = await elsewhere.create(who, { ...settings, arm: 'canary' })
-      assert.deepEqual(await elsewhere.pins(who, created.id), { ...settings, arm: 'canary' })
+      assert.deepEqual(await elsewhere.pins(who, id), { ...settings, cohort: 'r1.0' })
+      const created = await elsewhere.create(who, beginning({ arm: 'canary' }))
+      assert.deepEqual(await elsewhere.pins(who, created.id), { ...settings, arm: 'canary', cohort: 'r1.0' })
       assert.equal(counted.calls, 2)
       await assert.rejects(elsewhere.pins(somebody(), id), notFound)
       await assert.rejects(elsewhere.pins(who, newId('conv')), notFound)
+    })
+
+    it('asks what it is pinned to once its id is known', async () => {
+      const who = somebody()
+      const asked: string[] = []
+      const { pin } = beginning({ config: 'v002', cohort: 'r2.1' })
+      const ask = (id: string) => {
+        asked.push(id)
+        return pin()
+      }
+      const { id, config } = await conversations.create(who, { specialist: 'apollo', pin: ask })
+      assert.deepEqual([asked, config], [[id], 'v002'])
+      assert.equal((await (await on(store.kvs[1])).pins(who, id)).cohort, 'r2.1')
+    })
+
+    it('reads what was kept before there were cohorts', async () => {
+      const who = somebody()
+      const id = newId('conv')
+      await kv.run(keepOldConversation, [conversationKeys(who, id).record], [])
+      assert.deepEqual(await conversations.pins(who, id), { ...settings, cohort: '' })
+      assert.equal((await conversations.get(who, id)).liveTurn, null)
     })
 
     it('finds nothing that belongs to somebody else', async () => {

@@ -9,11 +9,11 @@ import { type Principal, partitionOf } from '#identity/principal.ts'
 import { type Key, type Kv, key } from '#platform/kv/kv.ts'
 import { manualClock } from '../support/clock.ts'
 import {
+  beginning,
   type MasterKey,
   masterKey,
   openConversations,
   say,
-  settings,
   somebody,
   type TestStore,
 } from '../support/conversations.ts'
@@ -32,7 +32,7 @@ export function dataKeysSuite(engine: string, openStore: () => Promise<TestStore
 
     const on = (kv: Kv, masters = [master]) => openConversations(kv, masters, clock)
     const begin = (who: Principal, title?: string) =>
-      conversations.create(who, { ...settings, ...(title !== undefined && { title }) })
+      conversations.create(who, { ...beginning(), ...(title !== undefined && { title }) })
 
     beforeEach(async () => {
       store = await openStore()
@@ -193,7 +193,7 @@ export function dataKeysSuite(engine: string, openStore: () => Promise<TestStore
       })
       await assert.rejects(shaky.seal(who), /out of reach/)
       fail = false
-      assert.equal((await shaky.create(who, { ...settings, title: 'mine' })).title, 'mine')
+      assert.equal((await shaky.create(who, { ...beginning(), title: 'mine' })).title, 'mine')
     })
   })
 }

@@ -7,6 +7,7 @@ import type { ConfigDocument, ConfigVersion } from '#config/document.ts'
 import type { Archive } from '#conversations/archive.ts'
 import type { Conversations } from '#conversations/conversations.ts'
 import { createConversations } from '#conversations/create.ts'
+import type { Events, Facts } from '#events/events.ts'
 import { createAdmission } from '#governance/admission.ts'
 import type { Principal } from '#identity/principal.ts'
 import { newId } from '#ids.ts'
@@ -20,6 +21,7 @@ import type { MasterKeysEnv } from '../../src/env.ts'
 import { type ActionsAtHand, actionsAtHand } from './actions-at-hand.ts'
 import { chatConfig } from './chat-config.ts'
 import { type ManualClock, manualClock } from './clock.ts'
+import { ScriptedServing } from './scripted-serving.ts'
 import { type UnreachableKv, unreachableKv } from './unreachable-kv.ts'
 
 export const LEASE_MS = 10_000
@@ -39,6 +41,9 @@ export interface ChatAtHand extends AsyncDisposable {
   conversations: Conversations
   archive?: Archive | undefined
   actions: ActionsAtHand
+  serving: ScriptedServing
+  /** What was told. */
+  told: Told[]
   /** The prompts that models were asked with. */
   asked: (readonly ChatMessage[])[]
   /** The tools that each of them offered. */
@@ -51,6 +56,9 @@ export interface ChatAtHand extends AsyncDisposable {
   converse(): Promise<string>
   pass(ms: number): Promise<void>
 }
+
+/** A fact, as it was told. */
+export type Told = { [Name in keyof Facts]: { name: Name; fact: Facts[Name] } }[keyof Facts]
 
 export interface BegunTurn {
   turn: string
@@ -69,6 +77,7 @@ export interface ChatAtHandOptions {
   /** Its specialist is `helper`. */
   document?: (given: ConfigDocument) => ConfigDocument
   atOnce?: number
+  serving?: ScriptedServing
   /** Over the store and its keys; it gets none otherwise. */
   archive?: (store: Kv, masterKeys: MasterKeysEnv) => Promise<Archive>
 }
@@ -96,6 +105,9 @@ export async function chatAtHand(options: ChatAtHandOptions): Promise<ChatAtHand
   const asked: (readonly ChatMessage[])[] = []
   const offered: unknown[] = []
   const config: ConfigVersion = { name: 'v1', hash: 'none', document: document(chatConfig({ only: model })) }
+  const serving = options.serving ?? new ScriptedServing(config)
+  const told: Told[] = []
+  const events: Pick<Events, 'emit'> = { emit: (name, fact) => void told.push({ name, fact } as Told) }
   const chat = createChat({
     kv,
     clock,
@@ -104,12 +116,13 @@ export async function chatAtHand(options: ChatAtHandOptions): Promise<ChatAtHand
     actions: actions.port,
     conversations,
     archive,
-    configs: { get: () => config, current: () => config },
+    configs: serving,
+    serving,
+    events,
     replica: newId('rep'),
     leaseMs: LEASE_MS,
     conversationIdleMs: 1e9,
     admission: createAdmission({ atOnce }),
-    assign: () => ({ config, arm: 'stable' }),
   })
   const settled = async () => {
     for (let turn = 0; turn < 20; turn++) await setImmediate()
@@ -132,14 +145,15 @@ export async function chatAtHand(options: ChatAtHandOptions): Promise<ChatAtHand
     conversations,
     archive,
     actions,
+    serving,
+    told,
     asked,
     offered,
     begin: (content, parameters = {}) =>
       begin({ in: { specialist: 'helper', history: [{ role: 'user', content }], parameters } }),
     say: (conversation, message) => begin({ in: { conversation }, message }),
     async converse() {
-      const pins = { specialist: 'helper', config: config.name, arm: 'stable' as const }
-      return (await conversations.create(somebody, pins)).id
+      return (await chat.createConversation(somebody, { specialist: 'helper' })).id
     },
     async pass(ms) {
       // In small steps, as time passes: whoever keeps time may need the store in between.

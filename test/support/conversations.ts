@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import type { Conversation, Conversations, Message } from '#conversations/conversations.ts'
+import type { Conversation, ConversationPin, Conversations, Message } from '#conversations/conversations.ts'
 import { createConversations } from '#conversations/create.ts'
 import { conversationKeys } from '#conversations/keys.ts'
 import { encodeMessages } from '#conversations/message-codec.ts'
 import type { Principal } from '#identity/principal.ts'
 import { newId } from '#ids.ts'
 import type { Clock } from '#platform/clock.ts'
-import type { Kv } from '#platform/kv/kv.ts'
+import type { Kv, Operation } from '#platform/kv/kv.ts'
 
 /** A store of one test. */
 export interface TestStore {
@@ -25,6 +25,27 @@ export interface MasterKey {
 
 export const idleMs = 600_000
 export const settings = { specialist: 'apollo', config: 'v001', arm: 'stable' } as const
+const pinned: ConversationPin = { config: settings.config, arm: settings.arm, cohort: 'r1.0' }
+
+/** What a conversation with these settings is created from. */
+export function beginning(change: Partial<ConversationPin> = {}) {
+  return { specialist: settings.specialist, pin: () => ({ ...pinned, ...change }) }
+}
+
+/** KEYS record · A conversation as it was kept before there were cohorts. */
+export const keepOldConversation: Operation<void> = {
+  name: 'test.keep-old-conversation',
+  lua: `
+    redis.call('HSET', KEYS[1], 'specialist', 'apollo', 'config', 'v001', 'arm', 'stable', 'createdAt', 1,
+      'updatedAt', 1, 'messages', 0, 'version', 1)
+    return {}`,
+  twin: (step, [record]) => {
+    if (!record) throw new RangeError('a record is needed')
+    step.set(record, { ...settings, createdAt: 1, updatedAt: 1, messages: 0, version: 1 })
+    return []
+  },
+  decode: () => undefined,
+}
 
 export function masterKey(id: string): MasterKey {
   return { id, key: randomBytes(32) }

@@ -6,12 +6,14 @@ import { createHttpCall } from '../../src/actions/executors/http/http-call.ts'
 import type { ActionSpec } from '../../src/config/action-spec.ts'
 import { createSeal } from '../../src/conversations/vault.ts'
 import { ParleyError } from '../../src/errors.ts'
+import { createEvents } from '../../src/events/events.ts'
 import { newId } from '../../src/ids.ts'
 import { createLog } from '../../src/log.ts'
 import { systemClock } from '../../src/platform/clock.ts'
 import { createEgress } from '../../src/platform/egress/egress.ts'
 import { openRunEngines, type RunEngines } from './run-engines.ts'
 import { callOf, versionOf } from './runs-at-hand.ts'
+import { ScriptedServing } from './scripted-serving.ts'
 
 export interface RunWorkerOptions {
   engines: RunEngines
@@ -59,6 +61,8 @@ const actions = createActions({
   ...{ sql, queue, kv, clock, log, leaseMs, maxWaiting },
   executors: createExecutors([http]),
   configs: { get: () => config, current: () => config },
+  serving: new ScriptedServing(config),
+  events: createEvents(log),
   sealOf: async () => seal,
   userToken: () => Promise.reject(new Error('No sign-in is expected here.')),
   replica: newId('rep'),

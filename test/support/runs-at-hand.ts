@@ -12,6 +12,7 @@ import { runMigrations } from '../../src/actions/runs/migrations.ts'
 import type { ActionSpec } from '../../src/config/action-spec.ts'
 import type { ConfigVersion } from '../../src/config/document.ts'
 import { createSeal, type Seal } from '../../src/conversations/vault.ts'
+import { createEvents, type RunSettled } from '../../src/events/events.ts'
 import type { Principal } from '../../src/identity/principal.ts'
 import type { Log } from '../../src/log.ts'
 import { systemClock } from '../../src/platform/clock.ts'
@@ -21,6 +22,7 @@ import { SqliteQueue } from '../../src/platform/queue/sqlite.ts'
 import { openSql } from '../../src/platform/sql/open.ts'
 import type { Sql } from '../../src/platform/sql/sql.ts'
 import { capturedLog } from './captured-log.ts'
+import { ScriptedServing } from './scripted-serving.ts'
 
 /** What runs stand on, for as many replicas as a test wants. */
 export interface Ground extends AsyncDisposable {
@@ -28,6 +30,8 @@ export interface Ground extends AsyncDisposable {
   queue: Queue
   log: Log
   lines: Record<string, unknown>[]
+  /** What all replicas have told of runs that came to rest. */
+  settled: RunSettled[]
   /** What all replicas seal with. */
   seal: Seal
   /** Another replica on the same ground; it is drained with the test that wants it. */
@@ -43,6 +47,8 @@ export interface ReplicaOptions {
   sql?: Sql
   sealOf?: () => Promise<Seal>
   maxWaiting?: number
+  /** Otherwise the only version is that of `actions`. */
+  serving?: ScriptedServing
 }
 
 const PARAMETERS = {
@@ -76,13 +82,32 @@ export function callOf(config: ConfigVersion, action: string, change: Partial<Ac
     turn,
     conversation: 'conv_1',
     principal: person('ada'),
-    config,
+    ...{ config, arm: 'stable', cohort: '', unit: 'conv_1' },
     specialist: 'apollo',
     action,
     arguments: '{"x":1}',
     readOnly: false,
     untrusted: false,
     ...change,
+  }
+}
+
+/** Waits until it holds; the test's own limit is what ends it otherwise. */
+export async function until(holds: () => Promise<boolean> | boolean): Promise<void> {
+  while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 10))
+}
+
+/** A queue that keeps nothing and tells nobody. */
+export function deafQueue(queue: Queue): Queue {
+  return {
+    ...{ engine: queue.engine, reachable: true },
+    send: async () => {},
+    schedule: async () => [],
+    cancel: async () => {},
+    receive: () => ({ stop: async () => {} }),
+    deadLetters: async () => [],
+    removeDeadLetters: async () => [],
+    close: async () => {},
   }
 }
 
@@ -108,7 +133,11 @@ export async function openGround(engines: { sql?: Sql; queue?: Queue } = {}): Pr
   if (!engines.queue) opened.defer(() => queue.close())
   const seal = createSeal(randomBytes(32))
   let replicas = 0
+  const events = createEvents(log)
+  const settled: RunSettled[] = []
+  events.on('run.settled', (fact) => settled.push(fact))
   return {
+    settled,
     sql,
     queue,
     log,
@@ -116,11 +145,13 @@ export async function openGround(engines: { sql?: Sql; queue?: Queue } = {}): Pr
     seal,
     actions({ functions = {}, actions = {}, works = true, leaseMs = 2000, maxWaiting = 10_000, ...more } = {}) {
       const version = versionOf(actions)
+      const serving = more.serving ?? new ScriptedServing(version)
       const replica = createActions({
         sealOf: async () => seal,
         ...{ sql, queue, kv, clock, log, works, leaseMs, maxWaiting, ...more },
         executors: createExecutors([createBuiltinExecutors(new Map(Object.entries(functions)))]),
-        configs: { get: () => version, current: () => version },
+        ...{ serving, events },
+        configs: { get: (name) => serving.get(name), current: () => serving.stable() },
         userToken: () => Promise.reject(new Error('No sign-in is expected here.')),
         replica: `replica-${replicas++}`,
         concurrency: 32,

@@ -1,5 +1,6 @@
 import type { ActionView, RunPage, RunView, StartRequest } from '#actions/actions.ts'
 import { isSettled } from '#actions/port.ts'
+import type { ConfigVersion } from '#config/document.ts'
 import { ParleyError } from '#errors.ts'
 import { newId } from '#ids.ts'
 import type { ServedActions } from '#transport/native-deps.ts'
@@ -31,7 +32,7 @@ export class ScriptedActions implements ServedActions {
     return run
   }
 
-  catalogue(_principal: unknown, config: StartRequest['config']): ActionView[] {
+  catalogue(_principal: unknown, config: ConfigVersion): ActionView[] {
     return Object.entries(config.document.actions ?? {}).map(([name, { description, parameters }]) => {
       return {
         name,

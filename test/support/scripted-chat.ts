@@ -1,5 +1,14 @@
-import type { Addressee, Chat, RelayRequest, TurnRequest, TurnView } from '#chat/chat.ts'
+import type {
+  Addressed,
+  Addressee,
+  Chat,
+  ConversationRequest,
+  RelayRequest,
+  TurnRequest,
+  TurnView,
+} from '#chat/chat.ts'
 import { isTerminal, type TurnEvent, type TurnEventType } from '#chat/turn-events.ts'
+import type { Conversation } from '#conversations/conversations.ts'
 import { ParleyError } from '#errors.ts'
 import type { Principal } from '#identity/principal.ts'
 import { newId } from '#ids.ts'
@@ -10,6 +19,13 @@ export class ScriptedChat implements Chat {
   /** Every request that started a turn, in order. */
   readonly started: { request: TurnRequest; turn: ScriptedTurn }[] = []
   readonly cancelled: string[] = []
+  /** What requests that addressed a model are counted as, in order. */
+  readonly addressed: string[] = []
+  /** What conversations were begun from. */
+  readonly begun: ConversationRequest[] = []
+  /** How many of the next conversations cannot be begun. */
+  failingConversations = 0
+  specialists: readonly string[] = ['plain', 'apollo', 'athena']
   /** The next calls of `start` are refused with this. */
   refusal: ParleyError | undefined
   readonly live = 0
@@ -53,6 +69,18 @@ export class ScriptedChat implements Chat {
     return { ...this.#find(id).view }
   }
 
+  async createConversation(_principal: unknown, from: ConversationRequest): Promise<Conversation> {
+    if (this.failingConversations-- > 0) throw new ParleyError('state_unavailable')
+    this.begun.push(from)
+    const pinned = { config: from.version ?? 'v001', arm: 'stable' as const }
+    const state = { createdAt: 1, updatedAt: 1, messages: 0, liveTurn: null, version: 1 }
+    return { id: newId('conv'), specialist: from.specialist, title: from.title ?? null, ...pinned, ...state }
+  }
+
+  checkSpecialist(_principal: unknown, specialist: string): void {
+    if (!this.specialists.includes(specialist)) throw new ParleyError('specialist_not_found')
+  }
+
   async deleteConversation(): Promise<void> {
     throw new ParleyError('conversation_not_found')
   }
@@ -76,6 +104,14 @@ export class ScriptedChat implements Chat {
     return []
   }
 
+  address(_principal: Principal, model: string): Addressed {
+    const addressee = this.addressee(model)
+    const { config } = addressee
+    const unit = newId('turn')
+    this.addressed.push(unit)
+    return { ...addressee, served: { config, arm: 'stable', cohort: '', unit } }
+  }
+
   relay(_principal: Principal, _request: RelayRequest, _sink: AnswerSink): Promise<Answer> {
     return Promise.reject(new ParleyError('model_not_found'))
   }
@@ -89,8 +125,8 @@ export class ScriptedChat implements Chat {
   }
 }
 
-function started({ view: { id, conversation, config } }: ScriptedTurn) {
-  return { id, conversation, config }
+function started({ view: { id, conversation, config, arm } }: ScriptedTurn) {
+  return { id, conversation, config, arm }
 }
 
 export class ScriptedTurn {
@@ -107,6 +143,7 @@ export class ScriptedTurn {
       conversation: null,
       specialist: 'apollo',
       config: 'v001',
+      arm: 'stable',
       message: '',
       status: 'running',
       text: '',

@@ -69,6 +69,10 @@ export class ScriptedServing implements Serving {
     return (this.rolledBack.get(version) ?? Number.NEGATIVE_INFINITY) >= at
   }
 
+  inUse(): ConfigVersion[] {
+    return [this.#stable, ...(this.#candidate ? [this.#candidate] : [])]
+  }
+
   onChange(listener: () => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)

@@ -20,16 +20,16 @@ export interface NewRun
  */
 export const LOCK_CONVERSATION = `SELECT pg_advisory_xact_lock(hashtext('runs of ' || $1))`
 
-const COLUMNS = `id text, tenant text, owner text, key text, arguments_hash text, action text, config text, specialist text,
+const COLUMNS = `id text, tenant text, owner text, key text, arguments_hash text, action text, config text, arm text, cohort text, unit text, specialist text,
   conversation text, turn text, undoes text, status text, ordered boolean, once boolean, max_attempts integer, due_at bigint, input text,
   outcome text, reason text, approval jsonb, traceparent text, now bigint`
 
 const INSERT = `
   WITH taken AS (
-    INSERT INTO runs AS r (id, tenant, owner, key, arguments_hash, asked_hash, action, config, specialist, conversation, turn, undoes, status,
+    INSERT INTO runs AS r (id, tenant, owner, key, arguments_hash, asked_hash, action, config, arm, cohort, unit, specialist, conversation, turn, undoes, status,
       ordered, waiting, once, max_attempts, due_at, input, outcome, reason, approval, traceparent, created_at, updated_at,
       settled_at)
-    SELECT n.id, n.tenant, n.owner, n.key, n.arguments_hash, n.arguments_hash, n.action, n.config, n.specialist, n.conversation, n.turn, n.undoes,
+    SELECT n.id, n.tenant, n.owner, n.key, n.arguments_hash, n.arguments_hash, n.action, n.config, n.arm, n.cohort, n.unit, n.specialist, n.conversation, n.turn, n.undoes,
       n.status, n.ordered, o.waiting, n.once, n.max_attempts,
       CASE WHEN o.waiting AND n.status = 'queued' THEN NULL ELSE n.due_at END, decode(n.input, 'base64'), decode(n.outcome, 'base64'), n.reason, n.approval,
       n.traceparent, n.now, n.now, CASE WHEN n.status = 'rejected' THEN n.now END

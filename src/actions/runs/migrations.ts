@@ -86,4 +86,16 @@ export const runMigrations: readonly Migration[] = [
       CREATE UNIQUE INDEX runs_undone_once ON runs (undoes)
         WHERE undoes IS NOT NULL AND status NOT IN ('rejected', 'cancelled', 'expired');`,
   },
+  {
+    // The version of the row that was sent for once more, in case it was not at first.
+    name: '0013-unsent-runs',
+    sql: 'ALTER TABLE runs ADD COLUMN sent_again integer;',
+  },
+  {
+    // What a run's outcome says of the version that served it. Of what was asked for before, nothing is counted.
+    name: '0014-served-runs',
+    sql: `
+      ALTER TABLE runs ADD COLUMN arm text NOT NULL DEFAULT 'stable', ADD COLUMN cohort text NOT NULL DEFAULT '',
+        ADD COLUMN unit text;`,
+  },
 ]

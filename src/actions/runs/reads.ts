@@ -1,6 +1,6 @@
 import type { Scope, Sql } from '#platform/sql/sql.ts'
 import type { RunStatus } from '../port.ts'
-import { RUN_COLUMNS, type RunRow } from './run-row.ts'
+import { RESEND_AFTER_MS, RUN_COLUMNS, type RunRow } from './run-row.ts'
 
 export interface AttemptRow {
   run: string
@@ -89,18 +89,43 @@ export async function listRuns(sql: Sql, filter: RunFilter): Promise<RunRow[]> {
   )
 }
 
-/** What somebody must look after by now, the longest overdue first; `after` is the last of the page before. */
+/**
+ * Runs that were to be begun by now and may not have been sent for since they last changed; each is taken once, and looked at
+ * again only later.
+ */
+export function takeUnsent(
+  sql: Sql,
+  now: number,
+  limit: number,
+): Promise<Pick<RunRow, 'id' | 'attempt' | 'version' | 'traceparent'>[]> {
+  return sql.query(
+    'system',
+    `UPDATE runs SET sent_again = version, due_at = $1::bigint + ${RESEND_AFTER_MS} WHERE id IN (
+       SELECT id FROM runs WHERE due_at <= $1 AND status IN ('queued', 'retrying') AND NOT waiting
+         AND sent_again IS DISTINCT FROM version
+       ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+     RETURNING id, attempt, version, traceparent`,
+    [now, limit],
+  )
+}
+
+/**
+ * What somebody must look after by now, the longest overdue first; `after` is the last of the page before. What only has to be
+ * sent for is left alone while that is of no use.
+ */
 export function dueRuns(
   sql: Sql,
   now: number,
   limit: number,
+  withSends: boolean,
   after: Pick<RunRow, 'dueAt' | 'id'> = { dueAt: null, id: '' },
 ): Promise<RunRow[]> {
   return sql.query<RunRow>(
     'system',
     `SELECT ${RUN_COLUMNS} FROM runs r WHERE r.due_at <= $1 AND (r.due_at, r.id) > ($3::bigint, $4)
+       AND ($5 OR r.status NOT IN ('queued', 'retrying'))
      ORDER BY r.due_at, r.id LIMIT $2`,
-    [now, limit, after.dueAt ?? -1, after.id],
+    [now, limit, after.dueAt ?? -1, after.id, withSends],
   )
 }
 

@@ -12,6 +12,10 @@ export interface RunRow {
   askedHash: string
   action: string
   config: string
+  /** Where its outcome is counted: see `Served`. */
+  arm: 'stable' | 'canary'
+  cohort: string
+  unit: string
   specialist: string | null
   conversation: string | null
   turn: string | null
@@ -44,7 +48,9 @@ export interface RunRow {
   settledAt: number | null
 }
 
-/** A run that is not begun by then is sent for again. */
+/** A run that is not begun by then may not have been sent for: it is, with the same message, which a broker that has it passes over. */
+export const UNSENT_AFTER_MS = 5000
+/** After that, a run that is not begun by then is sent for with another message. */
 export const RESEND_AFTER_MS = 60_000
 
 /** It was called off before it began, and nobody can move it on. */
@@ -66,7 +72,8 @@ export interface RunApproval {
 
 /** The columns, under the names of `RunRow`. */
 export const RUN_COLUMNS = `r.id, r.seq, r.tenant, r.owner, r.key, r.arguments_hash AS "argumentsHash",
-  r.asked_hash AS "askedHash", r.action, r.config,
+  r.asked_hash AS "askedHash", r.action, r.config, r.arm, r.cohort,
+  coalesce(r.unit, r.conversation, r.turn, r.id) AS unit,
   r.specialist, r.conversation, r.turn, r.status, r.version, r.revision, r.waiting, r.ordered, r.once, r.attempt,
   r.max_attempts AS "maxAttempts", r.fence, r.began, r.due_at AS "dueAt", r.input, r.outcome, r.preview, r.reason,
   r.approval, r.follow_up AS "followUp", r.undoes, r.traceparent, r.created_at AS "createdAt", r.updated_at AS "updatedAt",

@@ -2,13 +2,16 @@ import type { Sql } from '#platform/sql/sql.ts'
 import { type RunStatus, settledStatuses } from '../port.ts'
 import { Grouped } from './grouped.ts'
 import { LOCK_CONVERSATION } from './insert.ts'
-import { RESEND_AFTER_MS, RUN_COLUMNS, type RunRow } from './run-row.ts'
+import { RUN_COLUMNS, type RunApproval, type RunRow, UNSENT_AFTER_MS } from './run-row.ts'
 
 /** How an attempt ends, and where its run stands then. */
 export interface AttemptEnd {
   id: string
   fence: number
-  status: Extract<RunStatus, 'succeeded' | 'failed' | 'unknown' | 'dead-lettered' | 'retrying' | 'awaiting-identity'>
+  status: Extract<
+    RunStatus,
+    'succeeded' | 'failed' | 'unknown' | 'dead-lettered' | 'retrying' | 'awaiting-identity' | 'awaiting-approval'
+  >
   /** Of the attempt. */
   ended: 'succeeded' | 'failed' | 'passing'
   reason: string | null
@@ -16,6 +19,8 @@ export interface AttemptEnd {
   dueAt: number | null
   /** The attempt does not count: its effect had not begun, for no fault of its own. */
   uncounted: boolean
+  /** To be decided anew. */
+  approval?: RunApproval
   now: number
 }
 
@@ -54,10 +59,10 @@ const RENEW = `
 const END = `
   WITH ended AS (
     UPDATE runs r SET status = e.status, attempt = r.attempt - CASE WHEN e.uncounted THEN 1 ELSE 0 END,
-      due_at = e.due_at, reason = e.reason, outcome = coalesce(decode(e.outcome, 'base64'), r.outcome),
+      due_at = e.due_at, reason = e.reason, approval = coalesce(e.approval, r.approval), outcome = coalesce(decode(e.outcome, 'base64'), r.outcome),
       version = r.version + 1, updated_at = e.now, settled_at = CASE WHEN e.status IN ${SETTLED} THEN e.now END
     FROM jsonb_to_recordset($1::jsonb) AS e(id text, fence integer, status text, ended text, reason text, outcome text,
-      due_at bigint, uncounted boolean, now bigint)
+      due_at bigint, uncounted boolean, approval jsonb, now bigint)
     WHERE r.id = e.id AND r.fence = e.fence AND r.status = 'running'
     RETURNING ${RUN_COLUMNS}, e.ended, r.attempt + CASE WHEN e.uncounted THEN 1 ELSE 0 END AS number),
   noted AS (
@@ -71,7 +76,7 @@ const END = `
 
 /** The next of the ordered runs of a conversation, if the one before leaves the way free. */
 export const RELEASE_NEXT = `
-  UPDATE runs r SET waiting = false, due_at = coalesce(r.due_at, $2::bigint + ${RESEND_AFTER_MS}), version = r.version + 1, updated_at = $2::bigint
+  UPDATE runs r SET waiting = false, due_at = coalesce(r.due_at, $2::bigint + ${UNSENT_AFTER_MS}), version = r.version + 1, updated_at = $2::bigint
   WHERE r.waiting AND r.id = (
     SELECT n.id FROM runs n
     WHERE n.conversation = $1 AND n.ordered

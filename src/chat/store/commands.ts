@@ -31,23 +31,28 @@ export const cancelTurn: Operation<CancelResult> = {
  * Keeps what the reader thought of a finished turn; the last word counts.
  * KEYS turn · ARGV sealed feedback
  */
-export const noteFeedback: Operation<'noted' | 'running' | 'gone'> = {
+export type FeedbackResult = { kind: 'noted'; input: Buffer } | { kind: 'running' } | { kind: 'gone' }
+
+export const noteFeedback: Operation<FeedbackResult> = {
   name: 'turn.feedback',
   lua: `
-    local state = redis.call('HGET', KEYS[1], 'state')
-    if not state then return {2} end
-    if state == 'live' then return {1} end
+    local turn = redis.call('HMGET', KEYS[1], 'state', 'input')
+    if not turn[1] then return {2} end
+    if turn[1] == 'live' then return {1} end
     redis.call('HSET', KEYS[1], 'feedback', ARGV[1])
-    return {0}`,
+    return {0, turn[2]}`,
   twin: (step, [turn], [feedback]) => {
     if (!turn) throw new RangeError('turn.feedback needs a key')
     const state = step.get(turn, 'state')?.toString()
     if (!state) return [2]
     if (state === 'live') return [1]
     step.set(turn, { feedback: bytes(feedback) })
-    return [0]
+    return [0, step.get(turn, 'input') ?? null]
   },
-  decode: ([kind]) => (kind === 0 ? 'noted' : kind === 1 ? 'running' : 'gone'),
+  decode: ([kind, input]) => {
+    if (kind === 0 && Buffer.isBuffer(input)) return { kind: 'noted', input }
+    return kind === 1 ? { kind: 'running' } : { kind: 'gone' }
+  },
 }
 
 /**

@@ -5,6 +5,7 @@ export interface StoredConversation {
   specialist: string
   config: string
   arm: 'stable' | 'canary'
+  cohort: string
   createdAt: number
   updatedAt: number
   messages: number
@@ -17,6 +18,7 @@ export const fields = [
   'specialist',
   'config',
   'arm',
+  'cohort',
   'createdAt',
   'updatedAt',
   'messages',
@@ -35,12 +37,13 @@ export function readFields(step: Step, record: Key): (Buffer | null)[] {
 
 /** The fields in their order, from `at` on; undefined when there is no such record. */
 export function decodeRecord(reply: Reply, at = 0): StoredConversation | undefined {
-  const [specialist, config, arm, createdAt, updatedAt, messages, version, live, title] = reply.slice(at)
+  const [specialist, config, arm, cohort, createdAt, updatedAt, messages, version, live, title] = reply.slice(at)
   if (!specialist) return undefined
   return {
     specialist: String(specialist),
     config: String(config),
     arm: String(arm) === 'canary' ? 'canary' : 'stable',
+    cohort: String(cohort ?? ''),
     createdAt: Number(createdAt),
     updatedAt: Number(updatedAt),
     messages: Number(messages),

@@ -1,11 +1,11 @@
-import type { Addressee, Chat } from '#chat/chat.ts'
+import type { Addressed, Addressee } from '#chat/chat.ts'
 import { ParleyError } from '#errors.ts'
 import type { ChatMessage } from '#models/answer.ts'
 import type { CompletionRequest } from './schema.ts'
 
 /** A chat completion as it is asked for. */
 export interface Asked {
-  to: Addressee
+  to: Addressed
   messages: readonly ChatMessage[]
   /** All that is the provider's business. */
   parameters: Readonly<Record<string, unknown>>
@@ -16,14 +16,14 @@ export interface Asked {
 /** What to use in place of parameters that OpenAI itself has given up. */
 const OUTDATED = { functions: 'tools', function_call: 'tool_choice' }
 
-/** Reads a body that has the shape. Throws model_not_found, invalid_request, unsupported_parameter. */
-export function readRequest(chat: Chat, body: CompletionRequest): Asked {
+/** Reads a body that has the shape. Throws what `address` throws, invalid_request, unsupported_parameter. */
+export function readRequest(address: (model: string) => Addressed, body: CompletionRequest): Asked {
   const { model, messages, stream, stream_options: streamOptions, ...parameters } = body
   for (const [name, instead] of Object.entries(OUTDATED)) {
     if (name in parameters) throw unsupported(name, `use \`${instead}\``)
   }
   if (body.n != null && body.n !== 1) throw unsupported('n', 'ask as often as you want answers')
-  const to = chat.addressee(model)
+  const to = address(model)
   messages.forEach(checkMessage)
   if (to.opensTurn) checkForTurn(to, parameters)
   return {

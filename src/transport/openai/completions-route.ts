@@ -1,3 +1,5 @@
+import { Type } from 'typebox'
+import { pickedVersion, pickHeader, servedHeaderDocs, servedHeaders } from '../config-header.ts'
 import { asFault } from '../faults.ts'
 import { onceClosed, principalOf } from '../request-context.ts'
 import type { Routes } from '../routing.ts'
@@ -24,6 +26,7 @@ export function completionsRoute(routes: Routes, deps: OpenAiDeps): void {
         'another one answers; later, another one goes on, or the stream ends with an error in place of `[DONE]`.',
       ].join(' '),
       tags: ['openai'],
+      headers: Type.Object(pickHeader),
       body: CompletionRequest,
       response: {
         200: {
@@ -33,7 +36,7 @@ export function completionsRoute(routes: Routes, deps: OpenAiDeps): void {
               type: 'string',
               description: 'The model that answers; of a stream, the first to speak.',
             },
-            'x-parley-config': { type: 'string', description: 'The config version that serves it.' },
+            ...servedHeaderDocs,
             'x-parley-turn': { type: 'string', description: 'The id of the turn, where the specialist has actions.' },
           },
           content: {
@@ -43,7 +46,7 @@ export function completionsRoute(routes: Routes, deps: OpenAiDeps): void {
             },
           },
         },
-        ...errors(400, 401, 404, 409, 413, 415, 422, 429, 500, 502, 503, 504),
+        ...errors(400, 401, 403, 404, 409, 413, 415, 422, 429, 500, 502, 503, 504),
       },
     },
     handler: async (request, reply) => {
@@ -53,9 +56,11 @@ export function completionsRoute(routes: Routes, deps: OpenAiDeps): void {
         if (!answered) over.abort(OVER)
       })
       try {
-        const asked = readRequest(deps.chat, request.body)
-        reply.header('x-parley-config', asked.to.config)
-        await answer({ ...deps, principal: principalOf(request), asked, reply, over })
+        const principal = principalOf(request)
+        const { version } = pickedVersion(request)
+        const asked = readRequest((model) => deps.chat.address(principal, model, version), request.body)
+        reply.headers(servedHeaders(asked.to.served))
+        await answer({ ...deps, principal, asked, reply, over })
         answered = true
       } catch (error) {
         if (over.signal.reason === OVER) return void reply.hijack()

@@ -2,6 +2,7 @@ import { dataOf } from '#chat/event-codec.ts'
 import { isTerminal, type TurnEvent, type TurnEvents } from '#chat/turn-events.ts'
 import { asParleyError, ParleyError } from '#errors.ts'
 import type { Wire } from '#models/chunk-reader.ts'
+import { servedHeaders } from '../config-header.ts'
 import { recallFault } from '../faults.ts'
 import { idempotencyKeyOf } from '../idempotency-key.ts'
 import type { CompletionCall } from './completion-call.ts'
@@ -18,11 +19,11 @@ export async function openTurn(call: CompletionCall): Promise<RequestTurn> {
   const { chat, principal, reply, over, log } = call
   const { to, messages: history, parameters } = call.asked
   const idempotencyKey = idempotencyKeyOf(reply.request)
-  const { id, config } = await chat.start(principal, {
-    in: { specialist: to.name, history, parameters },
+  const { id, ...started } = await chat.start(principal, {
+    in: { specialist: to.name, history, parameters, served: to.served },
     ...(idempotencyKey !== undefined && { idempotencyKey }),
   })
-  reply.headers({ 'x-parley-turn': id, 'x-parley-config': config })
+  reply.headers({ 'x-parley-turn': id, ...servedHeaders(started) })
 
   let settled = false
   const leave = () => {

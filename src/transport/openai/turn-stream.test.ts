@@ -50,8 +50,9 @@ test('the turn gets what the caller said, asked for and named it by', async () =
     { headers: { 'idempotency-key': 'k1' } },
   )
   await using _ = transport
+  const served = { config: 'v001', arm: 'stable', cohort: '', unit: chat.addressed[0] }
   assert.deepEqual(chat.started[0]?.request, {
-    in: { specialist: 'helper', history: messages, parameters: { tools, temperature: 0.5 } },
+    in: { specialist: 'helper', history: messages, parameters: { tools, temperature: 0.5 }, served },
     idempotencyKey: 'k1',
   })
   playWithAction(turn)

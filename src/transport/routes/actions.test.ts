@@ -13,7 +13,6 @@ import type { Routes } from '../routing.ts'
 import { actionRoutes } from './actions.ts'
 
 const config: ConfigVersion = { name: 'v001', hash: '0', document: chatConfig({}) }
-const canary: ConfigVersion = { ...config, name: 'v002' }
 const path = '/api/v1/actions/calculate/runs'
 
 async function start(actions: ScriptedActions, clock = manualClock(Date.now())) {
@@ -23,8 +22,7 @@ async function start(actions: ScriptedActions, clock = manualClock(Date.now())) 
       clock,
       log,
       limits: defaultLimits,
-      configs: { current: () => config, get: (name) => (name === canary.name ? canary : undefined) },
-      assign: () => ({ config: 'v002', arm: 'canary' }),
+      serving: { stable: () => config },
     }),
   )
   return { ...transport, clock }
@@ -67,7 +65,7 @@ test('an action is taken on at once, and the answer says where to look', async (
   assert.equal(response.headers.get('etag'), '"1"')
   assert.equal(response.headers.get('preference-applied'), null)
   assert.equal(view.status, 'queued')
-  const request = { action: 'calculate', ...given, config: canary, arm: 'canary', key: 'k 1', traceparent }
+  const request = { action: 'calculate', ...given, key: 'k 1', traceparent }
   assert.deepEqual(actions.asked, [['start', request]])
 })
 

@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
-import type { Principal } from '#identity/principal.ts'
 import { checkDepth } from '../arguments-depth.ts'
+import { servedHeaders } from '../config-header.ts'
 import { idempotencyKeyOf } from '../idempotency-key.ts'
 import type { NativeDeps } from '../native-deps.ts'
 import { preferredWait } from '../prefer.ts'
@@ -11,12 +11,12 @@ import { errors, startedRun } from '../schema-replies.ts'
 import { ActionPage, NewRun } from '../schema-runs.ts'
 import { whom } from '../whom.ts'
 
-type Deps = Pick<NativeDeps, 'actions' | 'assign' | 'clock' | 'configs' | 'limits' | 'log'>
+type Deps = Pick<NativeDeps, 'actions' | 'clock' | 'limits' | 'log' | 'serving'>
 
 const tags = ['actions']
 
 export function actionRoutes(routes: Routes, deps: Deps): void {
-  const { actions, clock, limits } = deps
+  const { actions, clock, limits, serving } = deps
   const wait = waitingForRuns(routes, deps)
 
   routes.get('/api/v1/actions', {
@@ -27,9 +27,10 @@ export function actionRoutes(routes: Routes, deps: Deps): void {
       tags,
       response: { 200: ActionPage, ...errors(401) },
     },
-    handler: async (request) => {
-      const principal = principalOf(request)
-      return { items: actions.catalogue(principal, servedTo(principal, deps).config) }
+    handler: async (request, reply) => {
+      const config = serving.stable()
+      reply.headers(servedHeaders({ config: config.name, arm: 'stable' }))
+      return { items: actions.catalogue(principalOf(request), config) }
     },
   })
 
@@ -64,7 +65,6 @@ export function actionRoutes(routes: Routes, deps: Deps): void {
       checkDepth(request.body.arguments, limits.runs.argumentsDepth, 'arguments')
       const askedAt = clock.now()
       const begun = await actions.start(principal, {
-        ...servedTo(principal, deps),
         action: request.params.name,
         arguments: request.body.arguments,
         key,
@@ -75,13 +75,8 @@ export function actionRoutes(routes: Routes, deps: Deps): void {
       const run = await wait({ principal, run: begun, waitMs: (seconds ?? 0) * 1000, reply })
       // A run that is older than the request was begun by an earlier one.
       const isKnown = key !== undefined && begun.createdAt < askedAt
-      reply.header('location', `/api/v1/runs/${run.id}`)
+      reply.header('location', `/api/v1/runs/${run.id}`).header('x-parley-config', run.config)
       return answerRun(reply, run, isKnown || run.settledAt !== null ? 200 : 202)
     },
   })
-}
-
-function servedTo(principal: Principal, { assign, configs }: Pick<Deps, 'assign' | 'configs'>) {
-  const { config, arm } = assign(principal)
-  return { config: configs.get(config) ?? configs.current(), arm }
 }

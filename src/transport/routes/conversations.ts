@@ -1,5 +1,6 @@
 import { Type } from 'typebox'
 import { ParleyError } from '#errors.ts'
+import { pickedVersion, pickHeader, servedHeaders } from '../config-header.ts'
 import { etagOf, versionToMatch } from '../etag.ts'
 import { checkCharacters } from '../message-text.ts'
 import type { NativeDeps } from '../native-deps.ts'
@@ -9,31 +10,29 @@ import { Conversation, ConversationChange, ConversationPage, IdPath, MessagePage
 import { empty, errors } from '../schema-replies.ts'
 import { whom } from '../whom.ts'
 
-type Deps = Pick<NativeDeps, 'assign' | 'chat' | 'configs' | 'conversations'>
+type Deps = Pick<NativeDeps, 'chat' | 'conversations'>
 
 const tags = ['conversations']
 
 /** Conversations of the caller; those of anybody else are not found. */
-export function conversationRoutes(routes: Routes, { assign, chat, configs, conversations }: Deps): void {
+export function conversationRoutes(routes: Routes, { chat, conversations }: Deps): void {
   routes.post('/api/v1/conversations', {
     config: whom.chat,
     schema: {
       operationId: 'createConversation',
       summary: 'Begin a conversation with a specialist',
       tags,
+      headers: Type.Object(pickHeader),
       body: NewConversation,
-      response: { 201: Conversation, ...errors(400, 401, 404, 413, 415, 503) },
+      response: { 201: Conversation, ...errors(400, 401, 403, 404, 413, 415, 503) },
     },
     handler: async (request, reply) => {
-      const principal = principalOf(request)
       const { specialist, title } = request.body
-      const pin = assign(principal)
-      const { specialists } = configs.get(pin.config)?.document ?? configs.current().document
-      if (!Object.hasOwn(specialists, specialist))
-        throw new ParleyError('specialist_not_found', { param: 'specialist' })
       const given = title !== undefined && { title: checkTitle(title) }
-      const conversation = await conversations.create(principal, { specialist, ...given, ...pin })
+      const from = { specialist, ...given, ...pickedVersion(request) }
+      const conversation = await chat.createConversation(principalOf(request), from)
       reply.header('location', `/api/v1/conversations/${conversation.id}`).header('etag', etagOf(conversation))
+      reply.headers(servedHeaders(conversation))
       return reply.code(201).send(conversation)
     },
   })

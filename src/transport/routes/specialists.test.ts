@@ -34,7 +34,7 @@ const start = (chat: ScriptedChat) =>
       chat,
       log,
       limits: defaultLimits,
-      configs: { current: () => version, get: () => version },
+      serving: { stable: () => version },
     }),
   )
 

@@ -1,6 +1,7 @@
 import { Type } from 'typebox'
 import type { SpecialistSpec } from '#config/document.ts'
 import { ParleyError } from '#errors.ts'
+import { pickedVersion, pickHeader, servedHeaders } from '../config-header.ts'
 import { lastEventIdOf } from '../event-id.ts'
 import { checkMessage } from '../message-text.ts'
 import type { NativeDeps } from '../native-deps.ts'
@@ -12,9 +13,9 @@ import { answerTurn, resumeTurn, turnForm } from '../turn-answers.ts'
 import { openTurnStream } from '../turn-stream.ts'
 import { whom } from '../whom.ts'
 
-type Deps = Pick<NativeDeps, 'chat' | 'configs' | 'limits' | 'log'>
+type Deps = Pick<NativeDeps, 'chat' | 'limits' | 'log' | 'serving'>
 
-export function specialistRoutes(routes: Routes, { chat, configs, limits, log }: Deps): void {
+export function specialistRoutes(routes: Routes, { chat, limits, log, serving }: Deps): void {
   routes.get('/api/v1/specialists', {
     config: whom.chat,
     schema: {
@@ -23,9 +24,10 @@ export function specialistRoutes(routes: Routes, { chat, configs, limits, log }:
       tags: ['specialists'],
       response: { 200: SpecialistPage, ...errors(401) },
     },
-    handler: async () => {
-      const { specialists } = configs.current().document
-      return { items: Object.entries(specialists).map(([id, spec]) => present(id, spec)) }
+    handler: async (_request, reply) => {
+      const { name, document } = serving.stable()
+      reply.headers(servedHeaders({ config: name, arm: 'stable' }))
+      return { items: Object.entries(document.specialists).map(([id, spec]) => present(id, spec)) }
     },
   })
 
@@ -39,7 +41,7 @@ export function specialistRoutes(routes: Routes, { chat, configs, limits, log }:
       tags: ['specialists'],
       params: IdPath,
       querystring: Type.Object({ message: Type.String() }, { additionalProperties: false }),
-      headers: Type.Object({ 'last-event-id': Type.Optional(Type.String()) }),
+      headers: Type.Object({ 'last-event-id': Type.Optional(Type.String()), ...pickHeader }),
       response: {
         200: turnReply,
         204: empty('The turn has ended, and all of its events were received.'),
@@ -51,7 +53,6 @@ export function specialistRoutes(routes: Routes, { chat, configs, limits, log }:
       const principal = principalOf(request)
       const form = turnForm(request.headers.accept, ['text/event-stream', 'application/json'])
       const { id } = request.params
-      if (!Object.hasOwn(configs.current().document.specialists, id)) throw new ParleyError('specialist_not_found')
       const content = checkMessage(request.query.message, limits.messageBytes)
 
       const last = lastEventIdOf(request)
@@ -60,14 +61,21 @@ export function specialistRoutes(routes: Routes, { chat, configs, limits, log }:
         if (view.specialist !== id) throw new ParleyError('bad_position', { param: 'last-event-id' })
         return resumeTurn({ chat, principal, turn: last.turn, after: last.position, form, reply, log }, view)
       }
+      const { version } = pickedVersion(request)
+      chat.checkSpecialist(principal, id, version)
       // A HEAD request asks what a GET would be answered with; it starts nothing.
       if (request.method === 'HEAD') return void openTurnStream(reply)
 
-      const { id: turn, config } = await chat.start(principal, {
+      const {
+        id: turn,
+        config,
+        arm,
+      } = await chat.start(principal, {
         in: { specialist: id, history: [{ role: 'user', content }], parameters: {} },
         readOnly: true,
+        ...pickedVersion(request),
       })
-      return answerTurn({ chat, principal, turn, config, after: -1, form, reply, log })
+      return answerTurn({ chat, principal, turn, config, arm, after: -1, form, reply, log })
     },
   })
 }

@@ -1,4 +1,5 @@
 import { Type } from 'typebox'
+import { pickedVersion, pickHeader, servedHeaders } from '../config-header.ts'
 import { positionAfter } from '../event-id.ts'
 import { idempotencyKeyOf } from '../idempotency-key.ts'
 import { checkCharacters, checkMessage } from '../message-text.ts'
@@ -30,6 +31,7 @@ export function turnRoutes(routes: Routes, { chat, limits, log }: Deps): void {
         'idempotency-key': Type.Optional(
           Type.String({ description: 'The same key and body again give the same turn, from its start.' }),
         ),
+        ...pickHeader,
       }),
       body: NewTurn,
       response: {
@@ -43,17 +45,26 @@ export function turnRoutes(routes: Routes, { chat, limits, log }: Deps): void {
       const form = turnForm(request.headers.accept, ['application/json', 'text/event-stream'])
       const idempotencyKey = idempotencyKeyOf(request)
       const message = checkMessage(request.body.message, limits.messageBytes)
-      const { id: turn, config } = await chat.start(principal, {
+      const {
+        id: turn,
+        config,
+        arm,
+      } = await chat.start(principal, {
         in: { conversation: request.params.id },
         message,
+        ...pickedVersion(request),
         ...(idempotencyKey !== undefined && { idempotencyKey }),
       })
       reply.header('location', `/api/v1/turns/${turn}`)
       if (form === 'application/json' && prefersNotToWait(request)) {
-        reply.headers({ 'x-parley-turn': turn, 'x-parley-config': config, 'preference-applied': 'respond-async' })
+        reply.headers({
+          'x-parley-turn': turn,
+          ...servedHeaders({ config, arm }),
+          'preference-applied': 'respond-async',
+        })
         return reply.code(202).send(await chat.get(principal, turn))
       }
-      return answerTurn({ chat, principal, turn, config, after: -1, form, reply, log })
+      return answerTurn({ chat, principal, turn, config, arm, after: -1, form, reply, log })
     },
   })
 
@@ -66,7 +77,10 @@ export function turnRoutes(routes: Routes, { chat, limits, log }: Deps): void {
       params: IdPath,
       response: { 200: Turn, ...errors(401, 404, 503) },
     },
-    handler: (request) => chat.get(principalOf(request), request.params.id),
+    handler: async (request, reply) => {
+      const turn = await chat.get(principalOf(request), request.params.id)
+      return reply.headers(servedHeaders(turn)).send(turn)
+    },
   })
 
   routes.get('/api/v1/turns/:id/stream', {

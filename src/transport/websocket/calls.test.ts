@@ -21,7 +21,12 @@ test('a chat is answered with its turn at once, and its events follow in order',
   client.socket.on('message', (data) => arrived.push(String(data)))
   const { result } = await client.call('chat', { message: 'hi' })
   const turn = chat.started[0]?.turn.id
-  assert.deepEqual(result, { turn, conversation: chat.started[0]?.turn.view.conversation, config: 'v001' })
+  assert.deepEqual(result, {
+    turn,
+    conversation: chat.started[0]?.turn.view.conversation,
+    config: 'v001',
+    arm: 'stable',
+  })
   await client.eventsOf(turn)
   const frame = (id: string, event: string, data: string) =>
     `{"jsonrpc":"2.0","method":"turn.event","params":{"turn":"${turn}","id":${id},"event":"${event}","data":${data}}}`
@@ -38,7 +43,7 @@ test('a connection begins one conversation when first needed, and stays in it', 
   const chat = new ScriptedChat((turn) => turn.emit('turn.completed', {}))
   await using server = await startWebSockets(chat)
   const client = await server.connect()
-  assert.deepEqual(server.begun, [])
+  assert.deepEqual(chat.begun, [])
   const first = await client.call('chat', { message: 'one' })
   const second = await client.call('chat', { message: 'two' })
   const named = await client.call('chat', { message: 'three', conversation: 'conv_other' })
@@ -49,14 +54,14 @@ test('a connection begins one conversation when first needed, and stays in it', 
     [second, named, third].map(({ result }) => result?.conversation),
     [conversation, 'conv_other', conversation],
   )
-  assert.deepEqual(server.begun, ['plain'])
+  assert.deepEqual(chat.begun, [{ specialist: 'plain' }])
 })
 
 test('a conversation that could not be begun is tried again with the next chat', async () => {
   const chat = new ScriptedChat((turn) => turn.emit('turn.completed', {}))
   await using server = await startWebSockets(chat)
   const client = await server.connect()
-  server.failingConversations = 1
+  chat.failingConversations = 1
   assert.deepEqual(codeOf(await client.call('chat', { message: 'one' })), [-32000, 'state_unavailable'])
   assert.equal((await client.call('chat', { message: 'two' })).error, undefined)
 })
@@ -81,7 +86,13 @@ test('a turn is resumed after a position, after an event id, or from its start',
     [{}, { after: -1 }, { after: 0 }, { lastEventId: `${turn.id}.1` }].map(async (from) => {
       const client = await server.connect()
       const { result } = await client.call('resume', { turn: turn.id, ...from })
-      assert.deepEqual(result, { turn: turn.id, conversation: 'conv_1', config: 'v001', status: 'running' })
+      assert.deepEqual(result, {
+        turn: turn.id,
+        conversation: 'conv_1',
+        config: 'v001',
+        arm: 'stable',
+        status: 'running',
+      })
       return client
     }),
   )
@@ -166,7 +177,7 @@ test('parameters that are wrong are named', async () => {
     const found = [error?.code, error?.data?.code, error?.data?.param]
     assert.deepEqual(found, [-32602, 'invalid_request', param], `${method} ${JSON.stringify(params)}`)
   }
-  assert.deepEqual([chat.started, server.begun], [[], []])
+  assert.deepEqual([chat.started, chat.begun], [[], []])
 })
 
 test('what the catalogue of errors names arrives with its code, and whether to try again', async () => {

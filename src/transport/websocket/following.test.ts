@@ -116,7 +116,7 @@ test('two hundred connections that open at once are all served', async () => {
   const answers = await Promise.all(clients.map((client) => client.call('chat', { message: 'hi' })))
   await Promise.all(clients.map((client, index) => client.eventsOf(answers[index]?.result?.turn)))
   assert.equal(new Set(chat.started.map(({ turn }) => turn.id)).size, 200)
-  assert.equal(server.begun.length, 200)
+  assert.equal(chat.begun.length, 200)
 })
 
 test('a peer that closes its half of the connection without a word is let go', async () => {

@@ -1,4 +1,4 @@
-import type { Conversations } from '#conversations/conversations.ts'
+import type { ConversationRequest } from '#chat/chat.ts'
 import { ParleyError } from '#errors.ts'
 import type { Principal } from '#identity/principal.ts'
 import { checkDepth } from '../arguments-depth.ts'
@@ -23,8 +23,7 @@ interface Beginning {
   after: number
 }
 
-export interface MethodDeps extends Pick<NativeDeps, 'assign' | 'chat' | 'limits'> {
-  conversations: Pick<Conversations, 'create'>
+export interface MethodDeps extends Pick<NativeDeps, 'chat' | 'limits'> {
   actions: Pick<ServedActions, 'approve' | 'reject'>
 }
 
@@ -38,15 +37,15 @@ const readReject = paramsReader(RejectParams)
 export function createMethods(
   deps: MethodDeps,
   principal: Principal,
-  specialist: string,
+  about: ConversationRequest,
   turns: FollowedTurns,
 ): Methods {
-  const { actions, assign, chat, conversations, limits } = deps
+  const { actions, chat, limits } = deps
   let own: Promise<string> | undefined
 
   /** The connection's own conversation, begun when first needed. */
   function ownConversation(): Promise<string> {
-    own ??= conversations.create(principal, { specialist, ...assign(principal) }).then(
+    own ??= chat.createConversation(principal, about).then(
       ({ id }) => id,
       (error) => {
         own = undefined
@@ -75,23 +74,28 @@ export function createMethods(
       following(async () => {
         const { message, conversation, idempotencyKey } = readChat(params)
         checkMessage(message, limits.messageBytes)
-        const { id, config, ...started } = await chat.start(principal, {
+        const {
+          id,
+          conversation: where,
+          config,
+          arm,
+        } = await chat.start(principal, {
           in: { conversation: conversation ?? (await ownConversation()) },
           message,
           ...(idempotencyKey !== undefined && { idempotencyKey }),
         })
-        return { result: { turn: id, conversation: started.conversation, config }, after: -1 }
+        return { result: { turn: id, conversation: where, config, arm }, after: -1 }
       }),
 
     resume: (params) =>
       following(async () => {
         const { turn, ...given } = readResume(params)
         const after = positionOf(turn, given)
-        const { conversation, config, status, position } = await chat.get(principal, turn)
+        const { conversation, config, arm, status, position } = await chat.get(principal, turn)
         if (after > position) {
           throw new ParleyError('bad_position', { message: 'The turn has not come that far.' })
         }
-        return { result: { turn, conversation, config, status }, after }
+        return { result: { turn, conversation, config, arm, status }, after }
       }),
 
     cancel: async (params) => {

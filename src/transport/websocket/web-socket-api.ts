@@ -2,10 +2,10 @@ import type { IncomingMessage } from 'node:http'
 import websocket, { type WebSocket } from '@fastify/websocket'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Static } from 'typebox'
-import type { ConfigVersions } from '#config/versions.ts'
 import { ParleyError } from '#errors.ts'
 import type { Clock } from '#platform/clock.ts'
 import { refuseBrokenClient } from '../client-faults.ts'
+import { pickedVersion } from '../config-header.ts'
 import type { NativeDeps } from '../native-deps.ts'
 import { principalOf } from '../request-context.ts'
 import { IdPath } from '../schema.ts'
@@ -19,7 +19,6 @@ import { createSession } from './session.ts'
 
 interface Deps extends MethodDeps, Pick<NativeDeps, 'log'> {
   clock: Clock
-  configs: Pick<ConfigVersions, 'current'>
 }
 
 /** After our last word, for the peer's. */
@@ -31,13 +30,11 @@ type Handshake = FastifyRequest<{ Params: Static<typeof IdPath> }>
 
 /** JSON-RPC 2.0 over WebSocket. Whatever refuses the handshake is answered in HTTP, before there is a WebSocket. */
 export function registerWebSocketApi(server: FastifyInstance, deps: Deps): void {
-  const { chat, clock, configs, limits, log } = deps
+  const { chat, clock, limits, log } = deps
   let open = 0
 
   function checkHandshake(request: Handshake, reply: FastifyReply): void {
-    if (!Object.hasOwn(configs.current().document.specialists, request.params.id)) {
-      throw new ParleyError('specialist_not_found')
-    }
+    chat.checkSpecialist(principalOf(request), request.params.id, pickedVersion(request).version)
     if (!request.ws || request.headers['sec-websocket-version'] !== '13') {
       reply.headers({ upgrade: 'websocket', 'sec-websocket-version': '13' })
       throw new ParleyError('upgrade_required')
@@ -60,7 +57,7 @@ export function registerWebSocketApi(server: FastifyInstance, deps: Deps): void 
     const session = createSession({
       connection,
       allowance: new CallAllowance(clock, limits.websocket),
-      methods: createMethods(deps, principal, request.params.id, turns),
+      methods: createMethods(deps, principal, { specialist: request.params.id, ...pickedVersion(request) }, turns),
       callsPerBatch,
       log,
     })

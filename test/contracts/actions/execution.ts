@@ -241,8 +241,6 @@ export function executionSuite(ground: () => Ground): void {
     await using actions = open({ do: ({ x }) => x })
     const ask = (x: number, key: string | undefined = 'k') =>
       actions.start(person('eve'), {
-        config: version,
-        arm: 'stable',
         action: 'do_it',
         arguments: { x },
         key,

@@ -212,7 +212,7 @@ export function hardeningSuite(ground: () => Ground): void {
   test('a key of a program is for what was asked with it, also after an approver has edited that', async () => {
     const specs = { do_it: actionSpec('do', { approval: { editable: ['title'] } }) }
     await using actions = ground().actions({ actions: specs, functions: { do: () => 'done' } })
-    const request = { config: versionOf(specs), arm: 'stable' as const, action: 'do_it', traceparent: undefined }
+    const request = { action: 'do_it', traceparent: undefined }
     const asked = { ...request, arguments: { title: 'old' }, key: `edited-${Date.now()}` }
     const run = await actions.start(person('ada'), asked)
     const approver = person('carl', ['Action.Approver'])

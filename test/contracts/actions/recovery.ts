@@ -3,31 +3,20 @@ import { test } from 'node:test'
 import { type Executor, PassingError } from '../../../src/actions/executors/executor.ts'
 import { RunWork } from '../../../src/actions/runs/work.ts'
 import { ParleyError } from '../../../src/errors.ts'
-import type { Queue } from '../../../src/platform/queue/queue.ts'
-import { actionSpec, callOf, type Ground, person, settledRun, versionOf } from '../../support/runs-at-hand.ts'
+import {
+  actionSpec,
+  callOf,
+  deafQueue,
+  type Ground,
+  person,
+  settledRun,
+  until,
+  versionOf,
+} from '../../support/runs-at-hand.ts'
 
 const plain = { do_it: actionSpec('do') }
 const once = { do_it: actionSpec('do', { access: 'write', effect: 'at-most-once' }) }
 const hold = { until: 0, attempt: 0 }
-
-/** Waits until it holds; the test's own limit is what ends it otherwise. */
-async function until(holds: () => Promise<boolean> | boolean): Promise<void> {
-  while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 10))
-}
-
-/** A queue that keeps nothing and tells nobody. */
-function deafQueue(queue: Queue): Queue {
-  return {
-    ...{ engine: queue.engine, reachable: true },
-    send: async () => {},
-    schedule: async () => [],
-    cancel: async () => {},
-    receive: () => ({ stop: async () => {} }),
-    deadLetters: async () => [],
-    removeDeadLetters: async () => [],
-    close: async () => {},
-  }
-}
 
 /** What is left of runs when processes, queues and databases fail. */
 export function recoverySuite(ground: () => Ground): void {
@@ -46,13 +35,6 @@ export function recoverySuite(ground: () => Ground): void {
   }
 
   const overdue = (id: string) => ground().sql.query('system', 'UPDATE runs SET due_at = 1 WHERE id = $1', [id])
-
-  test('a crash between row and queue: the run is sent for again', async () => {
-    const run = await unheard()
-    await overdue(run.id)
-    await using actions = ground().actions({ actions: plain, functions: { do: () => 'done' } })
-    assert.equal((await settledRun(actions, run)).output, '"done"')
-  })
 
   test('a worker that died: its run is tried again by another, and the attempt is noted as lost', async () => {
     const run = await unheard()
@@ -169,28 +151,6 @@ export function recoverySuite(ground: () => Ground): void {
     assert.deepEqual([end.status, reason, attempts.length], ['dead-lettered', 'arguments_invalid', 1])
   })
 
-  test('with the broker away runs are accepted and kept; when it is back they are executed', async () => {
-    const { queue } = ground()
-    let away = true
-    const flaky: Queue = {
-      ...deafQueue(queue),
-      get reachable() {
-        return !away
-      },
-      send: (messages) => (away ? Promise.reject(new ParleyError('queue_unavailable')) : queue.send(messages)),
-      schedule: (messages, at) => queue.schedule(messages, at),
-      receive: (handler, options) => queue.receive(handler, options),
-    }
-    await using actions = ground().actions({ actions: plain, functions: { do: () => 'late' }, queue: flaky })
-    const runs = await Promise.all([0, 1, 2].map(() => actions.dispatch(callOf(versionOf(plain), 'do_it'))))
-    assert.deepEqual(
-      runs.map(({ status }) => status),
-      ['queued', 'queued', 'queued'],
-    )
-    away = false
-    for (const run of runs) assert.equal((await settledRun(actions, run)).output, '"late"')
-  })
-
   test('as many runs as may wait are taken on, further ones are refused until some are done', async () => {
     const queue = deafQueue(ground().queue)
     const [{ count } = { count: 0 }] = await ground().sql.query<{ count: number }>(
@@ -199,7 +159,7 @@ export function recoverySuite(ground: () => Ground): void {
     )
     await using full = ground().actions({ actions: plain, works: false, queue, maxWaiting: count + 2 })
     const start = () => {
-      const what = { config: versionOf(plain), arm: 'stable', action: 'do_it', arguments: {}, key: undefined } as const
+      const what = { action: 'do_it', arguments: {}, key: undefined } as const
       return full.start(person('ada'), { ...what, traceparent: undefined })
     }
     const taken: string[] = []

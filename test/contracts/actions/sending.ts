@@ -1,0 +1,123 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { ParleyError } from '../../../src/errors.ts'
+import type { Queue } from '../../../src/platform/queue/queue.ts'
+import { actionSpec, callOf, deafQueue, type Ground, settledRun, until, versionOf } from '../../support/runs-at-hand.ts'
+
+const plain = { do_it: actionSpec('do') }
+
+/** Between the row and the broker. */
+export function sendingSuite(ground: () => Ground): void {
+  describe('sending for runs', () => {
+    const overdue = (id: string) => ground().sql.query('system', 'UPDATE runs SET due_at = 1 WHERE id = $1', [id])
+
+    test('a crash between row and queue: the run is sent for again', async () => {
+      const silently = async () => {
+        await using silent = ground().actions({ actions: plain, works: false, queue: deafQueue(ground().queue) })
+        return silent.dispatch(callOf(versionOf(plain), 'do_it'))
+      }
+      const run = await silently()
+      await overdue(run.id)
+      await using actions = ground().actions({ actions: plain, functions: { do: () => 'done' } })
+      assert.equal((await settledRun(actions, run)).output, '"done"')
+    })
+
+    test('it is sent for within seconds, and what was sent already is not delivered twice for that', async () => {
+      const { queue, sql } = ground()
+      const sent: string[] = []
+      const counted: Queue = {
+        ...deafQueue(queue),
+        send: (messages) => {
+          sent.push(...messages.map(({ id }) => id))
+          return queue.send(messages)
+        },
+      }
+      await using asking = ground().actions({ actions: plain, works: false, queue: counted })
+      const run = await asking.dispatch(callOf(versionOf(plain), 'do_it'))
+      const rowOf = async () => {
+        const text = 'SELECT due_at - created_at AS "dueMs", sent_again AS "sentAgain", version FROM runs WHERE id = $1'
+        const [row] = await sql.query<{ dueMs: number; sentAgain: number | null; version: number }>('system', text, [
+          run.id,
+        ])
+        return row
+      }
+      assert.deepEqual(await rowOf(), { dueMs: 5000, sentAgain: null, version: 1 })
+      await overdue(run.id)
+      await until(async () => (await rowOf())?.sentAgain === 1)
+      assert.ok(Number((await rowOf())?.dueMs) >= 60_000)
+      await until(() => sent.length === 2)
+      assert.deepEqual(sent, [`${run.id}:0:1`, `${run.id}:0:1`])
+
+      const delivered: string[] = []
+      const heard: Queue = {
+        ...deafQueue(queue),
+        send: (messages) => queue.send(messages),
+        receive: (handler, options) =>
+          queue.receive((delivery) => {
+            delivered.push(delivery.id)
+            return handler(delivery)
+          }, options),
+      }
+      await using working = ground().actions({ actions: plain, functions: { do: () => 'once' }, queue: heard })
+      assert.equal((await settledRun(working, run)).output, '"once"')
+      const marker = await working.dispatch(callOf(versionOf(plain), 'do_it'))
+      await settledRun(working, marker)
+      assert.deepEqual(
+        delivered.filter((id) => id.startsWith(run.id)),
+        [`${run.id}:0:1`],
+      )
+    })
+
+    test('as long as the broker is away nothing is sent for again', async () => {
+      let sends = 0
+      let reachable = false
+      const { queue } = ground()
+      const away: Queue = {
+        ...deafQueue(queue),
+        get reachable() {
+          return reachable
+        },
+        send: async (messages) => {
+          sends += 1
+          if (!reachable) throw new ParleyError('queue_unavailable')
+          await queue.send(messages)
+        },
+        receive: (handler, options) => queue.receive(handler, options),
+      }
+      await using actions = ground().actions({ actions: plain, functions: { do: () => 'back' }, queue: away })
+      const run = await actions.dispatch(callOf(versionOf(plain), 'do_it'))
+      await overdue(run.id)
+      // Its own approval expires in the same sweeps, so that it is known that they happened.
+      const held = { do_it: actionSpec('do', { approval: {} }) }
+      await using asking = ground().actions({ actions: held, works: false, queue: away })
+      const pending = await asking.dispatch(callOf(versionOf(held), 'do_it'))
+      await overdue(pending.id)
+      assert.equal((await settledRun(asking, pending)).status, 'expired')
+      assert.equal(sends, 1)
+      reachable = true
+      assert.equal((await settledRun(actions, run)).output, '"back"')
+    })
+
+    test('with the broker away runs are accepted and kept; when it is back they are executed', async () => {
+      const { queue } = ground()
+      let away = true
+      const flaky: Queue = {
+        ...deafQueue(queue),
+        get reachable() {
+          return !away
+        },
+        send: (messages) => (away ? Promise.reject(new ParleyError('queue_unavailable')) : queue.send(messages)),
+        schedule: (messages, at) => queue.schedule(messages, at),
+        receive: (handler, options) => queue.receive(handler, options),
+      }
+      await using actions = ground().actions({ actions: plain, functions: { do: () => 'late' }, queue: flaky })
+      const runs = await Promise.all([0, 1, 2].map(() => actions.dispatch(callOf(versionOf(plain), 'do_it'))))
+      assert.deepEqual(
+        runs.map(({ status }) => status),
+        ['queued', 'queued', 'queued'],
+      )
+      away = false
+      for (const run of runs) assert.equal((await settledRun(actions, run)).output, '"late"')
+    })
+  })
+}
