@@ -2,12 +2,10 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { ConfigDocument } from '#config/document.ts'
 import { checkActions as check } from './check.ts'
-import { createBuiltinExecutors } from './executors/builtin/registry.ts'
-import { createExecutors } from './executors/executors.ts'
 
-const executors = createExecutors([createBuiltinExecutors()])
-const checkActions = (document: Pick<ConfigDocument, 'actions'>) =>
-  check({ description: '', models: {}, routes: {}, specialists: {}, ...document }, executors)
+const PERMITTED = { functions: ['calculate', 'current_time'], egressHosts: [], mcpCommands: [], pinned: false }
+const checkActions = (document: Partial<ConfigDocument>, permitted = PERMITTED) =>
+  check({ description: '', models: {}, routes: {}, specialists: {}, ...document }, permitted)
 
 const SOUND = { description: 'Calculates', builtin: 'calculate', parameters: { type: 'object' } }
 
@@ -56,4 +54,34 @@ test('an approval speaks of arguments that there are', () => {
       ['actions/act/approval/when/size.w', 'names no argument'],
     ],
   )
+})
+
+test('where the environment wants it, tools of others are pinned', () => {
+  const { builtin, ...action } = SOUND
+  const pin = 'a'.repeat(64)
+  const document = {
+    mcpServers: { desk: { url: 'https://desk.example/mcp' } },
+    openapi: { api: { url: 'https://desk.example/openapi.json' } },
+    actions: {
+      own: { ...action, builtin },
+      tool: { ...action, mcp: { server: 'desk', tool: 'open' } },
+      operation: { ...action, openapi: { document: 'api', operation: 'open' } },
+      pinned: { ...action, mcp: { server: 'desk', tool: 'close', pin } },
+    },
+  }
+  const permitted = { ...PERMITTED, egressHosts: ['desk.example'] }
+  assert.deepEqual(checkActions(document, permitted), [])
+  const faults = checkActions(document, { ...permitted, pinned: true })
+  assert.deepEqual(
+    faults.map(({ path }) => path.join('.')),
+    ['actions.tool.mcp.pin', 'actions.operation.openapi.pin'],
+  )
+  assert.match(faults[0]?.message ?? '', /^is missing: .*PARLEY_PINS/)
+})
+
+test('what the environment permits can be handed to a thread', () => {
+  const permitted = structuredClone({ ...PERMITTED, egressHosts: ['desk.example'], mcpCommands: [['npx', 'tool']] })
+  const { builtin: _, ...action } = SOUND
+  const http = { method: 'GET', url: 'https://desk.example/' } as const
+  assert.deepEqual(checkActions({ actions: { look: { ...action, http } } }, permitted), [])
 })

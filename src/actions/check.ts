@@ -2,16 +2,16 @@ import type { ActionSpec } from '#config/action-spec.ts'
 import type { ConfigDocument } from '#config/document.ts'
 import type { Fault } from '#config/fault.ts'
 import { checkParameters } from './arguments.ts'
-import type { Executors } from './executors/executor.ts'
+import { checkExecutors, type PermittedActions } from './executors/check.ts'
 import { checkUndo } from './undo-check.ts'
 
-/** What is wrong with the actions of a config version. */
-export function checkActions(document: ConfigDocument, executors: Pick<Executors, 'check'>): Fault[] {
+/** What is wrong with the actions of a config version. Pure, so that it can run in any thread. */
+export function checkActions(document: ConfigDocument, permitted: PermittedActions): Fault[] {
   const faults = Object.entries(document.actions ?? {}).flatMap(([name, spec]) => [
     ...checkRules(name, spec),
     ...checkUndo(document, name, spec),
   ])
-  return [...faults, ...executors.check(document)]
+  return [...faults, ...checkExecutors(document, permitted)]
 }
 
 function checkRules(name: string, { parameters, approval }: ActionSpec): Fault[] {

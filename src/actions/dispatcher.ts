@@ -18,7 +18,7 @@ import { actionOf, actionsOf, approvalFor, mayCall, rulesOf } from './rules.ts'
 import type { RunNews } from './run-news.ts'
 import { runOf } from './run-shape.ts'
 import { type NewRun, RunInserts } from './runs/insert.ts'
-import { isNeverDone, type RunRow, UNSENT_AFTER_MS } from './runs/run-row.ts'
+import { isNeverDone, type RunRow, toldAnewAt, UNSENT_AFTER_MS } from './runs/run-row.ts'
 import type { RunSeals } from './runs/run-seals.ts'
 import type { Sending } from './sending.ts'
 
@@ -174,7 +174,7 @@ export class Dispatcher {
       ordered: (rules?.ordered ?? false) && asked.conversation !== null,
       once: rules?.once ?? true,
       maxAttempts: rules?.maxAttempts ?? 0,
-      dueAt: refused ? null : (approval?.expiresAt ?? now + UNSENT_AFTER_MS),
+      dueAt: refused ? toldAnewAt(asked, now) : (approval?.expiresAt ?? now + UNSENT_AFTER_MS),
       input: await seals.seal(principal, id, 'input', { principal, arguments: args }),
       outcome: refused ? await seals.seal(principal, id, 'outcome', { output: verdict.output }) : null,
       reason: refused ? verdict.reason : approval ? 'awaiting_approval' : null,

@@ -41,7 +41,8 @@ export async function viewRuns(sql: Sql, seals: RunSeals, tenant: string, rows: 
         blockedBy: await blockerOf(sql, row),
         undoes: row.undoes,
         undoneBy: undoings.get(id)?.id ?? null,
-        ...{ createdAt, updatedAt, settledAt, dueAt },
+        // What is settled is looked after for no reason that concerns anybody.
+        ...{ createdAt, updatedAt, settledAt, dueAt: settledAt === null ? dueAt : null },
       }
     }),
   )

@@ -30,6 +30,7 @@ const RESEND_AT_LEAST_EVERY_MS = 600_000
  * running ──its worker let the lease run out──▸ retrying; unknown, where its effect may have begun and must not be tried twice;
  *   dead-lettered after the last attempt
  * awaiting-approval, awaiting-identity ──▸ expired
+ * settled, and counted ──▸ told of once more
  */
 export class RunSweeper {
   readonly #options: RunSweeperOptions
@@ -109,9 +110,16 @@ export class RunSweeper {
     }
   }
 
+  async #tellAnew(row: RunRow): Promise<void> {
+    this.#options.news.rested(row)
+    const params = [row.id, row.version]
+    await this.#options.sql.query('system', 'UPDATE runs SET due_at = NULL WHERE id = $1 AND version = $2', params)
+  }
+
   async #lookAfter(row: RunRow): Promise<void> {
     const { sql, sending, news, seals, clock, log } = this.#options
     const now = clock.now()
+    if (row.settledAt !== null) return await this.#tellAnew(row)
     const change = overdueChange(row, now)
     const done = await changeRun(sql, row, change)
     if (!done) return

@@ -27,6 +27,11 @@ export function pickVersion(serving: Serving, { roles }: Pick<Principal, 'roles'
   return serving.pick(version)
 }
 
+/** Whether what comes of it says anything about a version. */
+export function isCounted({ cohort }: Pick<Pin, 'cohort'>): boolean {
+  return cohort !== '' && cohort !== 'picked'
+}
+
 function preferring(serving: Serving, drawn: Assignment, has: Has): Assignment {
   if (drawn.cohort === 'picked' || has(drawn.config)) return drawn
   const stable = serving.stable()

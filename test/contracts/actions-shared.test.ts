@@ -12,6 +12,7 @@ import { executionSuite } from './actions/execution.ts'
 import { hardeningSuite } from './actions/hardening.ts'
 import { recoverySuite } from './actions/recovery.ts'
 import { sendingSuite } from './actions/sending.ts'
+import { servingSuite } from './actions/serving.ts'
 import { undoingSuite } from './actions/undoing.ts'
 
 const opened = new AsyncDisposableStack()
@@ -43,4 +44,5 @@ recoverySuite(() => ground)
 decisionsSuite(() => ground)
 hardeningSuite(() => ground)
 sendingSuite(() => ground)
+servingSuite(() => ground)
 undoingSuite(() => ground)

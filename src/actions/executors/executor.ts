@@ -1,6 +1,5 @@
 import type { ActionSpec } from '#config/action-spec.ts'
 import type { ConfigDocument } from '#config/document.ts'
-import type { Fault } from '#config/fault.ts'
 import type { Principal } from '#identity/principal.ts'
 import type { Clock } from '#platform/clock.ts'
 
@@ -38,8 +37,6 @@ export interface Executors {
   executorOf(document: ConfigDocument, action: string): Executor
   /** What it would do and with what outcome, without doing it; undefined where the action offers no dry run. */
   dryRunOf(document: ConfigDocument, action: string): Executor | undefined
-  /** Faults of a version, of the part of actions that says who does it. */
-  check(document: ConfigDocument): readonly Fault[]
   close(): Promise<void>
 }
 
@@ -48,7 +45,6 @@ export interface ExecutorKind {
   /** Undefined when the action is not of this kind. */
   executorOf(document: ConfigDocument, name: string, spec: ActionSpec): Executor | undefined
   dryRunOf?(document: ConfigDocument, name: string, spec: ActionSpec): Executor | undefined
-  check(document: ConfigDocument, name: string, spec: ActionSpec): readonly Fault[]
   close?(): Promise<void>
 }
 

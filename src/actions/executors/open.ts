@@ -46,7 +46,7 @@ export function openExecutors(options: ExecutorsOptions): Executors {
 
   return createExecutors([
     createBuiltinExecutors(functions),
-    createHttpExecutors({ permits, call }),
+    createHttpExecutors(call),
     createMcpExecutors({ permits, commands, fetch, clock, log }),
     createOpenApiExecutors({
       log,

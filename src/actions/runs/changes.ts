@@ -1,7 +1,7 @@
 import type { Sql, Tx } from '#platform/sql/sql.ts'
 import { isSettled, type RunStatus } from '../port.ts'
 import { LOCK_CONVERSATION } from './insert.ts'
-import { RUN_COLUMNS, type RunApproval, type RunRow } from './run-row.ts'
+import { RUN_COLUMNS, type RunApproval, type RunRow, TOLD_ANEW_AFTER_MS, toldAnewAt } from './run-row.ts'
 import { RELEASE_NEXT } from './work.ts'
 
 /** A change that people or sweepers make to a run as they have read it. */
@@ -62,7 +62,8 @@ export function changeRun(
 }
 
 async function apply(tx: Tx, row: RunRow, change: RunChange): Promise<RunRow | undefined> {
-  const { status, reason = null, outcome = row.outcome, dueAt = null, approval = row.approval, input, now } = change
+  const { status, reason = null, outcome = row.outcome, approval = row.approval, input, now } = change
+  const dueAt = isSettled({ status }) ? toldAnewAt(row, now) : (change.dueAt ?? null)
   const [changed] = await tx.query<RunRow>(CHANGE, [
     row.id,
     row.version,
@@ -83,7 +84,8 @@ async function apply(tx: Tx, row: RunRow, change: RunChange): Promise<RunRow | u
 }
 
 const CANCEL = `
-  UPDATE runs r SET status = 'cancelled', reason = $2, due_at = NULL, fence = r.fence + 1, version = r.version + 1,
+  UPDATE runs r SET status = 'cancelled', reason = $2,
+    due_at = CASE WHEN r.cohort NOT IN ('', 'picked') THEN $3::bigint + ${TOLD_ANEW_AFTER_MS} END, fence = r.fence + 1, version = r.version + 1,
     updated_at = $3, settled_at = $3
   WHERE r.turn = $1 AND r.settled_at IS NULL AND r.status <> 'running' RETURNING ${RUN_COLUMNS}`
 

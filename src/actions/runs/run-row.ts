@@ -1,3 +1,4 @@
+import { isCounted } from '#config/assigning.ts'
 import type { RunStatus } from '../port.ts'
 
 /** A run as its row has it; what is sealed is read through `RunSeals`. Times in ms since the epoch. */
@@ -52,6 +53,8 @@ export interface RunRow {
 export const UNSENT_AFTER_MS = 5000
 /** After that, a run that is not begun by then is sent for with another message. */
 export const RESEND_AFTER_MS = 60_000
+/** See `toldAnewAt`. */
+export const TOLD_ANEW_AFTER_MS = 60_000
 
 /** It was called off before it began, and nobody can move it on. */
 export function isNeverDone({ status }: Pick<RunRow, 'status'>): boolean {
@@ -68,6 +71,14 @@ export interface RunApproval {
   decision: 'approved' | 'rejected' | null
   decidedBy: { id: string; name: string } | null
   decidedAt: number | null
+}
+
+/**
+ * When what came of a run is told once more, since whoever settled it may not have lived to tell: then its row is looked after
+ * for the last time. Null where nobody counts it.
+ */
+export function toldAnewAt(row: Pick<RunRow, 'cohort'>, settledAt: number): number | null {
+  return isCounted(row) ? settledAt + TOLD_ANEW_AFTER_MS : null
 }
 
 /** The columns, under the names of `RunRow`. */

@@ -1,8 +1,8 @@
 import type { Sql } from '#platform/sql/sql.ts'
-import { type RunStatus, settledStatuses } from '../port.ts'
+import { isSettled, type RunStatus, settledStatuses } from '../port.ts'
 import { Grouped } from './grouped.ts'
 import { LOCK_CONVERSATION } from './insert.ts'
-import { RUN_COLUMNS, type RunApproval, type RunRow, UNSENT_AFTER_MS } from './run-row.ts'
+import { RUN_COLUMNS, type RunApproval, type RunRow, toldAnewAt, UNSENT_AFTER_MS } from './run-row.ts'
 
 /** How an attempt ends, and where its run stands then. */
 export interface AttemptEnd {
@@ -126,8 +126,9 @@ export class RunWork {
   }
 
   /** Undefined when the run is somebody else's by now. `next`: an ordered run that may go now. */
-  async end(end: AttemptEnd, row: RunRow): Promise<{ row: RunRow; next: RunRow | undefined } | undefined> {
+  async end(how: AttemptEnd, row: RunRow): Promise<{ row: RunRow; next: RunRow | undefined } | undefined> {
     const { conversation, ordered } = row
+    const end = isSettled(how) ? { ...how, dueAt: toldAnewAt(row, how.now) } : how
     if (!ordered || conversation === null) {
       const ended = await this.#ends.do(end)
       return ended && { row: ended, next: undefined }

@@ -1,4 +1,3 @@
-import type { Fault } from '#config/fault.ts'
 import type { Executor, ExecutorKind } from '../executor.ts'
 import { arithmetic } from './arithmetic.ts'
 import { currentTime } from './current-time.ts'
@@ -13,10 +12,5 @@ export const builtinExecutors: ReadonlyMap<string, Executor> = new Map([
 export function createBuiltinExecutors(functions: ReadonlyMap<string, Executor> = builtinExecutors): ExecutorKind {
   return {
     executorOf: (_document, _name, { builtin }) => (builtin === undefined ? undefined : functions.get(builtin)),
-    check(_document, name, { builtin }): Fault[] {
-      if (builtin === undefined || functions.has(builtin)) return []
-      const message = `no built-in function "${builtin}"; there are: ${[...functions.keys()].join(', ')}`
-      return [{ path: ['actions', name, 'builtin'], message }]
-    },
   }
 }

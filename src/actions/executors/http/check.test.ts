@@ -5,6 +5,7 @@ import { capturedLog } from '../../../../test/support/captured-log.ts'
 import { chatConfig } from '../../../../test/support/chat-config.ts'
 import { manualClock } from '../../../../test/support/clock.ts'
 import { httpExecutors } from '../../../../test/support/http-executors.ts'
+import { checkExecutors } from '../check.ts'
 
 const hosts = ['desk.example', 'dry.example:8443']
 const kind = httpExecutors({ hosts, privateRanges: [] }, manualClock(), capturedLog().log)
@@ -21,9 +22,14 @@ function specOf(http: Written): ActionSpec {
   return { description: 'd', parameters, http: http as HttpExecutorSpec }
 }
 
+function check(spec: ActionSpec) {
+  const permitted = { functions: ['calculate'], egressHosts: hosts, mcpCommands: [], pinned: false }
+  return checkExecutors(chatConfig({ actions: { act: spec } }), permitted)
+}
+
 function faultsOf(http: Written): string[] {
   const spec = specOf(http)
-  return kind.check(chatConfig({}), 'act', spec).map(({ path, message }) => `${path.slice(3).join('.')}: ${message}`)
+  return check(spec).map(({ path, message }) => `${path.slice(3).join('.')}: ${message}`)
 }
 
 test('a call that is sound has no faults', () => {
@@ -39,7 +45,7 @@ test('a call that is sound has no faults', () => {
 
 test('an action of another kind is not ours', () => {
   const spec = { description: 'd', parameters, builtin: 'calculate' }
-  assert.deepEqual(kind.check(chatConfig({}), 'act', spec), [])
+  assert.deepEqual(check(spec), [])
   assert.equal(kind.executorOf(chatConfig({}), 'act', spec), undefined)
   assert.equal(kind.dryRunOf?.(chatConfig({}), 'act', spec), undefined)
 })
@@ -90,7 +96,7 @@ const CASES: [Written, string[]][] = [
 for (const [http, faults] of CASES) {
   test(`${http.method} ${http.url}: ${faults.length} faults, each at its place`, () => {
     assert.deepEqual(faultsOf(http), faults)
-    assert.deepEqual(kind.check(chatConfig({}), 'act', specOf(http))[0]?.path.slice(0, 3), ['actions', 'act', 'http'])
+    assert.deepEqual(check(specOf(http))[0]?.path.slice(0, 3), ['actions', 'act', 'http'])
   })
 }
 

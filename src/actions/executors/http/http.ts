@@ -2,19 +2,12 @@ import type { ActionSpec, HttpExecutorSpec } from '#config/action-spec.ts'
 import { renderBody } from '../../templates/body-template.ts'
 import type { Arguments } from '../../templates/placeholder.ts'
 import type { Executor, ExecutorKind } from '../executor.ts'
-import { checkHttp } from './check.ts'
 import { renderHeaders } from './header-template.ts'
 import type { HttpCall, HttpRequest } from './http-call.ts'
 import { parseUrl, renderUrl, type UrlTemplate } from './url-template.ts'
 
 const DEFAULT_TIMEOUT_MS = 30_000
 const DEFAULT_RESPONSE_BYTES = 262_144
-
-export interface HttpExecutorOptions {
-  /** Whether the environment permits a host. */
-  permits(url: URL): boolean
-  call: HttpCall
-}
 
 /** A call as the version writes it. */
 interface Plan extends Pick<HttpRequest, 'effect' | 'timeoutMs' | 'dryRun'> {
@@ -23,7 +16,7 @@ interface Plan extends Pick<HttpRequest, 'effect' | 'timeoutMs' | 'dryRun'> {
 }
 
 /** Actions that are calls of internal tools over HTTP. */
-export function createHttpExecutors({ permits, call }: HttpExecutorOptions): ExecutorKind {
+export function createHttpExecutors(call: HttpCall): ExecutorKind {
   const executorOf =
     (plan: Plan): Executor =>
     (args, context) =>
@@ -37,12 +30,6 @@ export function createHttpExecutors({ permits, call }: HttpExecutorOptions): Exe
     dryRunOf: (_document, _name, spec) => {
       if (!spec.http?.dryRun) return undefined
       return executorOf(planOf(spec, spec.http, spec.http.dryRun.url, true))
-    },
-    check: (_document, name, spec) => {
-      if (!spec.http) return []
-      return checkHttp(spec.http, spec.parameters, permits).map(({ path, message }) => {
-        return { path: ['actions', name, 'http', ...path], message }
-      })
     },
   }
 }

@@ -6,7 +6,7 @@ import type { Clock } from '#platform/clock.ts'
 import { canonicalJson } from '../../canonical-json.ts'
 import { type Executor, type ExecutorKind, PassingError } from '../executor.ts'
 import { Connection } from './connection.ts'
-import { checkTool, type Permissions, serverOf, type Target, targetOf } from './permitted.ts'
+import { type Permissions, serverOf, type Target, targetOf } from './permitted.ts'
 
 const MAX_CONNECTIONS = 500
 
@@ -60,7 +60,6 @@ export function createMcpExecutors(options: McpExecutorsOptions): ExecutorKind {
 
   return {
     executorOf: (document, _name, spec) => executorOf(document, spec),
-    check: (document, name, spec) => checkTool(document, name, spec, options),
     close: async () => {
       await Promise.all([...connections.values()].map((connection) => connection.close()))
       connections.clear()

@@ -7,11 +7,13 @@ import { systemClock } from '#platform/clock.ts'
 import { createEgress } from '#platform/egress/egress.ts'
 import { capturedLog } from '../../../../test/support/captured-log.ts'
 import { createMcpExecutors } from './mcp.ts'
+import { checkTool } from './permitted.ts'
 
 const command = ['node', 'server.ts', '--read-only']
 const hosts = ['tools.example', 'other.example:8443']
 const { permits } = createEgress({ hosts, privateRanges: [], clock: systemClock })
-const kind = createMcpExecutors({ clock: systemClock, log: capturedLog().log, permits, commands: [command] })
+const permissions = { permits, commands: [command] }
+const kind = createMcpExecutors({ clock: systemClock, log: capturedLog().log, ...permissions })
 
 function documentOf(servers: Record<string, McpServerSpec>, uses: [server: string, tool?: string][]): ConfigDocument {
   const actions = uses.map(([server, tool = 'status'], index): [string, ActionSpec] => {
@@ -24,7 +26,7 @@ function documentOf(servers: Record<string, McpServerSpec>, uses: [server: strin
 /** All faults, as people read them. */
 function faultsOf(servers: Record<string, McpServerSpec>, uses: [server: string, tool?: string][] = [['s']]): string[] {
   const document = documentOf(servers, uses)
-  const faults = Object.entries(document.actions ?? {}).flatMap(([name, spec]) => kind.check(document, name, spec))
+  const faults = Object.entries(document.actions ?? {}).flatMap(([name, spec]) => checkTool(document, name, spec, permissions))
   return faults.map(({ path, message }) =>
     describeFault('', { path: path.join('.'), line: 0, column: 0, message }).slice(5),
   )
@@ -123,5 +125,5 @@ test('an action of another kind is none of its business', () => {
   const document = documentOf({}, [])
   const spec: ActionSpec = { description: 'test', parameters: { type: 'object' }, builtin: 'arithmetic' }
   assert.equal(kind.executorOf(document, 'a0', spec), undefined)
-  assert.deepEqual(kind.check(document, 'a0', spec), [])
+  assert.deepEqual(checkTool(document, 'a0', spec, permissions), [])
 })

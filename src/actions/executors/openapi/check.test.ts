@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import type { ActionSpec, OpenApiSpec } from '#config/action-spec.ts'
 import type { ConfigDocument } from '#config/document.ts'
 import { capturedLog } from '../../../../test/support/captured-log.ts'
+import { checkOperation } from './check.ts'
 import { createOpenApiExecutors } from './openapi.ts'
 import { operationHash, operationOf } from './operation.ts'
 
@@ -38,7 +39,7 @@ function faultsOf(source: OpenApiSpec | undefined, change: Partial<ActionSpec> =
     actions: Object.fromEntries(actions.map((name) => [name, spec])),
     ...(source ? { openapi: { desk: source } } : {}),
   }
-  const faults = actions.flatMap((name) => kind.check(config, name, spec))
+  const faults = actions.flatMap((name) => checkOperation(config, name, spec, permits))
   return faults.map(({ path, message }) => `${path.join('.')}: ${message}`)
 }
 
@@ -97,6 +98,6 @@ test('a pin that is not the hash of the operation is told together with that', (
 test('an action of another kind is none of its business', () => {
   const spec: ActionSpec = { description: 'test', parameters, builtin: 'arithmetic' }
   const config: ConfigDocument = { description: 'test', models: {}, routes: {}, specialists: {}, actions: { a: spec } }
-  assert.deepEqual(kind.check(config, 'a', spec), [])
+  assert.deepEqual(checkOperation(config, 'a', spec, permits), [])
   assert.equal(kind.executorOf(config, 'a', spec), undefined)
 })

@@ -2,7 +2,7 @@ import type { ActionSpec, OpenApiSpec } from '#config/action-spec.ts'
 import type { ConfigDocument } from '#config/document.ts'
 import type { Log } from '#log.ts'
 import { CorrectableError, type Executor, type ExecutorContext, type ExecutorKind, PassingError } from '../executor.ts'
-import { checkOperation, documentOf, misfitsOf, type Permits } from './check.ts'
+import { documentOf, misfitsOf, type Permits } from './check.ts'
 import { type Operation, operationHash, operationOf } from './operation.ts'
 import { Unusable } from './references.ts'
 import { type OperationRequest, requestOf } from './request.ts'
@@ -75,7 +75,7 @@ export function createOpenApiExecutors(options: OpenApiExecutorsOptions): Execut
     }
   }
 
-  return { executorOf, check: (config, name, action) => checkOperation(config, name, action, permits) }
+  return { executorOf }
 }
 
 /** Why an operation is not called. */
