@@ -37,7 +37,7 @@ import { openKv } from '#platform/kv/open.ts'
 import { openQueue } from '#platform/queue/open.ts'
 import { openSql } from '#platform/sql/open.ts'
 import { defaultLimits, type TransportLimits } from '#transport/limits.ts'
-import { registerHealth, registerNativeApi } from '#transport/native-api.ts'
+import { registerHealth, registerNativeApi, registerSignIn } from '#transport/native-api.ts'
 import { registerOpenAiApi } from '#transport/openai/openai-api.ts'
 import { registerPage } from '#transport/page/page-routes.ts'
 import { createServer } from '#transport/server.ts'
@@ -112,7 +112,15 @@ export async function createApp(env: Env, log: Log, overrides: Overrides = {}): 
   const { fetch } = toAuthority.streaming
   const sealOf = (owner: Owner) => conversations.seal(owner)
   const entra = openEntra({ env: env.identity, fetch, clock })
-  const { authenticator, userTokens } = openIdentity({ env: env.identity, fetch, entra, kv, sealOf, clock, log })
+  const { authenticator, userTokens, signIn } = openIdentity({
+    env: env.identity,
+    fetch,
+    entra,
+    kv,
+    sealOf,
+    clock,
+    log,
+  })
 
   // models
   const providers = createProviders({ env: env.models, tokens, clock })
@@ -219,6 +227,7 @@ export async function createApp(env: Env, log: Log, overrides: Overrides = {}): 
     registerWebSocketApi(server, api)
     registerOpenAiApi(server, { chat, log, clock, limits })
     registerPage(server)
+    if (signIn) registerSignIn(server, signIn)
   } else {
     registerHealth(server, ready)
   }

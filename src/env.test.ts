@@ -133,6 +133,7 @@ test('Entra ID is set whole or not at all', () => {
       audiences: ['app', 'api://app', 'api://chat'],
       scope: 'access_as_user',
       guests: ['guest', 'other'],
+      publicUrl: 'http://127.0.0.1:8080',
     },
   )
   const halves: Record<string, string>[] = [
@@ -144,4 +145,8 @@ test('Entra ID is set whole or not at all', () => {
   for (const half of halves) assert.match(faultOf(half), /Entra ID needs ENTRA_TENANT_ID and ENTRA_CLIENT_ID/)
   assert.match(faultOf({ ...whole, PARLEY_ENTRA_GUESTS: 'a/b' }), /ids of tenants/)
   assert.match(faultOf({ ...whole, PARLEY_ENTRA_AUTHORITY: 'http://plain' }), /PARLEY_ENTRA_AUTHORITY/)
+  assert.match(faultOf({ ...whole, PARLEY_PUBLIC_URL: 'http://chat.example.com' }), /PARLEY_PUBLIC_URL has to be https/)
+  for (const url of ['https://chat.example.com', 'http://localhost:8080', 'http://127.0.0.1:9000']) {
+    assert.doesNotMatch(faultOf({ ...whole, PARLEY_PUBLIC_URL: url }), /PARLEY_PUBLIC_URL/)
+  }
 })

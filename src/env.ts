@@ -38,6 +38,8 @@ export type IdentityEnv =
       scope: string
       /** Tenants that use, and do not operate. */
       guests: readonly string[]
+      /** Where browsers find us, for sign-in. */
+      publicUrl: string
     }
 
 export type KvEnv =
@@ -144,7 +146,7 @@ export function readEnv(variables: Variables = process.env): Env {
     configDir: path.resolve(read.text('PARLEY_CONFIG_DIR') ?? 'config-versions'),
     logLevel: read.oneOf('PARLEY_LOG_LEVEL', LOG_LEVELS, 'info'),
     role: read.oneOf('PARLEY_ROLE', ROLES, 'all'),
-    identity: readIdentity(read, faults),
+    identity: readIdentity(read, host, faults),
     kv: readKv(read, dataDir),
     queue: readQueue(read, dataDir),
     sql: readSql(read, dataDir),
@@ -232,7 +234,7 @@ function reader(variables: Variables, faults: string[]) {
   }
 }
 
-function readIdentity(read: Reader, faults: string[]): IdentityEnv {
+function readIdentity(read: Reader, host: string, faults: string[]): IdentityEnv {
   const tenant = read.text('ENTRA_TENANT_ID')
   const clientId = read.text('ENTRA_CLIENT_ID')
   const clientSecret = read.text('ENTRA_CLIENT_SECRET')
@@ -248,6 +250,11 @@ function readIdentity(read: Reader, faults: string[]): IdentityEnv {
   }
   const audiences = [clientId, `api://${clientId}`, ...read.list('PARLEY_ENTRA_AUDIENCES')]
   const scope = read.text('PARLEY_ENTRA_SCOPE') ?? 'access_as_user'
+  const publicUrl = read.url('PARLEY_PUBLIC_URL', ['https:', 'http:']) ?? `http://${host}:${read.text('PORT') ?? 8080}`
+  const { protocol, hostname } = URL.parse(publicUrl) ?? { protocol: '', hostname: '' }
+  if (protocol === 'http:' && !/^(localhost|127\.[\d.]+|\[::1\])$/.test(hostname) && read.text('PARLEY_PUBLIC_URL')) {
+    faults.push('PARLEY_PUBLIC_URL has to be https, since it is where people sign in')
+  }
   return {
     engine: 'entra',
     authority: authority.replace(/\/+$/, ''),
@@ -257,6 +264,7 @@ function readIdentity(read: Reader, faults: string[]): IdentityEnv {
     audiences,
     scope,
     guests,
+    publicUrl,
   }
 }
 

@@ -8,6 +8,7 @@ export interface Authenticator {
 
 /** What a transport knows of a request or of a WebSocket's handshake. */
 export interface RequestFacts {
+  method: string
   headers: IncomingHttpHeaders
   remoteAddress: string | undefined
   /** Over TLS. */

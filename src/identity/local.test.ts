@@ -5,6 +5,7 @@ import type { RequestFacts } from './authenticator.ts'
 import { createLocalAuthenticator, isLoopbackHost } from './local.ts'
 
 const facts = (headers: RequestFacts['headers'], remoteAddress: string | undefined = '127.0.0.1'): RequestFacts => ({
+  method: 'GET',
   headers,
   remoteAddress,
   encrypted: false,
@@ -21,7 +22,7 @@ test('whoever sits at this machine is the local principal', () => {
 test('other machines are refused', () => {
   for (const address of ['10.0.0.7', '::ffff:10.0.0.7', '2001:db8::1', undefined]) {
     assert.throws(
-      () => authenticate({ headers: { host: 'localhost' }, remoteAddress: address, encrypted: false }),
+      () => authenticate({ method: 'GET', headers: { host: 'localhost' }, remoteAddress: address, encrypted: false }),
       refusedAs('unauthenticated'),
     )
   }

@@ -4,10 +4,12 @@ import type { Clock } from '#platform/clock.ts'
 import type { EntraClient } from '#platform/entra/entra.ts'
 import type { Kv } from '#platform/kv/kv.ts'
 import type { Authenticator } from './authenticator.ts'
-import { createTokenAuthenticator } from './entra/authenticator.ts'
+import { createEntraAuthenticator } from './entra/authenticator.ts'
 import { createTokenVerifier } from './entra/token-verifier.ts'
 import { createLocalAuthenticator } from './local.ts'
 import type { Owner } from './principal.ts'
+import { createSignIn } from './sign-in/create.ts'
+import type { SignIn } from './sign-in.ts'
 import { createUserTokens, type OwnersSeal } from './user-tokens/create.ts'
 import type { UserTokens } from './user-tokens.ts'
 
@@ -24,13 +26,18 @@ export interface OpenIdentityOptions {
 
 export interface Identity {
   authenticator: Authenticator
-  /** Undefined without Entra ID, or without a secret that it knows us by. */
+  /** Both undefined without Entra ID, or without a secret that it knows us by. */
   userTokens: UserTokens | undefined
+  signIn: SignIn | undefined
 }
 
 /** Who may call, by what the environment says. */
 export function openIdentity({ env, entra, ...rest }: OpenIdentityOptions): Identity {
-  if (env.engine === 'local') return { authenticator: createLocalAuthenticator(), userTokens: undefined }
+  if (env.engine === 'local') {
+    return { authenticator: createLocalAuthenticator(), userTokens: undefined, signIn: undefined }
+  }
+  const tokens = createTokenVerifier({ ...env, ...rest })
   const userTokens = entra && createUserTokens({ entra, ...rest })
-  return { authenticator: createTokenAuthenticator(createTokenVerifier({ ...env, ...rest }), userTokens), userTokens }
+  const signIn = entra && userTokens && createSignIn({ ...env, entra, tokens, userTokens, ...rest })
+  return { authenticator: createEntraAuthenticator({ tokens, userTokens, signIn }), userTokens, signIn }
 }

@@ -1,10 +1,12 @@
 import type { FastifyInstance } from 'fastify'
+import type { SignIn } from '#identity/sign-in.ts'
 import { registerDocs } from './documentation/docs.ts'
 import type { NativeDeps } from './native-deps.ts'
 import { actionRoutes } from './routes/actions.ts'
 import { capabilitiesRoute } from './routes/capabilities.ts'
 import { conversationRoutes } from './routes/conversations.ts'
 import { healthRoutes } from './routes/health.ts'
+import { meRoute } from './routes/me.ts'
 import { modelRoutes } from './routes/models.ts'
 import { runDecisionRoutes } from './routes/run-decisions.ts'
 import { runRepairRoutes } from './routes/run-repairs.ts'
@@ -13,10 +15,16 @@ import { runRoutes } from './routes/runs.ts'
 import { specialistRoutes } from './routes/specialists.ts'
 import { turnRoutes } from './routes/turns.ts'
 import type { Routes } from './routing.ts'
+import { signInRoutes } from './sign-in/sign-in-routes.ts'
 
 /** All that a replica serves that only executes runs. */
 export function registerHealth(server: FastifyInstance, ready: NativeDeps['ready']): void {
   healthRoutes(server.withTypeProvider() as unknown as Routes, ready)
+}
+
+/** Sign-in of browsers, where Entra ID knows us. */
+export function registerSignIn(server: FastifyInstance, signIn: SignIn): void {
+  signInRoutes(server.withTypeProvider() as unknown as Routes, signIn)
 }
 
 /** Parley's own HTTP API: conversations, turns, actions and their runs, and who there is to talk to; and the documentation of all routes. */
@@ -33,5 +41,6 @@ export function registerNativeApi(server: FastifyInstance, deps: NativeDeps): vo
   runRepairRoutes(routes, deps.actions)
   runUndoRoute(routes, deps)
   modelRoutes(routes, deps.models)
+  meRoute(routes)
   registerDocs(server)
 }

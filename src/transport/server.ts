@@ -117,9 +117,9 @@ export function createServer({ log, clock, authenticator, limits }: ServerOption
 }
 
 function identify(request: FastifyRequest, authenticator: Authenticator, done: (error?: Error) => void): void {
-  const { socket, headers } = request.raw
+  const { socket, headers, method = 'GET' } = request.raw
   try {
-    const facts = { headers, remoteAddress: socket.remoteAddress, encrypted: 'encrypted' in socket }
+    const facts = { method, headers, remoteAddress: socket.remoteAddress, encrypted: 'encrypted' in socket }
     const identified = authenticator.authenticate(facts)
     if (!(identified instanceof Promise)) return done(admit(request, identified))
     identified.then((known) => done(admit(request, known)), done)

@@ -230,14 +230,39 @@ function describe(error) {
   return error instanceof Refusal ? error.message : 'The server cannot be reached.'
 }
 
+/** The way back leads here again, to the conversation that is shown. */
+function offerSignIn() {
+  starters.hidden = true
+  composer.hidden = true
+  const link = messages.appendChild(document.createElement('p')).appendChild(document.createElement('a'))
+  link.id = 'sign-in'
+  link.href = `/auth/login?return=${encodeURIComponent(location.pathname + location.hash)}`
+  link.textContent = 'Sign in'
+  link.focus()
+}
+
+/** Whoever sits at this machine needs no telling, and cannot leave. */
+async function showAccount() {
+  const { tenant, name } = await load('/api/v1/me')
+  if (tenant === 'local') return
+  byId('name').textContent = name
+  byId('account').hidden = false
+  byId('leave').addEventListener('click', async () => {
+    await call('POST', '/auth/logout')
+    location.reload()
+  })
+}
+
 async function start() {
   try {
     const { items } = await load('/api/v1/specialists')
     for (const { id, title } of items) specialist.append(new Option(`${id} · ${title}`, id))
   } catch (error) {
+    if (error instanceof Refusal && error.status === 401) return offerSignIn()
     new AnswerView(messages).fault(describe(error), () => location.reload())
     return
   }
+  void showAccount().catch(() => {})
   await show(location.hash.slice(1))
   message.focus()
 }

@@ -1,0 +1,79 @@
+import type { FastifyReply } from 'fastify'
+import { Type } from 'typebox'
+import { ParleyError } from '#errors.ts'
+import { cookieNames, cookieOf, type SignIn, signInLimits } from '#identity/sign-in.ts'
+import type { Routes } from '../routing.ts'
+import { errors } from '../schema-replies.ts'
+import { whom } from '../whom.ts'
+
+const tags = ['sign-in']
+
+const LoginQuery = Type.Object({
+  return: Type.Optional(Type.String({ maxLength: 1024, description: 'The path to come back to. Default /.' })),
+  tenant: Type.Optional(Type.String({ maxLength: 128, description: 'Of a guest; the home tenant when left out.' })),
+})
+
+const CallbackQuery = Type.Object({
+  code: Type.Optional(Type.String({ maxLength: 8192 })),
+  state: Type.Optional(Type.String({ maxLength: 128 })),
+  error: Type.Optional(Type.String({ maxLength: 256 })),
+})
+
+/** Sign-in of browsers. The session is a cookie that no script can read. */
+export function signInRoutes(routes: Routes, signIn: SignIn): void {
+  const names = cookieNames(signIn.origin)
+  const secure = signIn.origin.startsWith('https:') ? '; Secure' : ''
+
+  function setCookie(reply: FastifyReply, name: string, value: string, maxAgeMs: number, site: 'Strict' | 'Lax'): void {
+    const maxAge = Math.floor(maxAgeMs / 1000)
+    reply.header('set-cookie', `${name}=${value}; Path=/; HttpOnly; SameSite=${site}; Max-Age=${maxAge}${secure}`)
+  }
+
+  routes.get('/auth/login', {
+    config: { open: true },
+    schema: {
+      operationId: 'signIn',
+      summary: 'Sends the browser to sign in',
+      tags,
+      querystring: LoginQuery,
+      response: { 302: Type.Null({ description: 'To the sign-in page' }), ...errors(400, 503) },
+    },
+    handler: async ({ query }, reply) => {
+      const { location, secret } = await signIn.begin({ tenant: query.tenant, returnTo: query.return })
+      // Lax, since the way back begins at another site.
+      setCookie(reply, names.pending, secret, signInLimits.pendingMs, 'Lax')
+      return reply.redirect(location, 302)
+    },
+  })
+
+  routes.get('/auth/callback', {
+    config: { open: true },
+    schema: { hide: true, querystring: CallbackQuery },
+    handler: async ({ query: { code, state, error }, headers }, reply) => {
+      const secret = cookieOf(headers.cookie, names.pending)
+      setCookie(reply, names.pending, '', 0, 'Lax')
+      if (error !== undefined || code === undefined || state === undefined || secret === undefined) {
+        throw new ParleyError('unauthenticated', { message: 'The sign-in did not complete; start it again.' })
+      }
+      const { session, returnTo } = await signIn.finish({ code, state, secret })
+      setCookie(reply, names.session, session, signInLimits.absoluteMs, 'Strict')
+      return reply.redirect(returnTo, 302)
+    },
+  })
+
+  routes.post('/auth/logout', {
+    config: whom.known,
+    schema: {
+      operationId: 'signOut',
+      summary: 'Ends the session of this browser',
+      tags,
+      response: { 204: Type.Null({ description: 'Signed out' }), ...errors(401, 403) },
+    },
+    handler: async ({ headers }, reply) => {
+      const session = cookieOf(headers.cookie, names.session)
+      if (session !== undefined) await signIn.end(session)
+      setCookie(reply, names.session, '', 0, 'Strict')
+      return reply.code(204).send(null)
+    },
+  })
+}
