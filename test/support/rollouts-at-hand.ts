@@ -169,11 +169,13 @@ export async function openRolloutGround(options: { env?: Partial<RolloutEnv>; kv
 /** The clock as one replica has it: wrong by `skewMs`, and telling whether its next round is planned. */
 function watchedClock(clock: ManualClock, skewMs: number) {
   let planned = 0
+  let isDead = false
   const stops = new Set<() => void>()
   const own: Clock = {
     now: () => clock.now() + skewMs,
     monotonic: () => clock.monotonic(),
     after(delayMs, task) {
+      if (isDead) return () => {}
       const isRound = delayMs === ROUND_MS
       if (isRound) planned += 1
       const stop = clock.after(delayMs, () => {
@@ -194,6 +196,7 @@ function watchedClock(clock: ManualClock, skewMs: number) {
     clock: own,
     isIdle: () => planned > 0,
     kill: () => {
+      isDead = true
       for (const stop of [...stops]) stop()
     },
   }

@@ -131,7 +131,7 @@ export async function createRollouts(
   const operators = createOperators({
     shared,
     beginnings,
-    inTurn: (work) => rounds.inTurn(work).finally(() => rounds.soon('judge')),
+    inTurn: (work) => rounds.inTurn(() => work().then(judge)),
     now: async () => {
       const { live } = shared.present
       if (!live) return clock.now()

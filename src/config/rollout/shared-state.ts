@@ -101,8 +101,11 @@ export class SharedState {
   async #reconcile(): Promise<void> {
     const { blob } = this.#options
     if (!this.reachable || blob.state === undefined || blob.state.epoch >= this.#present.epoch) return
-    // Who is not the first to write it finds it written.
-    await this.#write(this.#present).catch(() => {})
+    const isWritten = await this.#write(this.#present).catch(() => undefined)
+    if (isWritten !== false) return
+    // Another replica was quicker, most likely with the same.
+    await this.#readBlob()
+    this.#settle()
   }
 
   async #write(next: RolloutState): Promise<boolean> {

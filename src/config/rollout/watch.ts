@@ -67,6 +67,7 @@ export class Watch {
     this.verdict = verdict
     if (verdict.decision === 'roll-back') return this.#rollBack(verdict, found.now)
     if (!leadership.held) return
+    if (!live.baseline && (await this.#freeze(found.now))) return
     const { decision, figures } = verdict
     const occasion = this.#occasion(verdict.sentence, { figures, counters: found.counters }, found.now)
     if (decision === 'advance') {
@@ -76,8 +77,6 @@ export class Watch {
     } else if (decision === 'pause') {
       const { cause } = verdict
       await shared.move((state) => pause(state, cause, occasion))
-    } else if (!live.baseline) {
-      await this.#freeze(found.now)
     }
   }
 
@@ -102,13 +101,14 @@ export class Watch {
     await this.#options.shared.move((state) => pause(state, 'counters-lost', this.#occasion(LOST, null, at)))
   }
 
-  /** The thresholds of speed and cost are stable's, from the moment there is enough of it. */
-  async #freeze(at: number): Promise<void> {
+  /** The thresholds of speed and cost are stable's, from the moment there is enough of it: then true, and the next look judges by them. */
+  async #freeze(at: number): Promise<boolean> {
     const { baselines, clock, shared } = this.#options
     const baseline = await baselines.read(shared.present.stable.hash, clock.now())
-    if (baseline.trials < LEAST_STABLE_TRIALS) return
+    if (baseline.trials < LEAST_STABLE_TRIALS) return false
     const reason = `${baseline.trials} trials of ${shared.present.stable.version} are there to compare with.`
     await shared.move((state) => compare(state, baseline, this.#occasion(reason, baseline, at)))
+    return true
   }
 
   #occasion(reason: string, evidence: unknown, at: number): Occasion {

@@ -1,0 +1,168 @@
+import assert from 'node:assert/strict'
+import { rm, writeFile } from 'node:fs/promises'
+import path from 'node:path'
+import { test } from 'node:test'
+import { failed, openRolloutGround, operator, ROUND_MS, type RolloutGround } from '../support/rollouts-at-hand.ts'
+
+const MINUTE = 60_000
+
+async function canary(ground: RolloutGround) {
+  ground.push('v1')
+  const replica = await ground.replica()
+  ground.push('v2')
+  await ground.pass(ROUND_MS)
+  return replica
+}
+
+test('with the blob store away and no copy of the state, nobody starts', async () => {
+  await using ground = await openRolloutGround()
+  ground.push('v1')
+  await ground.blobsAway()
+  await assert.rejects(ground.replica(), { code: 'blob_unavailable' })
+})
+
+test('a replica that starts while the blob store is away serves by the copy, not by what is newest', async () => {
+  await using ground = await openRolloutGround()
+  const first = await canary(ground)
+  for (let n = 0; n < 3; n++) first.converse({ arm: 'canary', ...failed })
+  await ground.pass(2 * ROUND_MS)
+  await first.close()
+  await ground.blobsAway()
+  const second = await ground.replica()
+  assert.equal(second.serving.stable().name, 'v1')
+  assert.deepEqual([second.rollouts.view().reachable, second.rollouts.view().leader], [false, false])
+  await ground.blobsBack()
+  await ground.pass(10 * ROUND_MS)
+  assert.deepEqual([second.rollouts.view().reachable, second.rollouts.view().leader], [true, true])
+  await second.close()
+})
+
+test('with the blob store away for an hour the canary is served on, does not advance, and then goes on', async () => {
+  await using ground = await openRolloutGround({ env: { trialClosesMs: 0 } })
+  ground.push('v1')
+  const replica = await ground.replica()
+  for (let n = 0; n < 250; n++) replica.converse()
+  await ground.pass(ROUND_MS)
+  ground.push('v2')
+  await ground.pass(ROUND_MS)
+  await ground.blobsAway()
+  for (let n = 0; n < 80; n++) replica.converse({ arm: 'canary' })
+  await ground.pass(60 * MINUTE, MINUTE)
+  const { live, verdict, reachable } = replica.rollouts.view()
+  assert.deepEqual([live?.step, verdict.decision, reachable], [0, 'advance', false])
+  const decided = replica.rollouts.promote(operator(), { reason: '', ifMatch: replica.rollouts.view().etag })
+  await assert.rejects(decided, { code: 'blob_unavailable' })
+  await ground.blobsBack()
+  await ground.passUntil(() => replica.rollouts.view().live?.step === 1)
+  assert.equal((await replica.rollouts.history(1))[0]?.from, 'canary 1/2 (5 %)')
+  await replica.close()
+})
+
+test('with the blob store away a rollback reaches every replica through the live state, and the blob once it is back', async () => {
+  await using ground = await openRolloutGround()
+  const one = await canary(ground)
+  const two = await ground.replica()
+  await ground.blobsAway()
+  for (let n = 0; n < 3; n++) one.converse({ arm: 'canary', ...failed })
+  await ground.pass(3 * ROUND_MS)
+  for (const { rollouts, serving } of [one, two]) {
+    assert.deepEqual([rollouts.view().live, rollouts.view().reachable], [null, false])
+    assert.equal(rollouts.view().finished[0]?.outcome, 'rolled-back')
+    assert.equal(serving.assign('conv_1').cohort, '')
+  }
+  const third = await ground.replica()
+  assert.equal(third.rollouts.view().live, null, 'who starts now holds to the order, too')
+  await ground.blobsBack()
+  await ground.pass(5 * ROUND_MS)
+  const [line] = await two.rollouts.history(1)
+  assert.deepEqual([line?.to, line?.candidate, line?.by], ['rolled-back', 'v2', 'system'])
+  assert.equal(new Set([one, two, third].map(({ rollouts }) => rollouts.view().epoch)).size, 1)
+  await Promise.all([one.close(), two.close(), third.close()])
+})
+
+test('an operator rolls back while the blob store is away', async () => {
+  await using ground = await openRolloutGround()
+  const replica = await canary(ground)
+  await ground.blobsAway()
+  const { etag } = replica.rollouts.view()
+  const view = await replica.rollouts.rollback(operator(), { reason: 'Bad.', ifMatch: etag })
+  assert.deepEqual([view.live, view.stable.version], [null, 'v1'])
+  await ground.blobsBack()
+  await ground.pass(5 * ROUND_MS)
+  const [line] = await replica.rollouts.history(1)
+  assert.deepEqual([line?.to, line?.by, line?.reason], ['rolled-back', 'Olga', 'Bad.'])
+  await replica.close()
+})
+
+test('lost counters pause the rollout, nobody new is assigned, and it resumes as a new one', async () => {
+  await using ground = await openRolloutGround()
+  const replica = await canary(ground)
+  const pinned = replica.converse({ arm: 'canary' })
+  await ground.pass(ROUND_MS)
+  const before = replica.rollouts.view().live
+  await forget(ground, before?.id)
+  await ground.pass(2 * ROUND_MS)
+  const { live, etag } = replica.rollouts.view()
+  assert.deepEqual([live?.status, live?.paused?.cause], ['paused', 'counters-lost'])
+  assert.equal(replica.serving.assign('conv_1').cohort, '')
+  const view = await replica.rollouts.resume(operator(), { reason: 'Again.', ifMatch: etag })
+  assert.deepEqual([view.live?.status, view.live?.step], ['canary', 0])
+  assert.notEqual(view.live?.id, before?.id)
+  const { config, arm, cohort } = pinned
+  const pin = { config: config.name, arm, cohort }
+  assert.equal(replica.serving.resolve(pin).config.name, 'v1', 'units of the old one go back to stable')
+  await replica.close()
+})
+
+/** As after FLUSHALL: of the rollout's counters nothing is left. */
+async function forget({ kv }: RolloutGround, rollout = ''): Promise<void> {
+  const { counterKeys } = await import('#config/rollout/store/keys.ts')
+  await kv.delete(counterKeys(rollout).counts)
+}
+
+test('a crash between the state and its line in the history leaves no gap', async () => {
+  await using ground = await openRolloutGround()
+  const replica = await canary(ground)
+  await replica.close()
+  await rm(path.join(ground.folder, 'history', '000000002.json'))
+  const next = await ground.replica()
+  assert.equal((await next.rollouts.history(1))[0]?.epoch, 2)
+  await next.rollouts.pause(operator(), { reason: 'Lunch.', ifMatch: next.rollouts.view().etag })
+  assert.deepEqual(
+    (await next.rollouts.history(5)).map(({ epoch }) => epoch),
+    [3, 2, 1],
+  )
+  await next.close()
+})
+
+test('a state that is gone or cannot be read replaces nothing', async () => {
+  await using ground = await openRolloutGround()
+  const replica = await canary(ground)
+  const file = path.join(ground.folder, 'state.json')
+  const { epoch } = replica.rollouts.view()
+  await writeFile(file, '{"epoch": 7')
+  await ground.pass(2 * ROUND_MS)
+  assert.deepEqual([replica.rollouts.view().epoch, replica.rollouts.view().reachable], [epoch, false])
+  await rm(file)
+  await ground.pass(2 * ROUND_MS)
+  assert.deepEqual([replica.rollouts.view().epoch, replica.rollouts.view().reachable], [epoch, true])
+  await replica.rollouts.pause(operator(), { reason: '', ifMatch: replica.rollouts.view().etag })
+  await replica.close()
+})
+
+test('a stable version that is not at hand is not replaced by what is newest', async () => {
+  await using ground = await openRolloutGround({ env: { floors: [], starts: 'by-hand' } })
+  ground.push('v1')
+  const replica = await ground.replica()
+  ground.push('v2')
+  const start = (version: string) =>
+    replica.rollouts.start(operator(), { version, ifMatch: replica.rollouts.view().etag })
+  await start('v2')
+  ground.push('v3')
+  ground.push('v2', { hash: 'other-bytes' })
+  await ground.pass(ROUND_MS)
+  assert.equal(replica.serving.stable().hash, 'hash-of-v2', 'it stays in memory')
+  const next = await ground.replica()
+  assert.equal(next.serving.stable().name, 'v1', 'where it is not, what was stable before')
+  await Promise.all([replica.close(), next.close()])
+})
