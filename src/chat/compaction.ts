@@ -1,4 +1,5 @@
 import type { Candidate, ChatMessage } from '#models/answer.ts'
+import { promptRoom } from '#models/prompt-room.ts'
 
 /** How a text's tokens are counted: exactly, which takes a while, or by a bound from above, which does not. */
 export interface TokenCounter {
@@ -28,8 +29,7 @@ export async function fitToWindow(
   toolTokens: number,
   counter: TokenCounter,
 ): Promise<Fitted | undefined> {
-  const { contextWindow, maxOutput } = candidate.spec
-  const room = contextWindow - (maxOutput ?? Math.min(4096, Math.floor(contextWindow / 4))) - toolTokens
+  const room = promptRoom(candidate.spec) - toolTokens
   if (counter.bound(messages) <= room) return { messages, omitted: 0 }
   if ((await counter.count(messages)) <= room) return { messages, omitted: 0 }
 

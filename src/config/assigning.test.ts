@@ -40,6 +40,16 @@ test('a pin to what only the candidate has lasts as long as the rollout', () => 
   assert.deepEqual(shown(resolveFor(serving, pin, only(v2))), ['v1', 'stable', ''])
 })
 
+test('what no served version has any more goes on with the version that it was pinned to', () => {
+  const serving = new ScriptedServing(v2, undefined, [v1])
+  const pin = { config: 'v1', arm: 'stable', cohort: '' } as const
+  assert.deepEqual(shown(resolveFor(serving, pin, only(v1))), ['v1', 'stable', ''])
+  assert.deepEqual(shown(resolveFor(serving, pin, inAll)), ['v2', 'stable', ''])
+  assert.deepEqual(shown(resolveFor(serving, { ...pin, config: 'v0' }, only(v1))), ['v2', 'stable', ''])
+  serving.rolledBack.set('v1', 1)
+  assert.deepEqual(shown(resolveFor(serving, pin, only(v1))), ['v2', 'stable', ''])
+})
+
 test('who operates picks a version, and gets it even where it lacks what is asked for', () => {
   const serving = rollout('stable')
   for (const role of ['Config.Operator', 'Admin'] satisfies Role[]) {

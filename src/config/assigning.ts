@@ -14,9 +14,15 @@ export function assignFor(serving: Serving, unit: string, has: Has): Assignment 
   return preferring(serving, serving.assign(unit), has)
 }
 
-/** What a pin means now, by the same rule: what only the candidate has is gone once that is rolled back. */
+/**
+ * What a pin means now, by the same rule. Where no version that is served has what is asked for any more, the pinned one goes on
+ * with it, unless it was rolled back.
+ */
 export function resolveFor(serving: Serving, pin: Pin, has: Has): Assignment {
-  return preferring(serving, serving.resolve(pin), has)
+  const resolved = preferring(serving, serving.resolve(pin), has)
+  if (has(resolved.config) || serving.rolledBackSince(pin.config, 0)) return resolved
+  const own = pinned(serving, pin)
+  return own && has(own) ? { config: own, arm: 'stable', cohort: '' } : resolved
 }
 
 /** A version by name, for those who operate, also to test it. Throws forbidden, config_not_found. */
@@ -30,6 +36,16 @@ export function pickVersion(serving: Serving, { roles }: Pick<Principal, 'roles'
 /** Whether what comes of it says anything about a version. */
 export function isCounted({ cohort }: Pick<Pin, 'cohort'>): boolean {
   return cohort !== '' && cohort !== 'picked'
+}
+
+/** Undefined when the version has vanished. */
+function pinned(serving: Serving, { config }: Pin): ConfigVersion | undefined {
+  try {
+    return serving.pick(config).config
+  } catch (error) {
+    if (error instanceof ParleyError && error.code === 'config_not_found') return undefined
+    throw error
+  }
 }
 
 function preferring(serving: Serving, drawn: Assignment, has: Has): Assignment {

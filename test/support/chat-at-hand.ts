@@ -91,6 +91,11 @@ export const somebody: Principal = {
   scopes: [],
 }
 
+/** A version whose one model is played by hand. */
+export function versionAtHand(name: string, change: (given: ConfigDocument) => ConfigDocument = (given) => given) {
+  return { name, hash: `hash of ${name}`, document: change(chatConfig({ only: model })) } satisfies ConfigVersion
+}
+
 export async function chatAtHand(options: ChatAtHandOptions): Promise<ChatAtHand> {
   const { say = [], sharing, document = (given) => given, atOnce = 100 } = options
   const clock = sharing?.clock ?? options.clock ?? manualClock()
@@ -104,7 +109,7 @@ export async function chatAtHand(options: ChatAtHandOptions): Promise<ChatAtHand
   const actions = options.actions ?? actionsAtHand(clock)
   const asked: (readonly ChatMessage[])[] = []
   const offered: unknown[] = []
-  const config: ConfigVersion = { name: 'v1', hash: 'none', document: document(chatConfig({ only: model })) }
+  const config = versionAtHand('v1', document)
   const serving = options.serving ?? new ScriptedServing(config)
   const told: Told[] = []
   const events: Pick<Events, 'emit'> = { emit: (name, fact) => void told.push({ name, fact } as Told) }
