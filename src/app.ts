@@ -10,6 +10,7 @@ import { openExecutors } from '#actions/executors/open.ts'
 import { runMigrations } from '#actions/runs/migrations.ts'
 import { createChat } from '#chat/create.ts'
 import type { ConfigVersion } from '#config/document.ts'
+import { checkRollout } from '#config/rollout-check.ts'
 import { serveNewest } from '#config/serve-newest.ts'
 import type { Serving } from '#config/serving.ts'
 import { openConfigVersions } from '#config/versions.ts'
@@ -131,8 +132,9 @@ export async function createApp(env: Env, log: Log, overrides: Overrides = {}): 
   // config, with what its parts are checked by
   const { egress, streaming } = openEgress({ hosts, privateRanges, clock })
   opened.defer(() => streaming.close())
+  const functions = new Map([...builtinExecutors, ...serviceDesk(sql)])
   const executors = openExecutors({
-    functions: new Map([...builtinExecutors, ...serviceDesk(sql)]),
+    functions,
     egress,
     fetch: streaming.fetch,
     mcpCommands,
@@ -144,7 +146,11 @@ export async function createApp(env: Env, log: Log, overrides: Overrides = {}): 
     dir: env.configDir,
     clock,
     log,
-    checks: [(document) => checkModels(document, env.models), (document) => checkActions(document, executors)],
+    checks: [
+      (document) => checkModels(document, env.models),
+      (document) => checkActions(document, { ...env.actions, functions: [...functions.keys()] }),
+      (document) => checkRollout(document, env.rollout),
+    ],
   })
   opened.defer(() => configs.close())
   const events = createEvents(log)

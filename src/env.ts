@@ -17,6 +17,7 @@ export interface Env {
   models: ModelsEnv
   actions: ActionsEnv
   rollout: RolloutEnv
+  telemetry: TelemetryEnv
   masterKeys: MasterKeysEnv
   limits: LimitsEnv
 }
@@ -86,6 +87,18 @@ export interface RolloutEnv {
   eventGridKey: string | undefined
 }
 
+/** Who is told of metrics and spans. */
+export interface TelemetryEnv {
+  /** How this service is called there. */
+  service: string
+  /** Where metrics are served without asking who reads them; undefined: on the main port only, to operators. */
+  metrics: { host: string; port: number } | undefined
+  /** Of a collector that speaks OTLP over HTTP. */
+  otlpEndpoint: string | undefined
+  /** A connection string. */
+  applicationInsights: string | undefined
+}
+
 /** What a replica does: serves and executes, or one of the two. */
 export type Role = (typeof ROLES)[number]
 
@@ -101,6 +114,8 @@ export interface ActionsEnv {
   privateRanges: readonly string[]
   /** Commands that may be started as MCP servers, word by word. */
   mcpCommands: readonly (readonly string[])[]
+  /** Whether tools of others have to be pinned by hash. */
+  pinned: boolean
 }
 
 export interface ModelsEnv {
@@ -159,8 +174,12 @@ export function readEnv(variables: Variables = process.env): Env {
       egressHosts: read.list('PARLEY_EGRESS_HOSTS'),
       privateRanges: read.list('PARLEY_EGRESS_PRIVATE'),
       mcpCommands: read.list('PARLEY_MCP_COMMANDS').map((command) => command.split(/\s+/)),
+      pinned:
+        read.oneOf('PARLEY_PINS', ['required', 'optional'], hasBlobStore(read) ? 'required' : 'optional') ===
+        'required',
     },
     rollout: readRollout(read, faults),
+    telemetry: readTelemetry(read, faults),
     masterKeys: readMasterKeys(read, dataDir, faults),
     limits: {
       turnsAtOnce: read.integer('PARLEY_TURNS_AT_ONCE', 20_000, 1, 1_000_000),
@@ -310,10 +329,13 @@ function readBlob(read: Reader, dataDir: string): BlobEnv {
   }
 }
 
+function hasBlobStore(read: Reader): boolean {
+  return (read.text('AZURE_STORAGE_CONNECTION_STRING') ?? read.text('AZURE_STORAGE_ACCOUNT_URL')) !== undefined
+}
+
 /** Floors as `weight:conversations` by comma, such as `5:50,25:100,50:200`, or `none`. With a blob store they are on unless said otherwise. */
 function readRollout(read: Reader, faults: string[]): RolloutEnv {
-  const isShared =
-    (read.text('AZURE_STORAGE_CONNECTION_STRING') ?? read.text('AZURE_STORAGE_ACCOUNT_URL')) !== undefined
+  const isShared = hasBlobStore(read)
   const given = read.text('PARLEY_ROLLOUT_FLOORS') ?? (isShared ? '5:50,25:100,50:200' : 'none')
   const floors = given === 'none' ? [] : given.split(',').map((step) => step.split(':').map(Number))
   const isSound = floors.every(
@@ -334,6 +356,21 @@ function readRollout(read: Reader, faults: string[]): RolloutEnv {
     trialClosesMs: read.integer('PARLEY_ROLLOUT_CLOSES_MS', 900_000, 0, 86_400_000),
     bakeMs: read.integer('PARLEY_ROLLOUT_BAKE_MS', 900_000, 0, 604_800_000),
     eventGridKey: read.text('PARLEY_EVENT_GRID_KEY'),
+  }
+}
+
+function readTelemetry(read: Reader, faults: string[]): TelemetryEnv {
+  const isServed = read.text('PARLEY_METRICS_PORT') !== undefined
+  const port = read.integer('PARLEY_METRICS_PORT', 0, 0, 65_535)
+  const applicationInsights = read.text('APPLICATIONINSIGHTS_CONNECTION_STRING')
+  if (applicationInsights !== undefined && !/(^|;)\s*InstrumentationKey=/i.test(applicationInsights)) {
+    faults.push('APPLICATIONINSIGHTS_CONNECTION_STRING has to name an InstrumentationKey')
+  }
+  return {
+    service: read.text('OTEL_SERVICE_NAME') ?? 'parley',
+    metrics: isServed ? { host: read.text('PARLEY_METRICS_HOST') ?? '127.0.0.1', port } : undefined,
+    otlpEndpoint: read.url('OTEL_EXPORTER_OTLP_ENDPOINT', ['http:', 'https:']),
+    applicationInsights,
   }
 }
 

@@ -2,8 +2,14 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { ConfigDocument } from '#config/document.ts'
 import { checkActions as check } from './check.ts'
+import type { PermittedActions } from './executors/check.ts'
 
-const PERMITTED = { functions: ['calculate', 'current_time'], egressHosts: [], mcpCommands: [], pinned: false }
+const PERMITTED: PermittedActions = {
+  functions: ['calculate', 'current_time'],
+  egressHosts: [],
+  mcpCommands: [],
+  pinned: false,
+}
 const checkActions = (document: Partial<ConfigDocument>, permitted = PERMITTED) =>
   check({ description: '', models: {}, routes: {}, specialists: {}, ...document }, permitted)
 

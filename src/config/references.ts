@@ -27,8 +27,14 @@ export function checkReferences(value: unknown): Fault[] {
     faults.push(...checkList(['specialists', name, 'actions'], wanted, 'action', actions))
   }
   for (const [name, action] of Object.entries(actions)) {
-    const { action: undoing } = namedOf(namedOf(action).undo)
+    const { undo, mcp, openapi } = namedOf(action)
+    const { action: undoing } = namedOf(undo)
     faults.push(...checkReference(['actions', name, 'undo', 'action'], undoing, 'action', actions))
+    const [server, source] = [namedOf(mcp).server, namedOf(openapi).document]
+    faults.push(...checkReference(['actions', name, 'mcp', 'server'], server, 'MCP server', section('mcpServers')))
+    faults.push(
+      ...checkReference(['actions', name, 'openapi', 'document'], source, 'OpenAPI document', section('openapi')),
+    )
   }
   return faults
 }

@@ -1,5 +1,6 @@
 import type { ModelsEnv } from '#env.ts'
 import { endpointOf } from './endpoint.ts'
+import { checkRoutes } from './route-check.ts'
 import type { ModelSpec, RouteSpec } from './schema.ts'
 
 /** What is wrong with a document, and where. */
@@ -12,6 +13,9 @@ export interface Fault {
 export interface ModelsDocument {
   models: Readonly<Record<string, ModelSpec>>
   routes: Readonly<Record<string, RouteSpec>>
+  /** What routes have to carry. */
+  specialists?: Readonly<Record<string, { instructions: string; route: string; actions?: readonly string[] }>>
+  actions?: Readonly<Record<string, { description: string; parameters: unknown }>>
 }
 
 /** Every fault that the document's shape does not show: what the environment lacks or forbids, names that lead nowhere. */
@@ -24,13 +28,22 @@ export function checkModels(document: ModelsDocument, env: ModelsEnv): Fault[] {
         : [{ path: ['routes', name, 'models', index], message: `There is no model named ${model}.` }],
     ),
   )
-  return [...models, ...routes]
+  return [...models, ...routes, ...checkRoutes(document)]
 }
 
 function modelFaults(name: string, spec: ModelSpec, env: ModelsEnv): Fault[] {
   const { provider } = spec
   if (provider === 'offline') return []
+  const priced = priceFaults(name, spec)
   const endpoint = endpointOf({ ...spec, provider }, env)
-  if (!Array.isArray(endpoint)) return []
-  return endpoint.map(({ field, message }) => ({ path: ['models', name, field], message }))
+  if (!Array.isArray(endpoint)) return priced
+  return [...priced, ...endpoint.map(({ field, message }) => ({ path: ['models', name, field], message }))]
+}
+
+/** Whom one pays gives nothing away: without its price no budget holds, and no rollout sees that a version is dearer. */
+function priceFaults(name: string, { provider, price }: ModelSpec): Fault[] {
+  if (provider === 'openai-compatible' || price.input + price.output > 0) return []
+  return [
+    { path: ['models', name, 'price'], message: `${provider} is paid for: it needs its price per million tokens.` },
+  ]
 }

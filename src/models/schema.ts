@@ -32,6 +32,14 @@ export const ModelSpec = Type.Object(
     contextWindow: Type.Integer({ minimum: 256, maximum: 10_000_000 }),
     /** Tokens kept free for the answer when a history is fitted to the window. */
     maxOutput: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000 })),
+    /** Whether it can be given tools. Default true. */
+    tools: Type.Optional(Type.Boolean({ description: 'Whether it can be given tools. Default true.' })),
+    /** What it wants of the reasoning in a history, which keeps none. Default ignored. */
+    reasoningHistory: Type.Optional(
+      Type.Union([Type.Literal('ignored'), Type.Literal('required')], {
+        description: 'required: it refuses a history without the reasoning behind its calls of tools. Default ignored.',
+      }),
+    ),
     /** How it takes over a text that another model began. */
     continuation: Type.Union([Type.Literal('prefill'), Type.Literal('instructed'), Type.Literal('restart')]),
     price: Price,

@@ -8,12 +8,10 @@ import { parse } from 'yaml'
 import { checkActions } from '#actions/check.ts'
 import { builtinExecutors } from '#actions/executors/builtin/registry.ts'
 import { serviceDesk } from '#actions/executors/builtin/service-desk/service-desk.ts'
-import { openExecutors } from '#actions/executors/open.ts'
 import type { ConfigDocument } from '#config/document.ts'
 import { openConfigVersions } from '#config/versions.ts'
 import type { ModelsEnv } from '#env.ts'
 import { checkModels } from '#models/check.ts'
-import { openEgress } from '#platform/egress/open.ts'
 import type { Sql } from '#platform/sql/sql.ts'
 import { capturedLog } from '../support/captured-log.ts'
 import { manualClock } from '../support/clock.ts'
@@ -39,13 +37,10 @@ interface Permitted {
 async function open(t: TestContext, dir: string, env: ModelsEnv, { hosts = [], mcpCommands = [] }: Permitted = {}) {
   const { log, lines } = capturedLog()
   const clock = manualClock()
-  const { egress, streaming } = openEgress({ hosts, privateRanges: [], clock })
-  t.after(() => streaming.close())
-  const functions = new Map([...builtinExecutors, ...serviceDesk(NO_SQL)])
-  const executors = openExecutors({ functions, egress, fetch: streaming.fetch, mcpCommands, clock, log })
-  t.after(() => executors.close())
+  const functions = [...builtinExecutors.keys(), ...serviceDesk(NO_SQL).keys()]
+  const permitted = { functions, egressHosts: hosts, mcpCommands, pinned: false }
   const checks = [
-    (document: ConfigDocument) => checkActions(document, executors),
+    (document: ConfigDocument) => checkActions(document, permitted),
     (document: ConfigDocument) => checkModels(document, env),
   ]
   const versions = await openConfigVersions({ dir, clock, log, checks })

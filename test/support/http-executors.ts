@@ -8,5 +8,5 @@ import { createEgress, type EgressOptions } from '../../src/platform/egress/egre
 /** The http executors over an egress with these rules. */
 export function httpExecutors(rules: Omit<EgressOptions, 'clock'>, clock: Clock, log: Log): ExecutorKind {
   const egress = createEgress({ ...rules, clock })
-  return createHttpExecutors({ permits: egress.permits, call: createHttpCall(egress, clock, log) })
+  return createHttpExecutors(createHttpCall(egress, clock, log))
 }

@@ -56,7 +56,7 @@ const { sql, queue, kv } = await openRunEngines(engines, log)
 const config = versionOf(specs)
 const seal = createSeal(Buffer.from(key, 'base64'))
 const egress = createEgress({ hosts: [target], privateRanges: [], clock })
-const http = createHttpExecutors({ permits: egress.permits, call: createHttpCall(egress, clock, log) })
+const http = createHttpExecutors(createHttpCall(egress, clock, log))
 const actions = createActions({
   ...{ sql, queue, kv, clock, log, leaseMs, maxWaiting },
   executors: createExecutors([http]),

@@ -1,6 +1,6 @@
 import { isIP, type LookupFunction, connect as openPlain, type Socket } from 'node:net'
 import { connect as openSecure } from 'node:tls'
-import { hostOf } from './hosts.ts'
+import { hostOf } from '../hosts.ts'
 
 /**
  * A connection to the URL's host, its certificate verified where it is https, at one of `addresses` and nowhere else: no

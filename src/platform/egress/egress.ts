@@ -4,7 +4,7 @@ import type { Clock } from '#platform/clock.ts'
 import { addressRules, isLoopback } from './addresses.ts'
 import { connectTo } from './connect.ts'
 import { type Exchanged, exchange, type ResponseHeaders } from './exchange.ts'
-import { hostOf, hostRules } from './hosts.ts'
+import { hostOf, hostRules } from '../hosts.ts'
 import { interruptible } from './interruptible.ts'
 import { type Hop, nextHop } from './redirect.ts'
 

@@ -24,7 +24,7 @@ function specOf(http: Written): ActionSpec {
 
 function check(spec: ActionSpec) {
   const permitted = { functions: ['calculate'], egressHosts: hosts, mcpCommands: [], pinned: false }
-  return checkExecutors(chatConfig({ actions: { act: spec } }), permitted)
+  return checkExecutors({ ...chatConfig({}), actions: { act: spec } }, permitted)
 }
 
 function faultsOf(http: Written): string[] {

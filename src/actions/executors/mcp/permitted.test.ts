@@ -26,7 +26,9 @@ function documentOf(servers: Record<string, McpServerSpec>, uses: [server: strin
 /** All faults, as people read them. */
 function faultsOf(servers: Record<string, McpServerSpec>, uses: [server: string, tool?: string][] = [['s']]): string[] {
   const document = documentOf(servers, uses)
-  const faults = Object.entries(document.actions ?? {}).flatMap(([name, spec]) => checkTool(document, name, spec, permissions))
+  const faults = Object.entries(document.actions ?? {}).flatMap(([name, spec]) =>
+    checkTool(document, name, spec, permissions),
+  )
   return faults.map(({ path, message }) =>
     describeFault('', { path: path.join('.'), line: 0, column: 0, message }).slice(5),
   )

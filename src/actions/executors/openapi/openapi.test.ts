@@ -93,7 +93,7 @@ function executorFor(source: OpenApiSpec, change: Partial<ActionSpec> = {}) {
     assert.ok(executor)
     return executor(args, executorContext(more)) as Promise<{ headers: Record<string, string> }>
   }
-  return { execute, lines, config, spec, kind }
+  return { execute, lines }
 }
 
 const note = { id: 'T 1/2', text: 'Grüße' }
@@ -121,7 +121,7 @@ test('the call is made in the name of the user where the document says so', asyn
 
 test('a document at an address is fetched once, when first needed, and its servers are relative to it', async (context) => {
   const { origin, state } = await target(context)
-  const { execute, config, spec, kind } = executorFor({ url: `${origin}/openapi.json` })
+  const { execute } = executorFor({ url: `${origin}/openapi.json` })
   assert.equal(state.fetches, 0)
   const answers = await Promise.all([execute(note), execute(note)])
   assert.deepEqual(
