@@ -1,0 +1,62 @@
+import type { MeterProvider as Meters } from '@opentelemetry/api'
+import { PrometheusSerializer } from '@opentelemetry/exporter-prometheus'
+import { resourceFromAttributes } from '@opentelemetry/resources'
+import { type IMetricReader, MeterProvider, MetricReader } from '@opentelemetry/sdk-metrics'
+import { createInstruments, type Instruments } from './instruments.ts'
+import type { Observation } from './observations.ts'
+
+export interface MetersOptions {
+  observe(): Promise<readonly Observation[]>
+  /** Somebody else's, which our reader is part of; one of our own where there is none. */
+  provider?: Meters | undefined
+  reader?: PullReader
+  /** Who else is told. */
+  readers?: readonly IMetricReader[]
+  service: Service
+}
+
+/** Who speaks, the same in all backends. */
+export interface Service {
+  name: string
+  version: string
+  /** This process among the replicas. */
+  instance: string
+}
+
+/** Collects when it is asked to. */
+export class PullReader extends MetricReader {
+  protected override async onForceFlush(): Promise<void> {}
+  protected override async onShutdown(): Promise<void> {}
+}
+
+export interface OpenMeters {
+  instruments: Instruments
+  /** In the text format of Prometheus. */
+  scrape(): Promise<string>
+  close(): Promise<void>
+}
+
+/** The metrics SDK; a module of its own, because loading it takes longer than a start should. */
+export function openMeters({ observe, service, provider, reader, readers = [] }: MetersOptions): OpenMeters {
+  const pull = reader ?? new PullReader()
+  const own = provider ? undefined : new MeterProvider({ resource: resourceOf(service), readers: [pull, ...readers] })
+  const meter = (provider ?? own)?.getMeter('parley', service.version)
+  if (!meter) throw new Error('There is no provider of meters.')
+  const serializer = new PrometheusSerializer(undefined, false, undefined, false, true)
+  return {
+    instruments: createInstruments(meter, observe),
+    async scrape() {
+      const { resourceMetrics } = await pull.collect()
+      return `${serializer.serialize(resourceMetrics).trimEnd()}\n`
+    },
+    close: async () => own?.shutdown(),
+  }
+}
+
+export function resourceOf({ name, version, instance }: Service) {
+  return resourceFromAttributes({
+    'service.name': name,
+    'service.version': version,
+    'service.instance.id': instance,
+  })
+}

@@ -1,0 +1,104 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import type { Attributes } from '@opentelemetry/api'
+import type { Clock } from '#platform/clock.ts'
+import type { MetricName } from './catalogue.ts'
+import type { ModelFigure, RunFigure, Sources } from './sources.ts'
+
+export interface Observation {
+  name: MetricName
+  value: number
+  attributes: Attributes
+}
+
+/** However often metrics are asked for, the database is asked no more often than this. */
+const RUNS_EVERY_MS = 10_000
+const LOOP_RESOLUTION_MS = 20
+const QUANTILES = [50, 99] as const
+
+/** Looks at what is not recorded: the present state of this replica, and of the runs of all. */
+export class Observer {
+  readonly #clock: Clock
+  readonly #sources: Sources
+  readonly #loop = monitorEventLoopDelay({ resolution: LOOP_RESOLUTION_MS })
+  #runs: Promise<readonly RunFigure[]> = Promise.resolve([])
+  #runsAt = Number.NEGATIVE_INFINITY
+
+  constructor(clock: Clock, sources: Sources) {
+    this.#clock = clock
+    this.#sources = sources
+    this.#loop.enable()
+  }
+
+  async look(): Promise<Observation[]> {
+    const { liveTurns, openStreams, models, dependencies } = this.#sources
+    const up = Object.entries(dependencies())
+    return [
+      ...(await this.#lookAtRuns()).flatMap(ofRuns),
+      of('parley_live_turns', liveTurns()),
+      of('parley_open_streams', openStreams()),
+      ...models().flatMap(ofModel),
+      ...up.map(([dependency, isUp]) => of('parley_dependency_up', Number(isUp), { dependency })),
+      ...this.#lookAtLoop(),
+      ...lookAtProcess(),
+    ]
+  }
+
+  close(): void {
+    this.#loop.disable()
+  }
+
+  /** Empty while the database is away: a figure of before would be taken for one of now. */
+  #lookAtRuns(): Promise<readonly RunFigure[]> {
+    const now = this.#clock.monotonic()
+    if (now - this.#runsAt >= RUNS_EVERY_MS) {
+      this.#runsAt = now
+      this.#runs = this.#sources.runs().catch(() => [])
+    }
+    return this.#runs
+  }
+
+  #lookAtLoop(): Observation[] {
+    // The histogram has the whole interval between two looks of its own.
+    const delay = (nanoseconds: number) => Math.max(0, nanoseconds / 1e9 - LOOP_RESOLUTION_MS / 1000)
+    const loop = this.#loop
+    if (loop.count === 0) return []
+    const seen = QUANTILES.map((rank) =>
+      of('parley_event_loop_delay_seconds', delay(loop.percentile(rank)), { quantile: String(rank / 100) }),
+    )
+    seen.push(of('parley_event_loop_delay_seconds', delay(loop.max), { quantile: '1' }))
+    loop.reset()
+    return seen
+  }
+}
+
+function ofRuns({ status, count, oldestAgeMs }: RunFigure): Observation[] {
+  return [
+    of('parley_runs', count, { status }),
+    of('parley_runs_oldest_age_seconds', Math.max(0, oldestAgeMs) / 1000, { status }),
+  ]
+}
+
+const CIRCUITS = ['closed', 'half-open', 'open']
+
+function ofModel({ name: model, circuit, active, queued, failovers }: ModelFigure): Observation[] {
+  return [
+    ...CIRCUITS.map((state) => of('parley_model_circuit', Number(state === circuit), { model, state })),
+    of('parley_model_calls_active', active, { model }),
+    of('parley_model_calls_queued', queued, { model }),
+    of('parley_model_failovers_total', failovers, { model }),
+  ]
+}
+
+function lookAtProcess(): Observation[] {
+  const { rss, heapUsed } = process.memoryUsage()
+  const { user, system } = process.cpuUsage()
+  return [
+    of('process_resident_memory_bytes', rss),
+    of('nodejs_heap_used_bytes', heapUsed),
+    of('process_cpu_seconds_total', (user + system) / 1e6),
+  ]
+}
+
+function of(name: MetricName, value: number, attributes: Attributes = {}): Observation {
+  return { name, value, attributes }
+}

@@ -1,0 +1,25 @@
+/** What is looked at when metrics are asked for. Names are those of config versions, never of people. */
+export interface Sources {
+  /** Runs by status; rejects while the database is out of reach. */
+  runs(): Promise<readonly RunFigure[]>
+  liveTurns(): number
+  openStreams(): number
+  models(): readonly ModelFigure[]
+  /** By name, whether each is in reach. */
+  dependencies(): Readonly<Record<string, boolean>>
+}
+
+export interface RunFigure {
+  status: string
+  count: number
+  /** How long the longest of them has had its status. */
+  oldestAgeMs: number
+}
+
+export interface ModelFigure {
+  name: string
+  circuit: string
+  active: number
+  queued: number
+  failovers: number
+}
