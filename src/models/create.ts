@@ -50,8 +50,10 @@ export function createModels(options: ModelsOptions): Models {
       for (const candidate of candidates) {
         const { name } = candidate
         const deployment = deploymentOf(candidate)
-        deployment.spec = candidate.spec
-        const isListed = inUse.some((used) => used.name === name && used.deployment === deployment)
+        const listed = inUse.filter((used) => used.deployment === deployment)
+        // Of several versions that use it the first is asked for how it is probed.
+        if (listed.length === 0) deployment.spec = candidate.spec
+        const isListed = listed.some((used) => used.name === name)
         if (!isListed) inUse.push({ name, deployment })
       }
       const used = new Set(inUse.map(({ deployment }) => deployment))
