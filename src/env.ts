@@ -95,7 +95,6 @@ export interface TelemetryEnv {
   metrics: { host: string; port: number } | undefined
   /** Of a collector that speaks OTLP over HTTP. */
   otlpEndpoint: string | undefined
-  /** A connection string. */
   applicationInsights: string | undefined
 }
 
