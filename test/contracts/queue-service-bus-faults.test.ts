@@ -279,6 +279,30 @@ test('no more messages wait to be sent than fit', async () => {
   assert.deepEqual(tooMany, [...Array(20).fill(false), true, true])
 })
 
+test('what reaches a receiver long after it was told to stop goes back as well', async () => {
+  await using under = await faulty()
+  await using proxy = await startTcpProxy({ host: '127.0.0.1', port: under.broker.port })
+  const far = openOn(under.broker.connectionString.replace(String(under.broker.port), String(proxy.port)), {
+    operationTimeoutMs: 5000,
+    watchMs: 60_000,
+  })
+  await far.connect(5000)
+  const { deliveries, receiver } = take(far)
+  await far.send([messageOf()])
+  await until(() => deliveries.length === 1 && under.broker.counts('parley').locked === 0)
+  proxy.delayMs = 400
+  await under.queue.send(messages(8))
+  await until(() => under.broker.counts('parley').locked === 8)
+  await receiver.stop(0)
+  proxy.delayMs = 0
+  await until(() => under.broker.counts('parley').locked === 0)
+  assert.equal(deliveries.length, 1)
+  const next = take(under.queue)
+  await until(() => next.deliveries.length === 8)
+  assert.equal(next.deliveries.length, 8)
+  await far.close()
+})
+
 test('it closes in time though the broker says nothing', async () => {
   const under = await faulty({ operationTimeoutMs: 500 })
   const gate = Promise.withResolvers<void>()

@@ -6,6 +6,8 @@ export interface TcpProxy extends AsyncDisposable {
   readonly port: number
   /** Pieces that clients sent, as they arrived. */
   readonly received: number
+  /** What the server answers arrives so much later, ms. */
+  delayMs: number
   /** What the server answers is dropped from now on. */
   muteServer(): void
   /** Ends all connections; new ones go through again. */
@@ -37,7 +39,9 @@ export async function startTcpProxy(target: { host: string; port: number }): Pro
       upstream.write(piece)
     })
     upstream.on('data', (piece) => {
-      if (!mute.has(upstream)) client.write(piece)
+      if (mute.has(upstream)) return
+      if (proxy.delayMs === 0) client.write(piece)
+      else setTimeout(() => client.write(piece), proxy.delayMs)
     })
   })
   const mute = new Set<Socket>()
@@ -48,7 +52,8 @@ export async function startTcpProxy(target: { host: string; port: number }): Pro
   const cut = () => {
     for (const socket of sockets) socket.destroy()
   }
-  return {
+  const proxy: TcpProxy = {
+    delayMs: 0,
     port: address.port,
     get received() {
       return received
@@ -70,4 +75,5 @@ export async function startTcpProxy(target: { host: string; port: number }): Pro
       await once(server, 'close')
     },
   }
+  return proxy
 }

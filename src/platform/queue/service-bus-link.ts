@@ -1,10 +1,13 @@
 import type { MessageHandlers, ServiceBusReceivedMessage, ServiceBusReceiver } from '@azure/service-bus'
+import type { Clock } from '../clock.ts'
 import { receiverOptions, type Session } from './service-bus-session.ts'
+import { within } from './within.ts'
 
 export interface LinkOptions {
   session: Session
   queue: string
   concurrency: number
+  clock: Clock
   /** Resolves when the message is out of our hands; never rejects. */
   onMessage: (message: ServiceBusReceivedMessage) => Promise<void>
   /** The link, or what it needs, is broken; it recovers by itself or not. */
@@ -19,6 +22,24 @@ interface Hooks {
   preInitialize(): Promise<void>
 }
 
+/**
+ * The client gives a link 200 ms to be quiet, closes it then, and lets what arrives later lie until its lock runs out. So we
+ * ask for quiet ourselves, and have more patience; a client without these would be as it is by itself.
+ */
+interface Insides {
+  _streamingReceiver?: { link?: QuietLink }
+}
+
+interface QuietLink {
+  readonly credit: number
+  isOpen(): boolean
+  drain: boolean
+  drainCredit(): void
+  once(event: 'receiver_drained', listener: () => void): unknown
+}
+
+const drainMs = 1500
+
 /** A session of the client has room for 2048 messages from the oldest that is not settled on; then it stalls in silence. */
 const worn = 1500
 
@@ -28,6 +49,7 @@ const worn = 1500
  */
 export class ServiceBusLink {
   readonly #receiver: ServiceBusReceiver
+  readonly #clock: Clock
   readonly #subscription: { close(): Promise<void> }
   /** Messages in our hands, by their number on this link, the oldest first. */
   readonly #held = new Set<number>()
@@ -36,9 +58,12 @@ export class ServiceBusLink {
   #delivered = 0
   readonly #quiet = Promise.withResolvers<void>()
   #ended: Promise<void> | undefined
+  #draining: Promise<void> | undefined
   #onEmpty: () => void = () => {}
+  #onArrival: () => void = () => {}
 
-  constructor({ session, queue, concurrency, onMessage, onFault }: LinkOptions) {
+  constructor({ session, queue, concurrency, clock, onMessage, onFault }: LinkOptions) {
+    this.#clock = clock
     this.#receiver = session.client.createReceiver(queue, { ...receiverOptions })
     let attached = false
     const handlers: MessageHandlers & Hooks = {
@@ -74,9 +99,9 @@ export class ServiceBusLink {
     return this.#delivered - oldest > worn
   }
 
-  /** Nothing new comes; once all that came is out of our hands, the link ends. */
-  end(): Promise<void> {
-    this.#ended ??= this.#end()
+  /** Nothing new comes; once all that came is out of our hands, the link ends. Of a broken one nothing is waited for. */
+  end(how: 'whole' | 'broken'): Promise<void> {
+    this.#ended ??= this.#end(how)
     return this.#ended
   }
 
@@ -86,8 +111,10 @@ export class ServiceBusLink {
     this.#onEmpty()
   }
 
-  async #end(): Promise<void> {
+  async #end(how: 'whole' | 'broken'): Promise<void> {
     this.#attaching.abort()
+    if (how === 'whole') this.#draining = this.#drain()
+    await this.#draining
     await this.#subscription.close().finally(this.#quiet.resolve)
     if (this.#held.size > 0) {
       await new Promise<void>((resolve) => {
@@ -97,12 +124,30 @@ export class ServiceBusLink {
     await this.#receiver.close()
   }
 
+  /** Resolves when the broker has nothing under way to this link any more; for what came until then there is still time. */
+  async #drain(): Promise<void> {
+    const link = (this.#receiver as Insides)._streamingReceiver?.link
+    if (!link?.isOpen() || link.credit === 0) return
+    const drained = Promise.withResolvers<void>()
+    link.once('receiver_drained', drained.resolve)
+    // A broker that has used up all credit by then has nothing to answer; what it sent is on its way.
+    this.#onArrival = () => {
+      if (link.credit === 0) drained.resolve()
+    }
+    link.drainCredit()
+    await within(this.#clock, drainMs, drained.promise).catch(() => {})
+    link.drain = false
+  }
+
   async #take(message: ServiceBusReceivedMessage, onMessage: LinkOptions['onMessage']): Promise<void> {
     const number = this.#delivered
     this.#delivered += 1
     this.#held.add(number)
+    this.#onArrival()
     await onMessage(message)
     this.#held.delete(number)
     if (this.#held.size === 0) this.#onEmpty()
+    // Until it is quiet: whoever is through asks for another.
+    await this.#draining
   }
 }

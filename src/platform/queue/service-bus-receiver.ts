@@ -63,7 +63,7 @@ export class ServiceBusReceiving implements Receiver {
 
   down(): void {
     this.#session = undefined
-    this.#leave()
+    this.#leave('broken')
   }
 
   async stop(graceMs: number): Promise<void> {
@@ -85,7 +85,7 @@ export class ServiceBusReceiving implements Receiver {
     const { queue, concurrency, clock } = this.#options
     this.#cancelOpening?.()
     const link: ServiceBusLink = new ServiceBusLink({
-      ...{ session, queue, concurrency },
+      ...{ session, queue, concurrency, clock },
       onMessage: (message) => this.#take(message),
       onFault: (error) => this.#broken(link, error),
     })
@@ -95,13 +95,13 @@ export class ServiceBusReceiving implements Receiver {
   }
 
   /** Hands back the link, which ends by itself once its messages are settled. */
-  #leave(): void {
+  #leave(how: 'whole' | 'broken' = 'whole'): void {
     this.#cancelOpening?.()
     this.#cancelWatch?.()
     const link = this.#link
     this.#link = undefined
     if (!link) return
-    const ending = link.end().catch((error) => this.#options.log.debug({ err: error }, 'a link did not close'))
+    const ending = link.end(how).catch((error) => this.#options.log.debug({ err: error }, 'a link did not close'))
     this.#ending.set(link, ending)
     void ending.finally(() => this.#ending.delete(link))
   }
@@ -111,7 +111,7 @@ export class ServiceBusReceiving implements Receiver {
     const { clock, log, connection } = this.#options
     log.warn({ err: error }, 'a link to the queue broke')
     this.#faults = clock.monotonic() - this.#openedAt > goodMs ? 0 : this.#faults + 1
-    this.#leave()
+    this.#leave('broken')
     connection.doubt()
     this.#deliveries.renewAll()
     const delayMs = Math.random() * Math.min(maxDelayMs, firstDelayMs * 2 ** this.#faults)

@@ -68,6 +68,25 @@ export function receiving(check: Check): void {
     assert.equal(rest.deliveries.length, 3)
   })
 
+  check('what is on its way to a receiver that stops is there for others at once', async ({ queue }) => {
+    const sent = messages(300)
+    const ids = new Set<string>()
+    const note = async (delivery: Delivery) => {
+      await delivery.complete()
+      ids.add(delivery.id)
+    }
+    const sending = queue.send(sent)
+    for (let stops = 1; stops <= 5; stops++) {
+      const { deliveries, receiver } = take(queue, note, { concurrency: 20 })
+      await until(() => deliveries.length >= 10 * stops)
+      await receiver.stop(stops % 2 === 0 ? 0 : 1000)
+    }
+    await sending
+    take(queue, note, { concurrency: 20 })
+    await until(() => ids.size === sent.length)
+    assert.equal(ids.size, sent.length)
+  })
+
   check('after the grace, what handlers still hold goes back', async ({ queue }) => {
     await queue.send([messageOf()])
     const gate = Promise.withResolvers<void>()
