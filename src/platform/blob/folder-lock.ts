@@ -34,7 +34,8 @@ export async function holdLock<Result>(
 function tryLock<Result>(path: string, work: (database: DatabaseSync) => Result): { result: Result } | undefined {
   using database = new DatabaseSync(path)
   try {
-    database.exec('BEGIN IMMEDIATE')
+    // Nobody else may read either, or a commit could be refused after the work is done.
+    database.exec('BEGIN EXCLUSIVE')
   } catch (error) {
     if (isBusy(error)) return undefined
     throw error

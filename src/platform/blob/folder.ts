@@ -99,12 +99,14 @@ export class FolderBlobStore implements BlobStore {
     const files = await this.#run(async () => {
       const path = await this.#folder(folder)
       if (path === undefined) return []
-      return readdir(path).catch(unlessMissing)
+      return (await readdir(path).catch(unlessMissing)) ?? (await this.#absent()) ?? []
     })
-    for (const file of files ?? (await this.#run(() => this.#absent())) ?? []) {
+    for (const file of files) {
       if (file.startsWith('.') || !file.startsWith(begin)) continue
       const name = folder === '' ? file : `${folder}/${file}`
-      const stats = await this.#run(() => stat(this.#path(name), { bigint: true }).catch(unlessMissing))
+      const stats = await this.#run(
+        async () => (await stat(this.#path(name), { bigint: true }).catch(unlessMissing)) ?? this.#absent(),
+      )
       if (stats?.isFile()) yield { name, ...lookOf(stats) }
     }
   }
