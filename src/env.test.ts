@@ -69,6 +69,7 @@ test('each need is chosen by its own variables', () => {
   assert.equal(env.rollout.secondOperator, true)
   assert.deepEqual(env.actions.egressHosts, ['a.example', 'b.example'])
   assert.deepEqual(env.actions.privateRanges, ['10.1.0.0/16'])
+  assert.equal(env.actions.pinned, true)
   assert.deepEqual(env.actions.mcpCommands, [
     ['node', 'tools.mjs'],
     ['uvx', 'server', '--quiet'],

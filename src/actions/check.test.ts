@@ -39,7 +39,8 @@ test('faults of parameters are named with their place in the document', () => {
 test('an action names exactly one way to do it', () => {
   const { builtin, ...nobody } = SOUND
   const http = { method: 'GET', url: 'https://tools.example/' } as const
-  const faults = checkActions({ actions: { nobody, both: { ...nobody, builtin, http } } })
+  const permitted = { ...PERMITTED, egressHosts: ['tools.example'] }
+  const faults = checkActions({ actions: { nobody, both: { ...nobody, builtin, http } } }, permitted)
   assert.deepEqual(
     faults.map(({ path, message }) => [path.join('.'), message]),
     [

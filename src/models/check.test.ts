@@ -13,7 +13,7 @@ const full: ModelsEnv = {
 }
 
 function model(spec: Partial<ModelSpec>): ModelSpec {
-  return { provider: 'offline', contextWindow: 1000, continuation: 'restart', price: { input: 0, output: 0 }, ...spec }
+  return { provider: 'offline', contextWindow: 1000, continuation: 'restart', price: { input: 1, output: 2 }, ...spec }
 }
 
 function faults(spec: Partial<ModelSpec>, env: ModelsEnv): string[] {
@@ -121,4 +121,15 @@ test('routes name models that exist', () => {
     { path: ['routes', 'bad', 'models', 1], message: 'There is no model named gone.' },
     { path: ['routes', 'bad', 'models', 2], message: 'There is no model named constructor.' },
   ])
+})
+
+test('whom one pays has a price; what runs here, or at hand, may be free', () => {
+  const free = { price: { input: 0, output: 0 } }
+  assert.deepEqual(faults({ provider: 'openai', model: 'x', ...free }, full), [
+    'models.m.price: openai is paid for: it needs its price per million tokens.',
+  ])
+  assert.match(faults({ provider: 'azure-openai', deployment: 'x', ...free }, full).join(), /needs its price/)
+  assert.deepEqual(faults({ provider: 'openai', model: 'x', price: { input: 0, output: 1 } }, full), [])
+  assert.deepEqual(faults({ provider: 'openai-compatible', model: 'x', ...free }, full), [])
+  assert.deepEqual(faults({ provider: 'offline', ...free }, full), [])
 })
