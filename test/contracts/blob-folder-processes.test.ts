@@ -13,7 +13,8 @@ import { found, turnedClock } from './blob/under-test.ts'
 
 /** What several processes do to one folder, and what one leaves that is killed. */
 
-const fileOf = (name: string) => fileURLToPath(new URL(`./blob/${name}`, import.meta.url))
+const counter = fileURLToPath(new URL('./blob/counting-process.ts', import.meta.url))
+const holderFile = fileURLToPath(new URL('./blob/holding-process.ts', import.meta.url))
 
 async function folder(t: TestContext) {
   const root = await mkdtemp(join(tmpdir(), 'parley-blobs-'))
@@ -25,9 +26,7 @@ async function folder(t: TestContext) {
 test('four processes count up one blob 50 times each: none is lost, and of each name one is the creator', async (t) => {
   const { root, store } = await folder(t)
   await store.put('count.json', Buffer.from('{"count":0}'))
-  const counting = [1, 2, 3, 4].map(() =>
-    promisify(execFile)(process.execPath, [fileOf('counting-process.ts'), root, '50']),
-  )
+  const counting = [1, 2, 3, 4].map(() => promisify(execFile)(process.execPath, [counter, root, '50']))
   const created = (await Promise.all(counting)).flatMap(({ stdout }): string[] => JSON.parse(stdout))
   assert.deepEqual(JSON.parse((await found(store, 'count.json')).bytes.toString()), { count: 200 })
   assert.deepEqual(created.toSorted(), Array.from({ length: 50 }, (_, round) => `created/${round}`).sort())
@@ -36,7 +35,7 @@ test('four processes count up one blob 50 times each: none is lost, and of each 
 test('a process that is killed leaves no lock, and its lease runs out', async (t) => {
   const { root, clock, store } = await folder(t)
   await store.put('a', Buffer.from('before'))
-  const holder = spawn(process.execPath, [fileOf('holding-process.ts'), root], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const holder = spawn(process.execPath, [holderFile, root], { stdio: ['ignore', 'pipe', 'inherit'] })
   await once(holder.stdout, 'data')
   let isWritten = false
   const writing = store.put('a', Buffer.from('after')).then(() => {
@@ -57,7 +56,7 @@ test('a process that is killed leaves no lock, and its lease runs out', async (t
 test('a process that neither lets go nor dies is not waited for without end', async (t) => {
   const { root, clock, store } = await folder(t)
   await store.put('a', Buffer.from('before'))
-  const holder = spawn(process.execPath, [fileOf('holding-process.ts'), root], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const holder = spawn(process.execPath, [holderFile, root], { stdio: ['ignore', 'pipe', 'inherit'] })
   await once(holder.stdout, 'data')
   const writing = assert.rejects(store.put('a', Buffer.from('after')), { code: 'blob_unavailable', message: /lock/ })
   await new Promise((resolve) => setTimeout(resolve, 50))

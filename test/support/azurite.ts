@@ -1,7 +1,6 @@
 import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { createRequire } from 'node:module'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
@@ -32,7 +31,7 @@ export function createContainerName(): string {
 }
 
 export async function startAzurite(): Promise<Azurite> {
-  const main = createRequire(import.meta.url).resolve('azurite/dist/src/blob/main.js')
+  const main = fileURLToPath(import.meta.resolve('azurite/dist/src/blob/main.js'))
   const clock = fileURLToPath(new URL('./azurite-clock.ts', import.meta.url))
   const settings = ['--blobHost', '127.0.0.1', '--blobPort', '0', '--inMemoryPersistence', '--silent']
   const child = spawn(

@@ -2,7 +2,7 @@ import type { ParleyError } from '#errors.ts'
 import { unavailable } from './limits.ts'
 
 /** What the service says of an error, or the network: `BlobNotFound`, `ECONNREFUSED`. */
-export function codeOf(error: unknown): string {
+function codeOf(error: unknown): string {
   if (!(error instanceof Error)) return 'unknown'
   const details = 'details' in error && error.details
   // An answer without a body says it in a header, which the client keeps elsewhere.
