@@ -67,7 +67,7 @@ export interface Conversation extends Assignment {
   principal: string
 }
 
-export const rolloutEnv: RolloutEnv = {
+const rolloutEnv: RolloutEnv = {
   floors: [
     { weight: 5, conversations: 50 },
     { weight: 50, conversations: 50 },

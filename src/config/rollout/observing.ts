@@ -1,7 +1,7 @@
+import type { RolloutEnv } from '#env.ts'
 import type { Events, FeedbackGiven, RelayEnded, RunSettled, Served, TurnEnded } from '#events/events.ts'
 import type { Log } from '#log.ts'
 import type { Clock } from '#platform/clock.ts'
-import type { RolloutEnv } from '../../env.ts'
 import type { ConfigVersion } from '../document.ts'
 import { readCohort } from './arms.ts'
 import type { Baselines } from './baselines.ts'

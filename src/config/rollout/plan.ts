@@ -1,4 +1,4 @@
-import type { RolloutEnv } from '../../env.ts'
+import type { RolloutEnv } from '#env.ts'
 import type { ConfigDocument } from '../document.ts'
 import type { Step } from './state.ts'
 
