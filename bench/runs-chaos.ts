@@ -1,13 +1,15 @@
 /**
  * `npm run bench:runs-chaos`: 20,000 runs while workers are killed 200 times and the broker is dropped 20 times, and 2,000
  * embedded while their one process is killed 20 times. `-- --share 0.1` is a tenth of it. Ends with 1 when a run is lost, is done
- * twice or is out of order; `--record` writes bench/results/runs-chaos.md.
+ * twice or is out of order; `--record` writes bench/results/runs-chaos.md. `-- --broker-away 300` is another matter: runs are
+ * asked for while the broker is away for five minutes; with `--record`, bench/results/broker-away.md.
  */
 import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { type RunChaos, runChaos } from '../test/support/run-chaos.ts'
 import { checkRuns } from '../test/support/run-chaos-check.ts'
 import { type ChaosGround, embeddedChaos, sharedChaos } from '../test/support/run-chaos-grounds.ts'
+import { brokerAway } from './broker-away.ts'
 import { describeMachine } from './machine.ts'
 import { figure, table } from './report.ts'
 
@@ -37,10 +39,25 @@ const { values } = parseArgs({
     share: { type: 'string', default: '1' },
     seed: { type: 'string', default: String(Math.floor(Math.random() * 2 ** 31)) },
     only: { type: 'string' },
+    'broker-away': { type: 'string' },
     record: { type: 'boolean', default: false },
   },
 })
 const [share, seed] = [Number(values.share), Number(values.seed)]
+if (values['broker-away'] !== undefined) {
+  const shown = await brokerAway(Number(values['broker-away']), seed, (line) => console.error(`broker away: ${line}`))
+  const text = `## broker-away
+
+${factsOf(seed)}
+
+${shown}
+
+Runs are asked for at a steady pace while there is no broker. Every one that was accepted was done, once, after it was back, and nobody had to do anything for that: else there would be no figures here.
+`
+  console.log(text)
+  if (values.record) writeFileSync(new URL('./results/broker-away.md', import.meta.url), text)
+  process.exit()
+}
 const rows: string[][] = []
 for (const { name, open, size } of ROUNDS) {
   if (values.only !== undefined && values.only !== name) continue
@@ -60,13 +77,11 @@ for (const { name, open, size } of ROUNDS) {
     ...[report.seconds, report.settlingSeconds].map(figure),
   ])
 }
-const about = { date: new Date().toISOString().slice(0, 10), ...describeMachine(), seed }
-const facts = Object.entries(about).map(([what, value]) => `${what}: ${value}`)
 const head = ['engines', 'runs', 'workers killed', 'broker dropped', 'attempts lost with their worker']
 const ends = ['idempotent: done once', 'ordered: done once, in order', 'at most once: done', 'at most once: unknown']
 const text = `## runs-chaos
 
-${facts.join(' · ')}
+${factsOf(seed)}
 
 ${table([...head, ...ends, 'seconds', 'of which settling'], rows)}
 
@@ -74,3 +89,10 @@ No run was lost, none was done twice, and none was out of order: else there woul
 `
 console.log(text)
 if (values.record) writeFileSync(new URL('./results/runs-chaos.md', import.meta.url), text)
+
+function factsOf(seed: number): string {
+  const about = { date: new Date().toISOString().slice(0, 10), ...describeMachine(), seed }
+  return Object.entries(about)
+    .map(([what, value]) => `${what}: ${value}`)
+    .join(' · ')
+}
