@@ -12,6 +12,9 @@ const CHARACTERS_PER_TOKEN = 4
  * smaller, as long as the instructions and the actions fit in, at four characters to a token.
  */
 export function checkRoutes({ models, routes, specialists = {}, actions = {} }: ModelsDocument): Fault[] {
+  const lengths = new Map<string, number>()
+  const lengthOf = (action: string) =>
+    lengths.getOrInsertComputed(action, () => JSON.stringify({ name: action, ...offered(actions[action]) }).length)
   const specOf = (model: string) => (Object.hasOwn(models, model) ? models[model] : undefined)
 
   const fallbackFaults = Object.entries(routes).flatMap(
@@ -32,13 +35,11 @@ export function checkRoutes({ models, routes, specialists = {}, actions = {} }: 
   const specialistFaults = Object.entries(specialists).flatMap(([name, specialist]) => {
     const route = Object.hasOwn(routes, specialist.route) ? routes[specialist.route] : undefined
     const first = route?.models[0] ?? ''
-    const own = (specialist.actions ?? []).flatMap((action) =>
-      Object.hasOwn(actions, action) && actions[action] ? [[action, actions[action]] as const] : [],
-    )
+    const own = (specialist.actions ?? []).filter((action) => Object.hasOwn(actions, action))
     const faults: Fault[] = []
     const why = own.length > 0 && actionMisfit(specOf(first))
     if (why) faults.push({ path: ['specialists', name, 'actions'], message: `cannot be called by ${first}: ${why}` })
-    const needed = neededTokens(specialist.instructions, own)
+    const needed = neededTokens(specialist.instructions.length + own.reduce((sum, action) => sum + lengthOf(action), 0))
     for (const model of route?.models ?? []) {
       const spec = specOf(model)
       if (!spec || needed <= promptRoom(spec)) continue
@@ -65,12 +66,11 @@ function actionMisfit(spec: ModelSpec | undefined): string | undefined {
   return undefined
 }
 
-type Offered = readonly [name: string, { description: string; parameters: unknown }]
+/** What a model is told of an action. */
+function offered(action: { description: string; parameters: unknown } | undefined) {
+  return action && { description: action.description, parameters: action.parameters }
+}
 
-function neededTokens(instructions: string, actions: readonly Offered[]): number {
-  const offered = actions.map(([name, { description, parameters }]) =>
-    JSON.stringify({ name, description, parameters }),
-  )
-  const characters = offered.reduce((sum, { length }) => sum + length, instructions.length)
+function neededTokens(characters: number): number {
   return Math.ceil(characters / CHARACTERS_PER_TOKEN) + LEAST_MESSAGE_TOKENS
 }

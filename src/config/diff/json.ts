@@ -13,11 +13,18 @@ export function isSame(a: unknown, b: unknown): boolean {
   return keys.length === Object.keys(b).length && keys.every((key) => Object.hasOwn(b, key) && isSame(a[key], b[key]))
 }
 
-/** The items of `a` that `b` does not have. */
+/** The items of `a` that `b` does not have; lists of a document may be long. */
 export function without(a: readonly unknown[], b: readonly unknown[]): unknown[] {
-  return a.filter((item) => !b.some((other) => isSame(item, other)))
+  const known = new Set(b.map(canonical))
+  return a.filter((item) => !known.has(canonical(item)))
 }
 
 export function own(object: unknown, key: string): unknown {
   return isObject(object) && Object.hasOwn(object, key) ? object[key] : undefined
+}
+
+function canonical(value: unknown): string {
+  return JSON.stringify(value, (_, inner: unknown) =>
+    isObject(inner) ? Object.fromEntries(Object.entries(inner).toSorted(([a], [b]) => (a < b ? -1 : 1))) : inner,
+  )
 }
