@@ -34,6 +34,7 @@ export class AzureBlobStore implements BlobStore {
   readonly #closing = new AbortController()
   #reachable = true
   #making: Promise<void> | undefined
+  #isMade = false
 
   constructor(options: AzureBlobStoreOptions) {
     this.#options = { operationTimeoutMs: 5000, pageSize: 1000, ...options }
@@ -197,6 +198,8 @@ export class AzureBlobStore implements BlobStore {
         ? unavailable('Blob Storage is out of reach (no answer in time).')
         : blobFault(error)
       this.#found(fault)
+      // The next call tries anew, rather than to wait for what may never be answered.
+      if (!this.#isMade) this.#making = undefined
       throw fault
     } finally {
       stop()
@@ -209,10 +212,9 @@ export class AzureBlobStore implements BlobStore {
     try {
       await this.#reads.createIfNotExists({ abortSignal })
     } catch (error) {
-      if (statusOf(error) === 403) return
-      this.#making = undefined
-      throw error
+      if (statusOf(error) !== 403) throw error
     }
+    this.#isMade = true
   }
 
   #found(fault: unknown): void {
