@@ -9,6 +9,7 @@ import { type Clock, delay } from '#platform/clock.ts'
 import type { Kv } from '#platform/kv/kv.ts'
 import type { Queue } from '#platform/queue/queue.ts'
 import type { Sql } from '#platform/sql/sql.ts'
+import { noSpans, type Spans } from '#telemetry/spans.ts'
 import type { Actions, ActionView, RunPage, RunView } from './actions.ts'
 import { Decisions } from './decisions.ts'
 import { Dispatcher } from './dispatcher.ts'
@@ -59,6 +60,8 @@ export interface ActionsOptions {
   leaseMs: number
   sweepEveryMs: number
   maxWaiting: number
+  /** None when absent. */
+  spans?: Spans
 }
 
 const LISTEN_RETRY_MS = 1000
@@ -76,7 +79,7 @@ export function createActions(options: ActionsOptions): Actions {
   const decisions = new Decisions(shared)
   const dispatcher = new Dispatcher({ ...shared, serving, onPending: (row) => void previewOf(shared, executors, row) })
   const sweeper = new RunSweeper({ ...shared, everyMs: options.sweepEveryMs })
-  const worker = new Worker({ ...shared, ...options, work: new RunWork(sql, replica) })
+  const worker = new Worker({ spans: noSpans, ...shared, ...options, work: new RunWork(sql, replica) })
   const stopped = new AbortController()
   let awake = false
   void listen()

@@ -59,7 +59,7 @@ export interface ActionCall {
   /** Words of strangers are in the context: output of actions that is not trusted, or of the caller's own tools. */
   untrusted: boolean
   /** W3C trace context of the request that asked. */
-  traceparent?: string
+  traceparent?: string | undefined
 }
 
 export const runStatuses = [

@@ -5,8 +5,10 @@ import type { Principal } from '#identity/principal.ts'
 import type { Log } from '#log.ts'
 import { type Clock, delay } from '#platform/clock.ts'
 import { type Delivery, LockLostError, type Queue, type Receiver } from '#platform/queue/queue.ts'
+import type { Spans } from '#telemetry/spans.ts'
 import { readArguments } from './arguments.ts'
 import { type Attempted, type Consequence, consequenceOf } from './attempt-outcome.ts'
+import { openAttemptSpan } from './attempt-span.ts'
 import { type Executors, IdentityNeeded, PassingError } from './executors/executor.ts'
 import { actionOf, approvalAnew, mayCall, rulesOf } from './rules.ts'
 import type { RunNews } from './run-news.ts'
@@ -32,6 +34,7 @@ export interface WorkerOptions {
   /** Runs executed at once. */
   concurrency: number
   leaseMs: number
+  spans: Spans
 }
 
 /** Why the attempt under way stops before its executor is done. */
@@ -80,7 +83,7 @@ export class Worker {
       if (!message) return await delivery.deadLetter('bad_message', 'The body names no run and attempt.')
       const row = await this.#claim(message, delivery.signal)
       // Done, somebody else's, or called off: the row knows, and a sweeper looks after it.
-      if (row) await this.#attempt(row, delivery.traceparent)
+      if (row) await this.#attempt(row, delivery.traceparent ?? row.traceparent ?? undefined)
       await delivery.complete()
     } catch (error) {
       // The message comes again by itself when its lock has run out.
@@ -107,7 +110,8 @@ export class Worker {
   }
 
   async #attempt(row: RunRow, traceparent: string | undefined): Promise<void> {
-    const { clock, log, seals, work, sending, news } = this.#options
+    const { clock, log, seals, work, sending, news, spans } = this.#options
+    const span = openAttemptSpan(spans, row, traceparent)
     const startedAt = clock.monotonic()
     const abort = new AbortController()
     this.#attempts.add(abort)
@@ -115,7 +119,7 @@ export class Worker {
     const stopRenewing = this.#keepLease(row, abort)
     const hold = { began: false }
     try {
-      const attempted = await this.#execute(row, traceparent, abort, hold)
+      const attempted = await this.#execute(row, span.traceparent, abort, hold)
       if (abort.signal.reason === 'lost') return
       const { attempt, maxAttempts, once } = row
       const facts = { attempt, maxAttempts, once, began: hold.began, now: clock.now(), random: Math.random() }
@@ -140,12 +144,14 @@ export class Worker {
         status: end.status,
         reason: end.reason,
       }
+      span.ended(end.status, end.reason ?? null)
       const durationMs = clock.monotonic() - startedAt
       if (fault !== undefined) log.error({ ...fields, durationMs, err: fault }, 'An action is broken')
       else log.info({ ...fields, durationMs }, 'A run was attempted')
       news.changed(done.row, runWith(done.row, output), done.row.followUp && done.row.settledAt !== null)
       if (done.next?.status === 'queued') await sending.send(done.next)
     } finally {
+      span.ended('lost', 'worker_lost')
       stopRenewing()
       this.#attempts.delete(abort)
     }
@@ -189,7 +195,7 @@ export class Worker {
         run: row.id,
         key: row.id,
         attempt: row.attempt,
-        traceparent: traceparent ?? row.traceparent ?? undefined,
+        traceparent,
         begin: async () => {
           // Too late for an attempt that was given up: how it ended is being written down.
           abort.signal.throwIfAborted()

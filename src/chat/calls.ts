@@ -57,6 +57,7 @@ async function settle(turn: TurnContext, call: CallProgress, untrusted: boolean)
     arguments: call.arguments,
     readOnly: input.readOnly,
     untrusted,
+    traceparent: turn.span.traceparent,
   })
   const show = (changed: Run) => {
     const { id, action, status } = changed

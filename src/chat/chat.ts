@@ -75,6 +75,8 @@ export interface RelayRequest {
   to: Addressed
   messages: readonly ChatMessage[]
   parameters: Readonly<Record<string, unknown>>
+  /** W3C trace context of the request. */
+  traceparent?: string | undefined
   /** Calls it off, with the reason that the answer rejects with; a chat that drains does so itself, after the grace time. */
   abort: AbortController
 }
@@ -97,6 +99,8 @@ export interface TurnRequest {
   readOnly?: boolean
   /** Picked by somebody who operates; a conversation has its own, and takes no other. */
   version?: string
+  /** W3C trace context of the request. */
+  traceparent?: string | undefined
 }
 
 export interface StartedTurn {

@@ -5,6 +5,7 @@ import type { Principal } from '#identity/principal.ts'
 import { newId } from '#ids.ts'
 import type { AnswerSink } from '#models/answer.ts'
 import { countMessages, maxTokens } from '#models/tokenizer.ts'
+import { noSpans, type Spans } from '#telemetry/spans.ts'
 import { address, addresseeOf, addresseesOf, hasSpecialist } from './addressees.ts'
 import type { Chat, Feedback, StartedTurn } from './chat.ts'
 import type { TokenCounter } from './compaction.ts'
@@ -24,8 +25,10 @@ import { servedOf } from './turn-ended.ts'
 import { readInput } from './turn-input.ts'
 import { viewTurn } from './view.ts'
 
-export interface ChatOptions extends Omit<ChatRoom, 'counter'> {
+export interface ChatOptions extends Omit<ChatRoom, 'counter' | 'spans'> {
   admission: Admission
+  /** None when absent. */
+  spans?: Spans
 }
 
 const OTHER_VERSION = {
@@ -40,8 +43,8 @@ const counter: TokenCounter = {
 
 /** Builds the chat and starts what it does by itself: the upkeep of leases, the sweeper, follow-ups. `drain` ends it. */
 export function createChat(options: ChatOptions): Chat {
-  const { admission, ...shared } = options
-  const room: ChatRoom = { ...shared, counter }
+  const { admission, spans = noSpans, ...shared } = options
+  const room: ChatRoom = { ...shared, spans, counter }
   const { kv, clock, conversations, configs, serving, events, models } = room
   const producers = new Producers(room)
   const sweeper = new Sweeper(room, producers)

@@ -91,6 +91,7 @@ function inputOf(principal: Principal, request: Opening, setting: Setting, start
     followUp: request.followUp ?? null,
     readOnly: request.readOnly ?? false,
     startedAt,
+    traceparent: request.traceparent,
   }
 }
 

@@ -4,6 +4,8 @@ import type { Principal } from '#identity/principal.ts'
 import type { ChatMessage } from '#models/answer.ts'
 import { delay } from '#platform/clock.ts'
 import type { Key } from '#platform/kv/kv.ts'
+import { genAi, INVOKE_AGENT } from '#telemetry/gen-ai.ts'
+import type { SpanAttributes } from '#telemetry/spans.ts'
 import { withdrawEnd } from './archiving.ts'
 import { commitEnd, type End, terminalOf } from './ending.ts'
 import type { LiveTurn } from './live-turn.ts'
@@ -130,6 +132,11 @@ export class Producers {
       signal: abort.signal,
       omittedMessages: 0,
       firstTokenMs: null,
+      span: room.spans.open(`${INVOKE_AGENT} ${input.specialist}`, {
+        parent: input.traceparent,
+        kind: 'internal',
+        attributes: attributesOf(input),
+      }),
       unarchived: false,
       stop: (kind) => abort.abort(new TurnStop(kind)),
       emit: (type, data) => {
@@ -179,8 +186,13 @@ export class Producers {
         : await produce(turn, held.history, held.takenOver, deadline)
       deadline.suspend()
       await this.#end(turn, end)
+      turn.span.end({
+        attributes: { 'parley.turn.status': end.status },
+        error: end.status === 'failed' ? end.error.code : undefined,
+      })
     } catch (error) {
       deadline.suspend()
+      turn.span.end({ error: error instanceof TurnStop ? error.kind : 'internal' })
       if (error instanceof TurnStop && error.kind === 'hand-over') await this.#handOver(turn, held.fence)
       else if (!(error instanceof TurnStop)) {
         room.log.error(
@@ -259,6 +271,18 @@ export class Producers {
       }
     }
     return () => {}
+  }
+}
+
+/** A turn is known by its id, nobody by theirs. */
+function attributesOf({ turn, conversation, specialist, config, arm }: TurnInput): SpanAttributes {
+  return {
+    [genAi.operation]: INVOKE_AGENT,
+    [genAi.agent]: specialist,
+    'parley.turn': turn,
+    'parley.config': config,
+    'parley.arm': arm,
+    ...(conversation !== null && { 'gen_ai.conversation.id': conversation }),
   }
 }
 

@@ -9,7 +9,7 @@ import { routeCandidates } from './prepare.ts'
 export function relay(
   models: Models,
   config: ConfigVersion,
-  { to, messages, parameters, abort }: RelayRequest,
+  { to, messages, parameters, abort, traceparent }: RelayRequest,
   sink: AnswerSink,
 ): Promise<Answer> {
   const specialist = to.kind === 'specialist' ? config.document.specialists[to.name] : undefined
@@ -19,5 +19,6 @@ export function relay(
   if (candidates.length === 0) throw new ParleyError('model_not_found', { param: 'model' })
   const timers = config.document.routes[route] ?? {}
   const { signal } = abort
-  return models.answer({ candidates, timers, parameters, messages: () => prompt, mode: 'relay', signal }, sink)
+  const asked = { candidates, timers, parameters, messages: () => prompt, mode: 'relay' as const, signal, traceparent }
+  return models.answer(asked, sink)
 }

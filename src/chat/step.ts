@@ -32,6 +32,7 @@ export async function runStep(turn: TurnContext): Promise<void> {
       ...(visible !== '' && { visible }),
       mode: 'text',
       signal,
+      traceparent: turn.span.traceparent,
     },
     {
       speaker: (candidate) => {

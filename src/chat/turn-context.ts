@@ -10,6 +10,7 @@ import type { Candidate, ChatMessage } from '#models/answer.ts'
 import type { Models } from '#models/models.ts'
 import type { Clock } from '#platform/clock.ts'
 import type { Kv } from '#platform/kv/kv.ts'
+import type { OpenSpan, Spans } from '#telemetry/spans.ts'
 import type { TokenCounter } from './compaction.ts'
 import type { Progress } from './progress.ts'
 import type { TurnKeys } from './store/turn-keys.ts'
@@ -32,6 +33,7 @@ export interface ChatRoom {
   serving: Serving
   events: Pick<Events, 'emit'>
   counter: TokenCounter
+  spans: Spans
   replica: string
   leaseMs: number
   /** Idle conversations and what belongs to them are kept this long, ms. */
@@ -60,6 +62,7 @@ export interface TurnContext {
   startedAtMs: number | null
   /** From there to its first visible text. */
   firstTokenMs: number | null
+  span: OpenSpan
   /** It ended without the archive, which has to get it later. */
   unarchived: boolean
   /** Stops production early; see `TurnStop`. */

@@ -44,8 +44,10 @@ export function servedOf(input: TurnInput): Served {
   return { config, arm, cohort, unit: unitOf(input) }
 }
 
-export function spent({ model, inputTokens, outputTokens, costUsd }: Segment): SpentSegment {
-  return { model, inputTokens, outputTokens, costUsd }
+export function spent(segment: Segment): SpentSegment {
+  const { model, inputTokens, outputTokens, costUsd, provider, outcome, reason, firstTokenMs, durationMs } = segment
+  const call = { provider, outcome, reason, firstTokenMs, durationMs }
+  return { model, inputTokens, outputTokens, costUsd, call }
 }
 
 /** Calls of models that their providers do not know, or do not let us use. */

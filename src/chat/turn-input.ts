@@ -23,6 +23,8 @@ export interface TurnInput {
   readOnly: boolean
   /** ms since the epoch. */
   startedAt: number
+  /** W3C trace context of the request that asked for it. */
+  traceparent?: string | undefined
 }
 
 /** What the turn is judged as: see `Served`. */

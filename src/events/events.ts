@@ -26,6 +26,15 @@ export interface SpentSegment {
   outputTokens: number
   /** By the prices of the version that served it. */
   costUsd: number
+  /** Who was asked, how it went and how long it took; absent where only the bill is told. */
+  call?: {
+    provider: string
+    outcome: 'completed' | 'failed' | 'cancelled'
+    reason?: string | undefined
+    /** From the opening of the call. */
+    firstTokenMs?: number | undefined
+    durationMs: number
+  }
 }
 
 /**

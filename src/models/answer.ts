@@ -43,6 +43,8 @@ export interface AnswerRequest {
    */
   mode: 'text' | 'relay'
   signal: AbortSignal
+  /** W3C trace context that its calls belong to. */
+  traceparent?: string | undefined
 }
 
 /** Everything here is called synchronously and must not throw. */

@@ -1,8 +1,10 @@
 import type { Log } from '#log.ts'
 import type { Clock } from '#platform/clock.ts'
+import type { Spans } from '#telemetry/spans.ts'
 import type { Answer, AnswerRequest, AnswerSink, Candidate, FailureReason } from './answer.ts'
 import { Attempt } from './attempt.ts'
 import type { CallEnd, CallTimers } from './call.ts'
+import { type CallSpan, openCallSpan } from './call-span.ts'
 import { Choosing, type Turn } from './choosing.ts'
 import { isFields } from './chunk-event.ts'
 import type { Deployment } from './deployment.ts'
@@ -17,6 +19,7 @@ export interface AnsweringOptions {
   counter: TokenCounter
   clock: Clock
   log: Log
+  spans: Spans
 }
 
 /**
@@ -41,6 +44,7 @@ export class Answering {
   #interruption: FailureReason = 'producer_lost'
   #brokeToolCall = false
   #paused = false
+  #span: CallSpan | undefined
   #metered: Promise<void> = Promise.resolve()
 
   constructor(options: AnsweringOptions, request: AnswerRequest, sink: AnswerSink) {
@@ -91,6 +95,7 @@ export class Answering {
       interruption: this.#interruption,
     })
     this.#attempt = attempt
+    this.#span = openCallSpan(this.#options.spans, candidate, this.#request.traceparent)
     if (this.#paused) attempt.call.pause()
     const ended = attempt.run(this.#options.providerFor(candidate.spec))
     // The signal may have aborted after the turn was given and before there was a call to abort.
@@ -147,7 +152,12 @@ export class Answering {
 
   #meter(consumption: Consumption): void {
     const metered = meter(consumption, this.#options.counter)
-    this.#metered = this.#metered.then(async () => this.#sink.ended(await metered))
+    const span = this.#span
+    this.#metered = this.#metered.then(async () => {
+      const segment = await metered
+      span?.(segment)
+      this.#sink.ended(segment)
+    })
   }
 
   #pause(): void {

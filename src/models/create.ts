@@ -1,5 +1,6 @@
 import type { Log } from '#log.ts'
 import type { Clock } from '#platform/clock.ts'
+import { noSpans, type Spans } from '#telemetry/spans.ts'
 import type { Candidate } from './answer.ts'
 import { Answering } from './answering.ts'
 import { Deployment, deploymentKey } from './deployment.ts'
@@ -17,11 +18,14 @@ export interface ModelsOptions {
   /** For jitter; `Math.random` when absent. */
   random?: () => number
   counter?: TokenCounter
+  /** None when absent. */
+  spans?: Spans
 }
 
 export function createModels(options: ModelsOptions): Models {
   const { providers, clock, log, random = Math.random, counter = { countTokens, countMessages } } = options
   const { providerFor } = providers
+  const { spans = noSpans } = options
   const deployments = new Map<string, Deployment>()
   let inUse: { name: string; deployment: Deployment }[] = []
 
@@ -43,7 +47,8 @@ export function createModels(options: ModelsOptions): Models {
   }
 
   return {
-    answer: (request, sink) => new Answering({ providerFor, deploymentOf, counter, clock, log }, request, sink).run(),
+    answer: (request, sink) =>
+      new Answering({ providerFor, deploymentOf, counter, clock, log, spans }, request, sink).run(),
 
     use(candidates: readonly Candidate[]) {
       inUse = []

@@ -1,4 +1,4 @@
-import type { IMetricReader } from '@opentelemetry/sdk-metrics'
+import type { MetricReader } from '@opentelemetry/sdk-metrics'
 import type { SpanProcessor } from '@opentelemetry/sdk-trace-base'
 import type { AzureMonitorOpenTelemetryOptions } from 'applicationinsights'
 import { shutdownAzureMonitor, useAzureMonitor } from 'applicationinsights'
@@ -8,8 +8,10 @@ export interface ApplicationInsightsOptions {
   resource: AzureMonitorOpenTelemetryOptions['resource']
   /** Who else is told. */
   spanProcessors: readonly SpanProcessor[]
-  metricReaders: readonly IMetricReader[]
+  metricReaders: readonly MetricReader[]
 }
+
+type Readers = NonNullable<AzureMonitorOpenTelemetryOptions['metricReaders']>
 
 /** Nothing is captured by itself: what its instrumentations see of requests, statements and keys is more than we want to tell. */
 const OFF = { enabled: false }
@@ -21,7 +23,9 @@ const OFF = { enabled: false }
 export function startApplicationInsights(options: ApplicationInsightsOptions): () => Promise<void> {
   const { connectionString, resource, spanProcessors, metricReaders } = options
   // Figures about the library itself that it would send to its makers.
+  // biome-ignore lint/style/noProcessEnv: It listens to nothing else.
   process.env.APPLICATION_INSIGHTS_NO_STATSBEAT = '1'
+  // biome-ignore lint/style/noProcessEnv: It listens to nothing else.
   process.env.APPLICATIONINSIGHTS_SDKSTATS_DISABLED = 'true'
   useAzureMonitor({
     azureMonitorExporterOptions: { connectionString, disableOfflineStorage: true },
@@ -42,7 +46,8 @@ export function startApplicationInsights(options: ApplicationInsightsOptions): (
       console: OFF,
     },
     spanProcessors: [...spanProcessors],
-    metricReaders: [...metricReaders],
+    // It brings a copy of the SDK of its own: alike, but for the compiler.
+    metricReaders: [...metricReaders] as unknown as Readers,
   })
   return () => shutdownAzureMonitor()
 }

@@ -1,5 +1,5 @@
 import type { MeterProvider, TracerProvider } from '@opentelemetry/api'
-import type { IMetricReader } from '@opentelemetry/sdk-metrics'
+import type { MetricReader } from '@opentelemetry/sdk-metrics'
 import type { PullReader, Service } from './meters.ts'
 
 /** Where metrics and spans go, beside whoever asks for metrics. */
@@ -15,7 +15,7 @@ export interface Backends {
   /** Where it is not ours. */
   meters: MeterProvider | undefined
   reader: PullReader
-  readers: readonly IMetricReader[]
+  readers: readonly MetricReader[]
   close(): Promise<void>
 }
 

@@ -9,7 +9,7 @@ export interface EndedTurn {
   status: string
   /** Why it failed, from the catalogue. */
   code: string | null
-  calls: readonly ModelCall[]
+  segments: readonly SpentSegment[]
   /** ms; null where nothing became visible, or nobody saw both ends. */
   firstTokenMs: number | null
   startedAt: number
@@ -17,13 +17,18 @@ export interface EndedTurn {
 }
 
 /** One call of a model. */
-export interface ModelCall {
+export interface SpentSegment {
   /** Its name in the config version. */
   model: string
-  provider: string
   inputTokens: number
   outputTokens: number
   costUsd: number
+  /** Absent where only the bill is told. */
+  call?: CallFigures
+}
+
+export interface CallFigures {
+  provider: string
   outcome: 'completed' | 'failed' | 'cancelled'
   reason?: string | undefined
   firstTokenMs?: number | undefined

@@ -1,7 +1,7 @@
 import type { MeterProvider as Meters } from '@opentelemetry/api'
 import { PrometheusSerializer } from '@opentelemetry/exporter-prometheus'
 import { resourceFromAttributes } from '@opentelemetry/resources'
-import { type IMetricReader, MeterProvider, MetricReader } from '@opentelemetry/sdk-metrics'
+import { MeterProvider, MetricReader } from '@opentelemetry/sdk-metrics'
 import { createInstruments, type Instruments } from './instruments.ts'
 import type { Observation } from './observations.ts'
 
@@ -11,7 +11,7 @@ export interface MetersOptions {
   provider?: Meters | undefined
   reader?: PullReader
   /** Who else is told. */
-  readers?: readonly IMetricReader[]
+  readers?: readonly MetricReader[]
   service: Service
 }
 

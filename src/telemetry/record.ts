@@ -1,4 +1,4 @@
-import type { EndedTurn, ModelCall, SettledRun } from './facts.ts'
+import type { CallFigures, EndedTurn, SettledRun, SpentSegment } from './facts.ts'
 import { CHAT, genAi, providerName } from './gen-ai.ts'
 import type { Instruments } from './instruments.ts'
 
@@ -16,19 +16,25 @@ export function recordTurn({ add, record }: Instruments, turn: EndedTurn): void 
     status,
   })
   if (firstTokenMs !== null) record('ai_first_token_duration_ms', firstTokenMs, { ...served, addressee })
-  for (const call of turn.calls) recordCall({ add, record }, call, served)
+  for (const segment of turn.segments) recordSegment({ add, record }, segment, served)
 }
 
-function recordCall({ add, record }: Instruments, call: ModelCall, served: { config: string; arm: string }): void {
-  const { model, inputTokens, outputTokens, costUsd, firstTokenMs, durationMs } = call
+function recordSegment(
+  { add, record }: Instruments,
+  segment: SpentSegment,
+  served: { config: string; arm: string },
+): void {
+  const { model, inputTokens, outputTokens, costUsd, call } = segment
+  add('ai_tokens_total', inputTokens, { ...served, model, direction: 'input' })
+  add('ai_tokens_total', outputTokens, { ...served, model, direction: 'output' })
+  add('ai_cost_total', costUsd, { ...served, model })
+  if (!call) return
+  const { firstTokenMs, durationMs } = call
   const asked = { [genAi.operation]: CHAT, [genAi.provider]: providerName(call.provider), [genAi.model]: model }
   const errorType = errorTypeOf(call)
   record(genAi.duration, durationMs / 1000, { ...asked, ...(errorType && { [genAi.errorType]: errorType }) })
   record(genAi.tokenUsage, inputTokens, { ...asked, [genAi.tokenType]: 'input' })
   record(genAi.tokenUsage, outputTokens, { ...asked, [genAi.tokenType]: 'output' })
-  add('ai_tokens_total', inputTokens, { ...served, model, direction: 'input' })
-  add('ai_tokens_total', outputTokens, { ...served, model, direction: 'output' })
-  add('ai_cost_total', costUsd, { ...served, model })
   if (firstTokenMs === undefined) return
   record(genAi.timeToFirstChunk, firstTokenMs / 1000, asked)
   if (outputTokens < 2) return
@@ -39,7 +45,7 @@ function recordCall({ add, record }: Instruments, call: ModelCall, served: { con
   record('ai_tokens_per_second', 1000 / betweenMs, { ...served, model })
 }
 
-export function errorTypeOf({ outcome, reason }: Pick<ModelCall, 'outcome' | 'reason'>): string | undefined {
+function errorTypeOf({ outcome, reason }: CallFigures): string | undefined {
   return outcome === 'completed' ? undefined : (reason ?? outcome)
 }
 

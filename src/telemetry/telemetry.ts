@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache'
 import type { Log } from '#log.ts'
 import type { Clock } from '#platform/clock.ts'
 import { type BackendsEnv, openBackends } from './backends.ts'
@@ -14,8 +15,9 @@ export interface Telemetry {
   spans: Spans
   /** What is looked at when metrics are asked for; once. */
   observe(sources: Sources, isAction: (name: string) => boolean): void
-  turnEnded(turn: EndedTurn): void
-  runSettled(run: SettledRun): void
+  /** Facts are told at least once: one of the same id is recorded once, by this replica. */
+  turnEnded(id: string, turn: EndedTurn): void
+  runSettled(id: string, run: SettledRun): void
   /** All metrics in the text format of Prometheus. */
   scrape(): Promise<string>
   /** Loads what records; done by the first who asks, otherwise. */
@@ -33,6 +35,8 @@ export interface TelemetryOptions {
 
 /** What is kept until what records is loaded. */
 const KEPT = 1000
+/** Ids of what was recorded lately. */
+const REMEMBERED = 10_000
 const LAST_WORDS_MS = 3000
 
 /** Nothing but what is configured is loaded before the process serves. */
@@ -43,6 +47,7 @@ export async function openTelemetry({ env, service, clock, log }: TelemetryOptio
   let isKnown = (_action: string) => false
   let meters: OpenMeters | undefined
   let loading: Promise<OpenMeters> | undefined
+  const told = new LRUCache<string, true>({ max: REMEMBERED })
   let kept: ((instruments: Instruments) => void)[] = []
 
   async function load(): Promise<OpenMeters> {
@@ -60,7 +65,9 @@ export async function openTelemetry({ env, service, clock, log }: TelemetryOptio
     return loading
   }
 
-  function tell(record: (instruments: Instruments) => void): void {
+  function tell(id: string, record: (instruments: Instruments) => void): void {
+    if (told.has(id)) return
+    told.set(id, true)
     if (meters) return record(meters.instruments)
     kept.push(record)
     if (kept.length >= KEPT) void ready()
@@ -78,8 +85,8 @@ export async function openTelemetry({ env, service, clock, log }: TelemetryOptio
       observer = new Observer(clock, sources)
       isKnown = isAction
     },
-    turnEnded: (turn) => tell((instruments) => recordTurn(instruments, turn)),
-    runSettled: (run) => tell((instruments) => recordRun(instruments, run, isKnown)),
+    turnEnded: (id, turn) => tell(id, (instruments) => recordTurn(instruments, turn)),
+    runSettled: (id, run) => tell(id, (instruments) => recordRun(instruments, run, isKnown)),
     scrape: async () => (await ready()).scrape(),
     async prepare() {
       await ready()

@@ -7,6 +7,7 @@ import { capabilitiesRoute } from './routes/capabilities.ts'
 import { conversationRoutes } from './routes/conversations.ts'
 import { healthRoutes } from './routes/health.ts'
 import { meRoute } from './routes/me.ts'
+import { metricsRoute } from './routes/metrics.ts'
 import { modelRoutes } from './routes/models.ts'
 import { runDecisionRoutes } from './routes/run-decisions.ts'
 import { runRepairRoutes } from './routes/run-repairs.ts'
@@ -25,6 +26,10 @@ export function registerHealth(server: FastifyInstance, ready: NativeDeps['ready
 /** Sign-in of browsers, where Entra ID knows us. */
 export function registerSignIn(server: FastifyInstance, signIn: SignIn): void {
   signInRoutes(server.withTypeProvider() as unknown as Routes, signIn)
+}
+
+export function registerMetrics(server: FastifyInstance, scrape: () => Promise<string>): void {
+  metricsRoute(server.withTypeProvider() as unknown as Routes, scrape)
 }
 
 /** Parley's own HTTP API: conversations, turns, actions and their runs, and who there is to talk to; and the documentation of all routes. */

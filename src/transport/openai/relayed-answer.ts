@@ -16,6 +16,8 @@ export async function sendRelayed({ chat, principal, asked, over, reply }: Compl
     },
     ended: (segment) => segments.push(segment),
   }
-  const { wire, model, finish } = await chat.relay(principal, { to, messages, parameters, abort: over }, sink)
+  const traceparent = reply.request.traceparent ?? undefined
+  const request = { to, messages, parameters, abort: over, traceparent }
+  const { wire, model, finish } = await chat.relay(principal, request, sink)
   reply.header('x-parley-model', model).send({ ...fold.completion(wire, finish), ...accountOf(segments) })
 }

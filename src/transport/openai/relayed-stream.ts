@@ -11,7 +11,8 @@ export async function streamRelayed(call: CompletionCall): Promise<void> {
   const { to, messages, parameters } = asked
   const sink = new RelayedStream(call)
   try {
-    const { wire } = await chat.relay(principal, { to, messages, parameters, abort: over }, sink)
+    const traceparent = reply.request.traceparent ?? undefined
+    const { wire } = await chat.relay(principal, { to, messages, parameters, abort: over, traceparent }, sink)
     sink.complete(wire)
   } catch (error) {
     sink.fail(error)

@@ -21,6 +21,7 @@ export async function openTurn(call: CompletionCall): Promise<RequestTurn> {
   const idempotencyKey = idempotencyKeyOf(reply.request)
   const { id, ...started } = await chat.start(principal, {
     in: { specialist: to.name, history, parameters, served: to.served },
+    traceparent: reply.request.traceparent ?? undefined,
     ...(idempotencyKey !== undefined && { idempotencyKey }),
   })
   reply.headers({ 'x-parley-turn': id, ...servedHeaders(started) })

@@ -73,6 +73,7 @@ export function specialistRoutes(routes: Routes, { chat, limits, log, serving }:
       } = await chat.start(principal, {
         in: { specialist: id, history: [{ role: 'user', content }], parameters: {} },
         readOnly: true,
+        traceparent: request.traceparent ?? undefined,
         ...pickedVersion(request),
       })
       return answerTurn({ chat, principal, turn, config, arm, after: -1, form, reply, log })

@@ -52,6 +52,7 @@ export function turnRoutes(routes: Routes, { chat, limits, log }: Deps): void {
       } = await chat.start(principal, {
         in: { conversation: request.params.id },
         message,
+        traceparent: request.traceparent ?? undefined,
         ...pickedVersion(request),
         ...(idempotencyKey !== undefined && { idempotencyKey }),
       })
