@@ -7,6 +7,7 @@ import { serviceDesk } from '#actions/executors/builtin/service-desk/service-des
 import { ticketsMigration } from '#actions/executors/builtin/service-desk/tickets-migration.ts'
 import { lendToken } from '#actions/executors/lend-token.ts'
 import { openExecutors } from '#actions/executors/open.ts'
+import { readRunFigures, runFiguresMigration } from '#actions/run-figures.ts'
 import { runMigrations } from '#actions/runs/migrations.ts'
 import { createChat } from '#chat/create.ts'
 import type { ConfigVersion } from '#config/document.ts'
@@ -38,7 +39,10 @@ import { openKv } from '#platform/kv/open.ts'
 import { openQueue } from '#platform/queue/open.ts'
 import { openSql } from '#platform/sql/open.ts'
 import { defaultLimits, type TransportLimits } from '#transport/limits.ts'
-import { registerHealth, registerNativeApi, registerSignIn } from '#transport/native-api.ts'
+import { openTelemetry, type Telemetry } from '#telemetry/telemetry.ts'
+import { registerConfigApi } from '#transport/config-api.ts'
+import { type MetricsServer, serveMetrics } from '#transport/metrics-server.ts'
+import { registerHealth, registerMetrics, registerNativeApi, registerSignIn } from '#transport/native-api.ts'
 import { registerOpenAiApi } from '#transport/openai/openai-api.ts'
 import { registerPage } from '#transport/page/page-routes.ts'
 import { createServer } from '#transport/server.ts'
@@ -56,6 +60,8 @@ export interface App {
   /** Resolves with the address once requests are served. */
   listen(): Promise<string>
   /** Loads what would hold up the first who needs it; for after `listen`, in the background. */
+  /** Where metrics are served without asking who reads them, if anywhere; known after `listen`. */
+  readonly metricsAddress: string | undefined
   prepare(): Promise<void>
   /** Not ready at once, no new turns, the grace time for running ones, then everything closed in reverse order. */
   stop(): Promise<void>
@@ -93,8 +99,15 @@ export async function createApp(env: Env, log: Log, overrides: Overrides = {}): 
   opened.defer(() => kv.close())
   const queue = await openQueue({ env: env.queue, clock, log, tokens })
   opened.defer(() => queue.close())
+  // telemetry
+  const replica = newId('rep')
+  const service = { name: env.telemetry.service, version: manifest.version, instance: replica }
+  const telemetry = await openTelemetry({ env: env.telemetry, service, clock, log })
+  opened.defer(() => telemetry.close())
+  const { spans } = telemetry
+
   const hasRuns = env.sql.engine === 'postgres' || existsSync(env.sql.path)
-  const migrations = [turnsMigration, ...runMigrations, ticketsMigration]
+  const migrations = [turnsMigration, ...runMigrations, runFiguresMigration, ticketsMigration]
   const sql = await openSql({ env: env.sql, migrations, clock, log, tokens })
   opened.defer(() => sql.close())
 
@@ -126,7 +139,7 @@ export async function createApp(env: Env, log: Log, overrides: Overrides = {}): 
   // models
   const providers = createProviders({ env: env.models, tokens, clock })
   opened.defer(() => providers.close())
-  const models = createModels({ providers, clock, log })
+  const models = createModels({ providers, clock, log, spans })
   opened.defer(() => models.close())
 
   // config, with what its parts are checked by
@@ -166,7 +179,6 @@ export async function createApp(env: Env, log: Log, overrides: Overrides = {}): 
   opened.defer(serving.onChange(useModels))
 
   // actions, chat
-  const replica = newId('rep')
   const actions = createActions({
     sql,
     queue,
@@ -213,6 +225,7 @@ export async function createApp(env: Env, log: Log, overrides: Overrides = {}): 
         })
 
   // transport
+    spans,
   let stopping = false
   const ready = () => (stopping ? 'shutting down' : kv.fault)
   const server = createServer({ log, clock, authenticator, limits })
@@ -233,6 +246,7 @@ export async function createApp(env: Env, log: Log, overrides: Overrides = {}): 
     registerWebSocketApi(server, api)
     registerOpenAiApi(server, { chat, log, clock, limits })
     registerPage(server)
+          spans,
     if (signIn) registerSignIn(server, signIn)
   } else {
     registerHealth(server, ready)
@@ -242,6 +256,8 @@ export async function createApp(env: Env, log: Log, overrides: Overrides = {}): 
   return {
     server,
     live: () => chat?.live ?? 0,
+  registerTracing(server, spans)
+  registerMetrics(server, telemetry.scrape)
     uses: [
       { need: 'state', engine: kv.engine === 'redis' ? 'Redis' : `SQLite in ${env.dataDir}` },
       { need: 'runs', engine: sql.engine === 'postgres' ? 'PostgreSQL' : 'PGlite, once the first action is called' },
@@ -250,7 +266,14 @@ export async function createApp(env: Env, log: Log, overrides: Overrides = {}): 
       { need: 'models', engine: describeModels(env) },
       { need: 'identity', engine: describeIdentity(env) },
     ],
-    listen: () => server.listen({ host: env.host, port: env.port, backlog: 4096 }),
+    get metricsAddress() {
+      return metricsServer?.address
+    },
+    async listen() {
+      const { metrics } = env.telemetry
+      if (metrics) metricsServer = await serveMetrics(metrics, telemetry.scrape, log)
+      return server.listen({ host: env.host, port: env.port, backlog: 4096 })
+    },
     async prepare() {
       await countTokens('')
     },
@@ -266,6 +289,24 @@ export async function createApp(env: Env, log: Log, overrides: Overrides = {}): 
   }
 }
 
+  telemetry.observe(
+    {
+      // PGlite is not opened to be asked what cannot be in it.
+      runs: async () => {
+        const hasAny = env.sql.engine === 'postgres' || existsSync(env.sql.path)
+        return hasAny ? readRunFigures(sql, clock.now()) : []
+      },
+      liveTurns: () => chat?.live ?? 0,
+      openStreams: () => server.eventStreams.size,
+      models: () => models.health(),
+      dependencies: () => ({ state: kv.reachable, runs: sql.reachable, queue: queue.reachable }),
+    },
+    (action) => serving.inUse().some(({ document }) => Object.hasOwn(document.actions ?? {}, action)),
+  )
+  tellTelemetry(events, telemetry)
+  let metricsServer: MetricsServer | undefined
+  opened.defer(async () => metricsServer?.close())
+
 function describeModels({ models: { openai, azureOpenai } }: Env): string {
   const reachable = [
     openai && new URL(openai.baseUrl).host,
@@ -280,3 +321,15 @@ function describeIdentity({ identity }: Env): string {
   const guests = identity.guests.length
   return `Entra ID, tenant ${identity.tenant}${guests > 0 ? ` and ${guests} that are guests` : ''}`
 }
+      await telemetry.prepare()
+function describeVersions({ blob }: Env, { name }: ConfigVersion): string {
+  return `${name} of ${blob.engine === 'azure' ? `the container ${blob.versions}` : blob.versions}`
+}
+
+/** Facts, as much of them as telemetry is told. */
+function tellTelemetry(events: Events, telemetry: Telemetry): void {
+  events.on('turn.ended', (turn) => telemetry.turnEnded(turn.turn, { ...turn, addressee: turn.specialist }))
+  events.on('relay.ended', (relay) => telemetry.turnEnded(relay.unit, relay))
+  events.on('run.settled', (run) => telemetry.runSettled(`${run.run} ${run.settledAt}`, run))
+}
+
