@@ -109,3 +109,17 @@ test('an environment that cannot be read is refused at once', () => {
     assert.throws(() => httpExecutors(egress, manualClock(), log), /is not a/)
   }
 })
+
+test('the token of a user goes over https, or stays on this machine', () => {
+  const message = 'onBehalfOf: needs https: at http://desk.example the token of a user would be sent in the clear'
+  const onBehalfOf = 'api://desk/.default'
+  assert.deepEqual(faultsOf({ method: 'GET', url: 'http://desk.example/', onBehalfOf }), [message])
+  assert.deepEqual(faultsOf({ method: 'GET', url: 'https://desk.example/', onBehalfOf }), [])
+  assert.deepEqual(faultsOf({ method: 'GET', url: 'http://desk.example/' }), [])
+  const dryRun = { url: 'http://desk.example/dry' }
+  assert.deepEqual(faultsOf({ method: 'POST', url: 'https://desk.example/', dryRun, onBehalfOf }), [message])
+  for (const host of ['127.0.0.1:9080', 'localhost', '[::1]']) {
+    const faults = faultsOf({ method: 'GET', url: `http://${host}/`, onBehalfOf })
+    assert.ok(!faults.some((fault) => fault.startsWith('onBehalfOf')), host)
+  }
+})

@@ -2,6 +2,7 @@ import type { HttpExecutorSpec } from '#config/action-spec.ts'
 import type { Fault } from '#config/fault.ts'
 import { bodyNames } from '../../templates/body-template.ts'
 import { namesIn } from '../../templates/placeholder.ts'
+import { clearTextFault } from '../in-clear.ts'
 import { headerNameFault, isHeaderText } from './header-template.ts'
 import { parseUrl } from './url-template.ts'
 
@@ -9,13 +10,18 @@ type Schema = Readonly<Record<string, unknown>>
 
 /** What is wrong with a call as a version writes it; paths begin below `http`. */
 export function checkHttp(http: HttpExecutorSpec, parameters: Schema, permits: (url: URL) => boolean): Fault[] {
-  const { method, url, headers = {}, body, dryRun } = http
+  const { method, url, headers = {}, body, dryRun, onBehalfOf } = http
   const faults = [
     ...checkUrl(['url'], url, parameters, permits),
     ...(dryRun ? checkUrl(['dryRun', 'url'], dryRun.url, parameters, permits) : []),
     ...checkHeaders(headers, parameters),
     ...bodyNames(body).flatMap(({ name, path }) => checkName(['body', ...path], name, parameters)),
   ]
+  for (const text of onBehalfOf === undefined ? [] : [url, ...(dryRun ? [dryRun.url] : [])]) {
+    const template = parseUrl(text)
+    const message = typeof template === 'string' ? undefined : clearTextFault(template.origin)
+    if (message !== undefined) faults.push({ path: ['onBehalfOf'], message })
+  }
   if (method === 'GET' && body !== undefined) faults.push({ path: ['body'], message: 'a GET has none' })
   return faults
 }

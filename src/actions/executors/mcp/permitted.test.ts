@@ -129,3 +129,11 @@ test('an action of another kind is none of its business', () => {
   assert.equal(kind.executorOf(document, 'a0', spec), undefined)
   assert.deepEqual(checkTool(document, 'a0', spec, permissions), [])
 })
+
+test('the token of a user is not sent to a server in the clear', () => {
+  const onBehalfOf = 'api://a/.default'
+  assert.deepEqual(faultsOf({ s: { url: 'http://tools.example/mcp', onBehalfOf } }), [
+    'mcpServers.s.onBehalfOf: needs https: at http://tools.example the token of a user would be sent in the clear',
+  ])
+  assert.deepEqual(faultsOf({ s: { url: 'https://tools.example/mcp', onBehalfOf } }), [])
+})

@@ -1,6 +1,7 @@
 import type { ActionSpec, McpServerSpec } from '#config/action-spec.ts'
 import type { ConfigDocument } from '#config/document.ts'
 import type { Fault } from '#config/fault.ts'
+import { clearTextFault } from '../in-clear.ts'
 
 /** What the environment lets config versions reach and start. */
 export interface Permissions {
@@ -54,7 +55,11 @@ export function targetOf({ url, command, onBehalfOf }: McpServerSpec, permission
   if ((url === undefined) === (command === undefined)) {
     return [{ path: [], message: 'needs either a url or a command' }]
   }
-  if (url !== undefined) return addressOf(url, permissions)
+  if (url !== undefined) {
+    const target = addressOf(url, permissions)
+    const message = 'url' in target && onBehalfOf !== undefined ? clearTextFault(target.url) : undefined
+    return message === undefined ? target : [{ path: ['onBehalfOf'], message }]
+  }
   if (command === undefined) return []
   if (onBehalfOf !== undefined) {
     return [{ path: ['onBehalfOf'], message: 'goes with a url: a command has no place for the token of a user' }]

@@ -101,3 +101,11 @@ test('an action of another kind is none of its business', () => {
   assert.deepEqual(checkOperation(config, 'a', spec, permits), [])
   assert.equal(kind.executorOf(config, 'a', spec), undefined)
 })
+
+test('the token of a user is not sent to a server in the clear', () => {
+  const clear = { document, server: 'http://desk.example' }
+  assert.deepEqual(faultsOf(clear), [])
+  assert.deepEqual(faultsOf({ ...clear, onBehalfOf: 'api://desk/.default' }), [
+    'openapi.desk.onBehalfOf: needs https: at http://desk.example the token of a user would be sent in the clear',
+  ])
+})

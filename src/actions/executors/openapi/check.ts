@@ -1,6 +1,7 @@
 import type { ActionSpec, OpenApiSpec } from '#config/action-spec.ts'
 import type { ConfigDocument } from '#config/document.ts'
 import type { Fault } from '#config/fault.ts'
+import { clearTextFault } from '../in-clear.ts'
 import { type Operation, operationHash, operationOf, parametersOf } from './operation.ts'
 import { isObject, listOf, Unusable } from './references.ts'
 
@@ -34,7 +35,13 @@ export function checkOperation(config: ConfigDocument, name: string, spec: Actio
     const misfits = misfitsOf(operation, spec.parameters).map(({ message, path: place }) => {
       return { path: ['actions', name, 'parameters', ...place], message }
     })
-    return [...permitFaults(operation, path, permits), ...misfits, ...pinFaults(operation, path, pin)]
+    const inClear = clearOf(found, operation)
+    return [
+      ...permitFaults(operation, path, permits),
+      ...(inClear === undefined ? [] : [{ path: ['openapi', source, 'onBehalfOf'], message: inClear }]),
+      ...misfits,
+      ...pinFaults(operation, path, pin),
+    ]
   } catch (error) {
     if (error instanceof Unusable) return [{ path: [...path, 'operation'], message: error.message }]
     throw error
@@ -58,6 +65,11 @@ export function misfitsOf(operation: Operation, parameters: ActionSpec['paramete
       message: `has to list ${JSON.stringify(property)}: ${operation.id} needs it`,
     }))
   return [...unknown, ...missing]
+}
+
+/** Why the user's token must not go to where the operation is; undefined where none goes, or it may. */
+export function clearOf({ onBehalfOf }: OpenApiSpec, { base }: Operation): string | undefined {
+  return onBehalfOf === undefined ? undefined : clearTextFault(new URL(base))
 }
 
 function placeFaults({ url, document, server }: OpenApiSpec, permits: Permits): Fault[] {

@@ -2,7 +2,7 @@ import type { ActionSpec, OpenApiSpec } from '#config/action-spec.ts'
 import type { ConfigDocument } from '#config/document.ts'
 import type { Log } from '#log.ts'
 import { CorrectableError, type Executor, type ExecutorContext, type ExecutorKind, PassingError } from '../executor.ts'
-import { documentOf, misfitsOf, type Permits } from './check.ts'
+import { clearOf, documentOf, misfitsOf, type Permits } from './check.ts'
 import { type Operation, operationHash, operationOf } from './operation.ts'
 import { Unusable } from './references.ts'
 import { type OperationRequest, requestOf } from './request.ts'
@@ -91,6 +91,8 @@ function usableOperation(action: ActionSpec, source: OpenApiSpec, permits: Permi
     const hash = operationHash(operation)
     if (pin !== undefined && pin !== hash) return { reason: 'tool_drifted', detail: `its hash is ${hash}` }
     if (!permits(new URL(operation.base))) return { reason: 'tool_unusable', detail: 'its server is not permitted' }
+    const inClear = clearOf(source, operation)
+    if (inClear !== undefined) return { reason: 'tool_unusable', detail: inClear }
     const [misfit] = misfitsOf(operation, action.parameters)
     if (!misfit) return operation
     return { reason: 'tool_unusable', detail: `${misfit.path.join('.')} ${misfit.message}` }
