@@ -5,6 +5,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { measureActions } from './actions.ts'
+import { measureAssignment } from './assignment.ts'
 import { measureCancel } from './cancel.ts'
 import { compareChat } from './compare.ts'
 import { measureConversations } from './conversations.ts'
@@ -18,6 +19,7 @@ const PARTS: Record<string, (options: BenchOptions) => Promise<PartReport>> = {
   chat: compareChat,
   cancel: measureCancel,
   actions: measureActions,
+  assignment: measureAssignment,
   conversations: measureConversations,
   state: measureState,
   websocket: measureWebSocket,
