@@ -38,9 +38,9 @@ import { openEntra } from '#platform/entra/open.ts'
 import { openKv } from '#platform/kv/open.ts'
 import { openQueue } from '#platform/queue/open.ts'
 import { openSql } from '#platform/sql/open.ts'
-import { defaultLimits, type TransportLimits } from '#transport/limits.ts'
 import { openTelemetry, type Telemetry } from '#telemetry/telemetry.ts'
 import { registerConfigApi } from '#transport/config-api.ts'
+import { defaultLimits, type TransportLimits } from '#transport/limits.ts'
 import { type MetricsServer, serveMetrics } from '#transport/metrics-server.ts'
 import { registerHealth, registerMetrics, registerNativeApi, registerSignIn } from '#transport/native-api.ts'
 import { registerOpenAiApi } from '#transport/openai/openai-api.ts'
@@ -57,11 +57,11 @@ export interface App {
   live(): number
   /** What serves each need, to be shown at start. */
   uses: readonly { need: string; engine: string }[]
+  /** Where metrics are served without asking who reads them, if anywhere; known after `listen`. */
+  readonly metricsAddress: string | undefined
   /** Resolves with the address once requests are served. */
   listen(): Promise<string>
   /** Loads what would hold up the first who needs it; for after `listen`, in the background. */
-  /** Where metrics are served without asking who reads them, if anywhere; known after `listen`. */
-  readonly metricsAddress: string | undefined
   prepare(): Promise<void>
   /** Not ready at once, no new turns, the grace time for running ones, then everything closed in reverse order. */
   stop(): Promise<void>
@@ -91,6 +91,13 @@ export async function createApp(env: Env, log: Log, overrides: Overrides = {}): 
   const limits = { ...defaultLimits, ...overrides.limits }
   await using opened = new AsyncDisposableStack()
 
+  // telemetry
+  const replica = newId('rep')
+  const service = { name: env.telemetry.service, version: manifest.version, instance: replica }
+  const telemetry = await openTelemetry({ env: env.telemetry, service, clock, log })
+  opened.defer(() => telemetry.close())
+  const { spans } = telemetry
+
   // platform
   const isEmbedded = [env.kv.engine, env.queue.engine].includes('sqlite') || env.sql.engine === 'pglite'
   if (isEmbedded || env.masterKeys.source === 'file') opened.use(await openDataFolder(env.dataDir))
@@ -99,13 +106,6 @@ export async function createApp(env: Env, log: Log, overrides: Overrides = {}): 
   opened.defer(() => kv.close())
   const queue = await openQueue({ env: env.queue, clock, log, tokens })
   opened.defer(() => queue.close())
-  // telemetry
-  const replica = newId('rep')
-  const service = { name: env.telemetry.service, version: manifest.version, instance: replica }
-  const telemetry = await openTelemetry({ env: env.telemetry, service, clock, log })
-  opened.defer(() => telemetry.close())
-  const { spans } = telemetry
-
   const hasRuns = env.sql.engine === 'postgres' || existsSync(env.sql.path)
   const migrations = [turnsMigration, ...runMigrations, runFiguresMigration, ticketsMigration]
   const sql = await openSql({ env: env.sql, migrations, clock, log, tokens })
@@ -199,6 +199,7 @@ export async function createApp(env: Env, log: Log, overrides: Overrides = {}): 
     leaseMs: env.actions.runLeaseMs,
     sweepEveryMs: 1000,
     maxWaiting: env.actions.runsWaiting,
+    spans,
   })
   const stopHearing = userTokens?.onSeen((user) => {
     actions.userIsBack(user).catch((error) => log.warn({ err: error }, 'Runs of a user who is back could not be woken'))
@@ -219,16 +220,18 @@ export async function createApp(env: Env, log: Log, overrides: Overrides = {}): 
           serving,
           events,
           replica,
+          spans,
           leaseMs: env.limits.turnLeaseMs,
           conversationIdleMs,
           admission: createAdmission({ atOnce: env.limits.turnsAtOnce }),
         })
 
   // transport
-    spans,
   let stopping = false
   const ready = () => (stopping ? 'shutting down' : kv.fault)
   const server = createServer({ log, clock, authenticator, limits })
+  registerTracing(server, spans)
+  registerMetrics(server, telemetry.scrape)
   if (chat) {
     const api = {
       log,
@@ -246,48 +249,10 @@ export async function createApp(env: Env, log: Log, overrides: Overrides = {}): 
     registerWebSocketApi(server, api)
     registerOpenAiApi(server, { chat, log, clock, limits })
     registerPage(server)
-          spans,
     if (signIn) registerSignIn(server, signIn)
   } else {
     registerHealth(server, ready)
   }
-
-  const lifetime = opened.move()
-  return {
-    server,
-    live: () => chat?.live ?? 0,
-  registerTracing(server, spans)
-  registerMetrics(server, telemetry.scrape)
-    uses: [
-      { need: 'state', engine: kv.engine === 'redis' ? 'Redis' : `SQLite in ${env.dataDir}` },
-      { need: 'runs', engine: sql.engine === 'postgres' ? 'PostgreSQL' : 'PGlite, once the first action is called' },
-      { need: 'queue', engine: queue.engine === 'service-bus' ? 'Service Bus' : 'SQLite' },
-      { need: 'config', engine: `${configs.current().name} of ${env.configDir}` },
-      { need: 'models', engine: describeModels(env) },
-      { need: 'identity', engine: describeIdentity(env) },
-    ],
-    get metricsAddress() {
-      return metricsServer?.address
-    },
-    async listen() {
-      const { metrics } = env.telemetry
-      if (metrics) metricsServer = await serveMetrics(metrics, telemetry.scrape, log)
-      return server.listen({ host: env.host, port: env.port, backlog: 4096 })
-    },
-    async prepare() {
-      await countTokens('')
-    },
-    async stop() {
-      if (stopping) return
-      stopping = true
-      // Turns that run may still wait for their actions.
-      await chat?.drain(env.limits.drainMs)
-      await server.close()
-      await actions.drain(LAST_RUNS_MS)
-      await lifetime.disposeAsync()
-    },
-  }
-}
 
   telemetry.observe(
     {
@@ -307,6 +272,53 @@ export async function createApp(env: Env, log: Log, overrides: Overrides = {}): 
   let metricsServer: MetricsServer | undefined
   opened.defer(async () => metricsServer?.close())
 
+  const lifetime = opened.move()
+  return {
+    server,
+    live: () => chat?.live ?? 0,
+    uses: [
+      { need: 'state', engine: kv.engine === 'redis' ? 'Redis' : `SQLite in ${env.dataDir}` },
+      { need: 'runs', engine: sql.engine === 'postgres' ? 'PostgreSQL' : 'PGlite, once the first action is called' },
+      { need: 'queue', engine: queue.engine === 'service-bus' ? 'Service Bus' : 'SQLite' },
+      { need: 'config', engine: `${configs.current().name} of ${env.configDir}` },
+      { need: 'models', engine: describeModels(env) },
+      { need: 'identity', engine: describeIdentity(env) },
+    ],
+    get metricsAddress() {
+      return metricsServer?.address
+    },
+    async listen() {
+      const { metrics } = env.telemetry
+      if (metrics) metricsServer = await serveMetrics(metrics, telemetry.scrape, log)
+      return server.listen({ host: env.host, port: env.port, backlog: 4096 })
+    },
+    async prepare() {
+      await telemetry.prepare()
+      await countTokens('')
+    },
+    async stop() {
+      if (stopping) return
+      stopping = true
+      // Turns that run may still wait for their actions.
+      await chat?.drain(env.limits.drainMs)
+      await server.close()
+      await actions.drain(LAST_RUNS_MS)
+      await lifetime.disposeAsync()
+    },
+  }
+}
+
+function describeVersions({ blob }: Env, { name }: ConfigVersion): string {
+  return `${name} of ${blob.engine === 'azure' ? `the container ${blob.versions}` : blob.versions}`
+}
+
+/** Facts, as much of them as telemetry is told. */
+function tellTelemetry(events: Events, telemetry: Telemetry): void {
+  events.on('turn.ended', (turn) => telemetry.turnEnded(turn.turn, { ...turn, addressee: turn.specialist }))
+  events.on('relay.ended', (relay) => telemetry.turnEnded(relay.unit, relay))
+  events.on('run.settled', (run) => telemetry.runSettled(`${run.run} ${run.settledAt}`, run))
+}
+
 function describeModels({ models: { openai, azureOpenai } }: Env): string {
   const reachable = [
     openai && new URL(openai.baseUrl).host,
@@ -321,15 +333,3 @@ function describeIdentity({ identity }: Env): string {
   const guests = identity.guests.length
   return `Entra ID, tenant ${identity.tenant}${guests > 0 ? ` and ${guests} that are guests` : ''}`
 }
-      await telemetry.prepare()
-function describeVersions({ blob }: Env, { name }: ConfigVersion): string {
-  return `${name} of ${blob.engine === 'azure' ? `the container ${blob.versions}` : blob.versions}`
-}
-
-/** Facts, as much of them as telemetry is told. */
-function tellTelemetry(events: Events, telemetry: Telemetry): void {
-  events.on('turn.ended', (turn) => telemetry.turnEnded(turn.turn, { ...turn, addressee: turn.specialist }))
-  events.on('relay.ended', (relay) => telemetry.turnEnded(relay.unit, relay))
-  events.on('run.settled', (run) => telemetry.runSettled(`${run.run} ${run.settledAt}`, run))
-}
-
