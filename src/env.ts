@@ -6,7 +6,6 @@ export interface Env {
   host: string
   port: number
   dataDir: string
-  configDir: string
   logLevel: LogLevel
   role: Role
   identity: IdentityEnv
@@ -157,7 +156,6 @@ export function readEnv(variables: Variables = process.env): Env {
     host,
     port: read.integer('PORT', 8080, 0, 65_535),
     dataDir,
-    configDir: path.resolve(read.text('PARLEY_CONFIG_DIR') ?? 'config-versions'),
     logLevel: read.oneOf('PARLEY_LOG_LEVEL', LOG_LEVELS, 'info'),
     role: read.oneOf('PARLEY_ROLE', ROLES, 'all'),
     identity: readIdentity(read, host, faults),

@@ -6,7 +6,11 @@ import { createLog } from './log.ts'
 async function main(): Promise<void> {
   const env = readEnv()
   const log = createLog(env.logLevel)
-  const app = await createApp(env, log)
+  const starting = new AbortController()
+  const giveUp = () => starting.abort(new ParleyError('shutting_down'))
+  process.once('SIGTERM', giveUp)
+  process.once('SIGINT', giveUp)
+  const app = await createApp(env, log, { signal: starting.signal })
   const address = await app.listen().catch(async (error) => {
     await app.stop()
     throw error
@@ -25,8 +29,11 @@ async function main(): Promise<void> {
       process.exitCode = 1
     })
   }
+  process.removeListener('SIGTERM', giveUp)
+  process.removeListener('SIGINT', giveUp)
   process.once('SIGTERM', stop)
   process.once('SIGINT', stop)
+  if (starting.signal.aborted) stop('SIGTERM')
   await app.prepare()
 }
 

@@ -250,8 +250,22 @@ test('aliases cannot blow a document up', () => {
     return `a${level}: &a${level} [${items}]`
   })
   const startedAt = performance.now()
-  assert.deepEqual(faultsOf(levels.join('\n')), ['1:1 : grows too large by its aliases'])
+  assert.deepEqual(faultsOf(levels.join('\n')), ['1:1 : holds more than 200000 values, aliases copied out'])
   assert.ok(performance.now() - startedAt < 2000)
+})
+
+test('aliases cannot blow the text of a document up', () => {
+  const long = (aliases: number) =>
+    `long: &long ${'x'.repeat(100_000)}\nall: [${Array(aliases).fill('*long').join(', ')}]\n`
+  assert.deepEqual(faultsOf(long(50)), ['1:1 : grows too large by its aliases'])
+  assert.ok(!faultsOf(long(30)).join().includes('too large'))
+})
+
+test('a document holds up to 200,000 values', () => {
+  const list = (items: number) => `description: [${'0,'.repeat(items)}]`
+  // With the document itself and the list.
+  assert.deepEqual(faultsOf(list(199_999)), ['1:1 : holds more than 200000 values, aliases copied out'])
+  assert.ok(!faultsOf(list(199_998)).join().includes('values'))
 })
 
 test('a file of 1 MiB is read, one byte more is not', () => {

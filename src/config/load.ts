@@ -4,9 +4,11 @@ import type { Fault, LocatedFault } from './fault.ts'
 import { checkReferences } from './references.ts'
 import { checkShape } from './shape.ts'
 import { readSource } from './source.ts'
+import type { ConfigFormat } from './version-names.ts'
 
 const MAX_FAULTS = 100
 const SECTIONS = ['models', 'routes', 'specialists', 'actions'] as const
+const OPTIONAL_SECTIONS = ['mcpServers', 'openapi'] as const
 
 /**
  * A module's check of its part of a document, which has the right shape and no names that lead nowhere: entries with such
@@ -16,17 +18,15 @@ export type Check = (document: ConfigDocument) => readonly Fault[]
 
 export type Loaded = { version: ConfigVersion } | { faults: LocatedFault[] }
 
+/** Reads and validates the bytes of a version, wherever that is done. */
+export type Load = (name: string, bytes: Uint8Array, format: ConfigFormat) => Promise<Loaded>
+
 export function hashOf(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex')
 }
 
 /** Reads and validates the bytes of a version; either it is sound, or every fault is named at once, in order. */
-export function loadVersion(
-  name: string,
-  bytes: Uint8Array,
-  format: 'yaml' | 'json',
-  checks: readonly Check[],
-): Loaded {
+export function loadVersion(name: string, bytes: Uint8Array, format: ConfigFormat, checks: readonly Check[]): Loaded {
   const source = readSource(bytes, format)
   if (source.value === undefined) return { faults: inOrder(source.faults) }
 
@@ -37,7 +37,7 @@ export function loadVersion(
     const located = faults.map(source.locate).filter(({ path }) => !source.lost.has(path))
     return { faults: inOrder([...source.faults, ...located]) }
   }
-  return { version: { name, hash: hashOf(bytes), document: freeze(document) } }
+  return { version: { name, hash: hashOf(bytes), document: sealDocument(document) } }
 }
 
 /** The document without the entries that have faults, nor those that refer to them. */
@@ -47,19 +47,27 @@ function soundPart(value: unknown, faults: readonly Fault[]): ConfigDocument {
   return dangling.length === 0 ? part : soundPart(part, dangling)
 }
 
-/**
- * Sections have no prototype, so that a lookup by a caller's name (`constructor`) finds what the document names and
- * nothing else.
- */
 function without(value: unknown, faults: readonly Fault[]): ConfigDocument {
   const faulty = new Set(faults.map(({ path }) => path.slice(0, 2).join('.')))
   const document: Record<string, unknown> = { description: '', ...(isObject(value) ? value : {}) }
-  for (const section of SECTIONS) {
+  for (const section of [...SECTIONS, ...OPTIONAL_SECTIONS.filter((name) => document[name] !== undefined)]) {
     const entries = isObject(document[section]) ? Object.entries(document[section]) : []
     const sound = entries.filter(([name]) => !faulty.has(`${section}.${name}`))
-    document[section] = Object.assign(Object.create(null), Object.fromEntries(sound))
+    document[section] = withoutPrototype(sound)
   }
+  if (faults.some(({ path }) => path[0] === 'rollout')) delete document.rollout
   return document as ConfigDocument
+}
+
+/** A sound document as it is served: it cannot be changed, and its sections know only their own names. */
+export function sealDocument(document: ConfigDocument): ConfigDocument {
+  const sections = SECTIONS.map((section) => [section, withoutPrototype(Object.entries(document[section] ?? {}))])
+  return freeze({ ...document, ...Object.fromEntries(sections) })
+}
+
+/** So that a lookup by a caller's name (`constructor`) finds what the document names and nothing else. */
+function withoutPrototype(entries: readonly (readonly [string, unknown])[]): Record<string, unknown> {
+  return Object.assign(Object.create(null), Object.fromEntries(entries))
 }
 
 function inOrder(faults: readonly LocatedFault[]): LocatedFault[] {

@@ -2,11 +2,13 @@ import { type Alias, type Document, isAlias, isMap, isScalar, isSeq, type Node }
 import type { Fault } from './fault.ts'
 
 const MAX_DEPTH = 64
-/** How far aliases may blow a document up beyond its own size. */
-const MAX_ALIASED_NODES = 100_000
+/** Lists, objects and what is in them, each time that an alias stands for it. */
+const MAX_VALUES = 200_000
+/** How many characters aliases may add. */
+const MAX_ALIASED_CHARACTERS = 4 * 1024 * 1024
 
 export interface Plain {
-  /** Undefined when aliases blow it up beyond bounds. */
+  /** Undefined when it is beyond bounds. */
   value: unknown
   /** With the offset in the text, since a path alone may be ambiguous here (the same key twice). */
   faults: { fault: Fault; offset: number }[]
@@ -26,12 +28,16 @@ export function toPlain(document: Document, size: number): Plain {
   const targets = new Map<Alias, Node>()
   const anchors = new Map<string, Node>()
   const open = new Set<Node>()
-  let nodesLeft = size + MAX_ALIASED_NODES
+  let valuesLeft = MAX_VALUES
+  let charactersLeft = size + MAX_ALIASED_CHARACTERS
+  const isTooLarge = () => valuesLeft < 0 || charactersLeft < 0
 
   function convert(node: unknown, path: Fault['path']): unknown {
-    nodesLeft -= 1
+    valuesLeft -= 1
+    if (isTooLarge()) return null
     if (isAlias(node)) return aliased(node, path)
     if (isScalar(node)) {
+      if (typeof node.value === 'string') charactersLeft -= node.value.length
       if (node.anchor) anchors.set(node.anchor, node)
       if (typeof node.value === 'number' && !Number.isFinite(node.value)) refuse(node, path, 'must be a finite number')
       return node.value
@@ -66,7 +72,7 @@ export function toPlain(document: Document, size: number): Plain {
     if (!target) return refuse(alias, path, `there is no anchor &${alias.source} before this alias`)
     if (open.has(target)) return refuse(alias, path, `the alias *${alias.source} stands inside its own anchor`)
     targets.set(alias, target)
-    return nodesLeft < 0 ? undefined : convert(target, path)
+    return convert(target, path)
   }
 
   function refuse(node: unknown, path: Fault['path'], message: string): null {
@@ -80,8 +86,10 @@ export function toPlain(document: Document, size: number): Plain {
   }
 
   const value = convert(document.contents, [])
-  if (nodesLeft >= 0) return { value, faults, lost, targets }
-  const fault = { path: [], message: 'grows too large by its aliases' }
+  if (!isTooLarge()) return { value, faults, lost, targets }
+  const message =
+    valuesLeft < 0 ? `holds more than ${MAX_VALUES} values, aliases copied out` : 'grows too large by its aliases'
+  const fault = { path: [], message }
   return { value: undefined, faults: [{ fault, offset: 0 }], lost, targets }
 }
 

@@ -6,9 +6,11 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
 import { ParleyError } from '#errors.ts'
+import { FolderBlobStore } from '#platform/blob/folder.ts'
 import { capturedLog } from '../../test/support/captured-log.ts'
 import { manualClock } from '../../test/support/clock.ts'
-import { compareVersions } from './config-file.ts'
+import { type Load, loadVersion } from './load.ts'
+import { compareVersions } from './version-names.ts'
 import { openConfigVersions } from './versions.ts'
 
 const BAD = sound('bad').replace('route: default', 'route: defualt')
@@ -21,27 +23,47 @@ function sound(description: string): string {
 }
 
 async function folder(t: TestContext, files: Record<string, string>) {
-  const dir = await mkdtemp(join(tmpdir(), 'parley-config-'))
-  t.after(() => rm(dir, { recursive: true }))
+  const root = await mkdtemp(join(tmpdir(), 'parley-config-'))
+  t.after(() => rm(root, { recursive: true }))
+  const [dir, rollout, cacheDir] = [join(root, 'versions'), join(root, 'rollout'), join(root, 'cache')]
+  for (const each of [dir, rollout]) await mkdir(each)
   const write = (file: string, text: string) => writeFile(join(dir, file), text)
   for (const [file, text] of Object.entries(files)) await write(file, text)
-  return { dir, write, remove: (file: string) => rm(join(dir, file)) }
+  return { dir, rollout, cacheDir, write, remove: (file: string) => rm(join(dir, file)) }
 }
 
-async function opened(t: TestContext, files: Record<string, string>) {
-  const at = await folder(t, files)
+type Folder = Awaited<ReturnType<typeof folder>>
+
+function opening({ dir, rollout, cacheDir }: Folder) {
   const clock = manualClock()
   const { log, lines } = capturedLog()
-  const versions = await openConfigVersions({ dir: at.dir, clock, log, checks: [] })
+  const store = (root: string) => new FolderBlobStore({ root, clock, log: capturedLog().log })
+  const blobs = { versions: store(dir), rollout: store(rollout) }
+  const load: Load = async (name, bytes, format) => loadVersion(name, bytes, format, [])
+  return { clock, lines, versions: openConfigVersions({ blobs, place: dir, cacheDir, load, clock, log }) }
+}
+
+async function openedIn(t: TestContext, at: Folder) {
+  const { clock, lines, versions: opened } = opening(at)
+  const versions = await opened
   t.after(() => versions.close())
   const faults = () => versions.faults().map(({ file, faults }) => `${file} ${faults.map((fault) => fault.message)}`)
-  const served = () => versions.current().name
+  const newest = () => versions.newest().name
   /** Lets time pass, until all that it set off is done. */
   const pass = async (ms: number) => {
     clock.advance(ms)
     while (clock.pending === 0) await setImmediate()
   }
-  return { ...at, clock, log, lines, versions, faults, served, pass }
+  /** Two looks, the second of which reads what the first has found. */
+  const looks = async () => {
+    await pass(2000)
+    await pass(2000)
+  }
+  return { ...at, clock, lines, versions, faults, newest, pass, looks }
+}
+
+async function opened(t: TestContext, files: Record<string, string>) {
+  return openedIn(t, await folder(t, files))
 }
 
 test('names are in natural order', () => {
@@ -60,12 +82,12 @@ test('names are in natural order', () => {
   ])
 })
 
-test('the newest version is served, others on demand', async (t) => {
-  const { versions, served } = await opened(t, { 'v9.yaml': sound('nine'), 'v10.yml': sound('ten'), 'v2.json': '{}' })
-  assert.equal(served(), 'v10')
+test('all sound versions are known, and which is the newest', async (t) => {
+  const { versions, newest } = await opened(t, { 'v9.yaml': sound('nine'), 'v10.yml': sound('ten'), 'v2.json': '{}' })
+  assert.equal(newest(), 'v10')
   assert.equal(versions.get('v9')?.document.description, 'nine')
   assert.equal(versions.get('v9'), versions.get('v9'))
-  assert.equal(versions.get('v10'), versions.current())
+  assert.equal(versions.get('v10'), versions.newest())
   assert.equal(versions.get('v2'), undefined)
   for (const name of ['v3', '../v9', '', '.', 'constructor', 'v9.yaml']) assert.equal(versions.get(name), undefined)
 })
@@ -73,61 +95,60 @@ test('the newest version is served, others on demand', async (t) => {
 test('what is not meant as a version is passed over', async (t) => {
   const at = await folder(t, { 'v1.yaml': sound('one'), 'README.md': '#', '.v2.yaml': 'x', 'v2.yaml~': 'x', v3: 'x' })
   await mkdir(join(at.dir, 'examples'))
-  const { log, lines } = capturedLog()
-  const versions = await openConfigVersions({ dir: at.dir, clock: manualClock(), log, checks: [] })
-  t.after(() => versions.close())
-  assert.equal(versions.current().name, 'v1')
-  assert.deepEqual(versions.faults(), [])
+  const { versions, lines } = await openedIn(t, at)
+  assert.deepEqual(
+    versions.list().map(({ name }) => name),
+    ['v1'],
+  )
   assert.deepEqual(
     lines.map(({ msg }) => msg),
-    ['Config version served'],
+    ['Config version found'],
   )
 })
 
-test('a new version is served within 5 seconds', async (t) => {
-  const { versions, served, write, pass, lines } = await opened(t, { 'v1.yaml': sound('one') })
+test('a new version is known within 5 seconds', async (t) => {
+  const { versions, newest, write, lines, looks } = await opened(t, { 'v1.yaml': sound('one') })
   const heard: string[] = []
   const stop = versions.onChange((current) => heard.push(current.name))
   await write('v2.yaml', sound('two'))
-  await pass(2500)
-  await pass(2500)
-  assert.equal(served(), 'v2')
+  await looks()
+  assert.equal(newest(), 'v2')
   assert.deepEqual(heard, ['v2'])
   assert.deepEqual(
     lines.map(({ msg, version }) => `${msg} ${version}`),
-    ['Config version served v1', 'Config version served v2'],
+    ['Config version found v1', 'Config version found v2'],
   )
   stop()
   await write('v3.yaml', sound('three'))
-  await versions.refresh()
-  assert.equal(served(), 'v3')
+  await looks()
+  assert.equal(newest(), 'v3')
   assert.deepEqual(heard, ['v2'])
 })
 
 test('a file that is still being written is left alone', async (t) => {
-  const { served, write, pass } = await opened(t, { 'v1.yaml': sound('one') })
+  const { newest, write, pass } = await opened(t, { 'v1.yaml': sound('one') })
   for (const text of ['two', 'two, more', 'two, more and more']) {
     await write('v2.yaml', sound(`"${text}"`))
     await pass(2000)
-    assert.equal(served(), 'v1')
+    assert.equal(newest(), 'v1')
   }
   await pass(2000)
-  assert.equal(served(), 'v2')
+  assert.equal(newest(), 'v2')
 })
 
-test('an older version that comes later is not served, but can be had', async (t) => {
-  const { versions, served, write } = await opened(t, { 'v2.yaml': sound('two') })
+test('an older version that comes later is known, and not the newest', async (t) => {
+  const { versions, newest, write, looks } = await opened(t, { 'v2.yaml': sound('two') })
   await write('v1.yaml', sound('one'))
-  await versions.refresh()
-  assert.equal(served(), 'v2')
+  await looks()
+  assert.equal(newest(), 'v2')
   assert.equal(versions.get('v1')?.document.description, 'one')
 })
 
 test('a bad version changes nothing, is logged once, and may be corrected under its name', async (t) => {
-  const { versions, served, write, pass, lines, faults } = await opened(t, { 'v1.yaml': sound('one') })
+  const { versions, newest, write, pass, lines, faults, looks } = await opened(t, { 'v1.yaml': sound('one') })
   await write('v2.yaml', BAD)
   for (let look = 0; look < 4; look++) await pass(2000)
-  assert.equal(served(), 'v1')
+  assert.equal(newest(), 'v1')
   assert.equal(versions.get('v2'), undefined)
   assert.deepEqual(faults(), ['v2.yaml no route "defualt"; routes are: default'])
   assert.deepEqual(lines.slice(1), [
@@ -142,214 +163,214 @@ test('a bad version changes nothing, is logged once, and may be corrected under 
     },
   ])
   await write('v2.yaml', sound('two'))
-  await versions.refresh()
-  assert.equal(served(), 'v2')
+  await looks()
+  assert.equal(newest(), 'v2')
   assert.deepEqual(faults(), [])
 })
 
 test('a bad version that goes away is no fault any more', async (t) => {
-  const { versions, write, remove, faults } = await opened(t, { 'v1.yaml': sound('one') })
+  const { write, remove, faults, looks } = await opened(t, { 'v1.yaml': sound('one') })
   await write('v2.yaml', BAD)
-  await versions.refresh()
+  await looks()
   assert.equal(faults().length, 1)
   await remove('v2.yaml')
-  await versions.refresh()
+  await looks()
   assert.deepEqual(faults(), [])
 })
 
 test('at the start a bad newest version is passed over for the newest sound one', async (t) => {
-  const { served, faults } = await opened(t, { 'v1.yaml': sound('one'), 'v2.yaml': sound('two'), 'v3.yaml': BAD })
-  assert.equal(served(), 'v2')
+  const { newest, faults } = await opened(t, { 'v1.yaml': sound('one'), 'v2.yaml': sound('two'), 'v3.yaml': BAD })
+  assert.equal(newest(), 'v2')
   assert.deepEqual(faults(), ['v3.yaml no route "defualt"; routes are: default'])
 })
 
 test('versions are immutable: a changed file is refused until it is as it was', async (t) => {
-  const { versions, served, write, faults, lines } = await opened(t, { 'v1.yaml': sound('one') })
+  const { versions, newest, write, faults, lines, looks } = await opened(t, { 'v1.yaml': sound('one') })
   await write('v1.yaml', sound('another'))
-  await versions.refresh()
-  await versions.refresh()
-  assert.equal(served(), 'v1')
-  assert.equal(versions.current().document.description, 'one')
+  await looks()
+  await looks()
+  assert.equal(newest(), 'v1')
+  assert.equal(versions.newest().document.description, 'one')
   assert.deepEqual(faults(), ['v1.yaml was changed: versions are immutable, give the new one a new name'])
   assert.equal(lines.filter(({ msg }) => msg === 'Config version refused').length, 1)
   await write('v1.yaml', sound('one'))
-  await versions.refresh()
+  await looks()
   assert.deepEqual(faults(), [])
 })
 
-test('a version read on demand is immutable too', async (t) => {
-  const { versions, write, faults } = await opened(t, { 'v1.yaml': sound('one'), 'v2.yaml': sound('two') })
+test('an older version is immutable too', async (t) => {
+  const { versions, write, faults, looks } = await opened(t, { 'v1.yaml': sound('one'), 'v2.yaml': sound('two') })
   assert.equal(versions.get('v1')?.document.description, 'one')
   await write('v1.yaml', sound('another'))
-  await versions.refresh()
+  await looks()
   assert.equal(versions.get('v1')?.document.description, 'one')
   assert.deepEqual(faults(), ['v1.yaml was changed: versions are immutable, give the new one a new name'])
 })
 
 test('the same bytes under a new time stamp are the same version', async (t) => {
-  const { versions, dir, write, faults } = await opened(t, { 'v1.yaml': sound('one') })
-  const before = versions.current()
+  const { versions, dir, write, faults, looks } = await opened(t, { 'v1.yaml': sound('one') })
+  const before = versions.newest()
   await write('.v1', sound('one'))
   await rename(join(dir, '.v1'), join(dir, 'v1.yaml'))
-  await versions.refresh()
-  assert.equal(versions.current(), before)
+  await looks()
+  assert.equal(versions.newest(), before)
   assert.deepEqual(faults(), [])
 })
 
-test('a version whose file is gone goes on being served', async (t) => {
-  const { versions, served, write, remove, faults } = await opened(t, {
+test('a version whose file is gone stays known', async (t) => {
+  const { newest, write, remove, faults, looks } = await opened(t, {
     'v1.yaml': sound('one'),
     'v2.yaml': sound('two'),
   })
   await remove('v2.yaml')
-  await versions.refresh()
-  assert.equal(served(), 'v2')
-  assert.deepEqual(faults(), ['v2.yaml is gone; its version goes on being served until the process ends'])
+  await looks()
+  assert.equal(newest(), 'v2')
+  assert.deepEqual(faults(), ['v2.yaml is gone; its version goes on being served as it was'])
   await write('v2.yaml', sound('two'))
-  await versions.refresh()
+  await looks()
   assert.deepEqual(faults(), [])
 })
 
 test('a folder that is gone changes nothing, and is looked for again', async (t) => {
-  const { versions, served, dir, write, pass, lines } = await opened(t, { 'v1.yaml': sound('one') })
+  const { newest, dir, write, pass, lines, looks } = await opened(t, { 'v1.yaml': sound('one') })
   await rm(dir, { recursive: true })
   await pass(2000)
   await pass(2000)
-  assert.equal(served(), 'v1')
+  assert.equal(newest(), 'v1')
   assert.equal(lines.filter(({ msg }) => msg === 'Looking for config versions failed').length, 1)
   await mkdir(dir)
   await write('v2.yaml', sound('two'))
-  await versions.refresh()
-  assert.equal(served(), 'v2')
+  await looks()
+  assert.equal(newest(), 'v2')
 })
 
 test('two files of one name are both refused, until one is gone', async (t) => {
-  const { versions, served, write, remove, faults } = await opened(t, { 'v1.yaml': sound('one') })
+  const { versions, newest, write, remove, faults, looks } = await opened(t, { 'v1.yaml': sound('one') })
   await write('v2.yaml', sound('two'))
   await write('v2.json', '{}')
-  await versions.refresh()
-  assert.equal(served(), 'v1')
+  await looks()
+  assert.equal(newest(), 'v1')
   assert.equal(versions.get('v2'), undefined)
   assert.deepEqual(faults().sort(), [
     'v2.json names the same version as v2.yaml',
     'v2.yaml names the same version as v2.json',
   ])
   await remove('v2.json')
-  await versions.refresh()
-  assert.equal(served(), 'v2')
+  await looks()
+  assert.equal(newest(), 'v2')
   assert.deepEqual(faults(), [])
 })
 
-test('a second file of a version that is served is refused', async (t) => {
-  const { versions, served, write, faults } = await opened(t, { 'v1.yaml': sound('one') })
+test('a second file of a version that is known is refused', async (t) => {
+  const { newest, write, faults, looks } = await opened(t, { 'v1.yaml': sound('one') })
   await write('v1.yml', sound('one'))
-  await versions.refresh()
-  assert.equal(served(), 'v1')
+  await looks()
+  assert.equal(newest(), 'v1')
   assert.deepEqual(faults(), ['v1.yml is refused: versions are immutable, and v1 was read from v1.yaml'])
 })
 
 test('names of up to 64 characters are taken, longer and odd ones are refused', async (t) => {
-  const { versions, served, faults } = await opened(t, {
+  const { versions, newest, faults } = await opened(t, {
     [`${'v'.repeat(64)}.yaml`]: sound('a'),
     [`${'v'.repeat(65)}.yaml`]: sound('b'),
     'w w.yaml': sound('c'),
   })
-  assert.equal(served(), 'v'.repeat(64))
+  assert.equal(newest(), 'v'.repeat(64))
   assert.equal(versions.get('w w'), undefined)
   const message = 'needs a name of 1 to 64 letters, digits, dots, dashes or underscores'
   assert.deepEqual(faults().sort(), [`${'v'.repeat(65)}.yaml ${message}`, `w w.yaml ${message}`])
 })
 
-test('a folder named like a version is refused, a link to a file is followed, one to nowhere is passed over', async (t) => {
-  const { versions, served, dir, write, faults } = await opened(t, { 'v1.yaml': sound('one') })
+test('a folder named like a version is passed over, a link to a file is followed, and one to nowhere is not', async (t) => {
+  const { newest, dir, write, faults, looks } = await opened(t, { 'v1.yaml': sound('one') })
   await mkdir(join(dir, 'v3.yaml'))
   await write('.two', sound('two'))
   await symlink('.two', join(dir, 'v2.yaml'))
   await symlink('.nowhere', join(dir, 'v4.yaml'))
-  await versions.refresh()
-  assert.equal(served(), 'v2')
-  assert.deepEqual(faults(), ['v3.yaml is not a file'])
+  await looks()
+  assert.equal(newest(), 'v2')
+  assert.deepEqual(faults(), [])
 })
 
 test('a file too large is refused without being read whole', async (t) => {
-  const { versions, served, write, faults } = await opened(t, { 'v1.yaml': sound('one') })
+  const { newest, write, faults, looks } = await opened(t, { 'v1.yaml': sound('one') })
   await write('v2.yaml', sound('two').padEnd(5_000_000, '#'))
-  await versions.refresh()
-  assert.equal(served(), 'v1')
+  await looks()
+  assert.equal(newest(), 'v1')
   assert.deepEqual(faults(), ['v2.yaml is larger than 1048576 bytes'])
 })
 
 test('a file that cannot be read is tried again', {
   skip: !existsSync('/proc/self/mem') && 'needs /proc',
 }, async (t) => {
-  const { versions, served, dir, write, remove, faults, lines } = await opened(t, { 'v1.yaml': sound('one') })
+  const { versions, newest, dir, write, remove, faults, lines, looks } = await opened(t, { 'v1.yaml': sound('one') })
   // A regular file to look at, whose first byte cannot be read.
   await symlink('/proc/self/mem', join(dir, 'v2.yaml'))
-  await versions.refresh()
-  await versions.refresh()
-  assert.deepEqual(faults(), ['v2.yaml cannot be read (EIO)'])
+  await looks()
+  await looks()
+  assert.deepEqual(faults(), ['v2.yaml cannot be read: A blob cannot be read (EIO).'])
   assert.equal(versions.get('v2'), undefined)
   assert.equal(lines.filter(({ msg }) => msg === 'Config version refused').length, 1)
   await remove('v2.yaml')
   await write('v2.yaml', sound('two'))
-  await versions.refresh()
-  assert.equal(served(), 'v2')
+  await looks()
+  assert.equal(newest(), 'v2')
 })
 
 test('a link that leads back to itself is passed over', async (t) => {
-  const { versions, served, dir, faults } = await opened(t, { 'v1.yaml': sound('one') })
+  const { versions, newest, dir, faults, looks } = await opened(t, { 'v1.yaml': sound('one') })
   await symlink('v2.yaml', join(dir, 'v2.yaml'))
-  await versions.refresh()
-  assert.equal(served(), 'v1')
+  await looks()
+  assert.equal(newest(), 'v1')
   assert.equal(versions.get('v2'), undefined)
   assert.deepEqual(faults(), [])
 })
 
 test('a listener that fails keeps no other from hearing', async (t) => {
-  const { versions, served, write, lines } = await opened(t, { 'v1.yaml': sound('one') })
+  const { versions, newest, write, lines, looks } = await opened(t, { 'v1.yaml': sound('one') })
   const heard: string[] = []
   versions.onChange(() => {
     throw new Error('broken')
   })
   versions.onChange((current) => heard.push(current.name))
   await write('v2.yaml', sound('two'))
-  await versions.refresh()
-  assert.equal(served(), 'v2')
+  await looks()
+  assert.equal(newest(), 'v2')
   assert.deepEqual(heard, ['v2'])
   assert.ok(lines.some(({ msg }) => msg === 'Config listener failed'))
 })
 
 test('once closed it looks no more', async (t) => {
-  const { versions, clock, served, write } = await opened(t, { 'v1.yaml': sound('one') })
+  const { versions, clock, newest, write } = await opened(t, { 'v1.yaml': sound('one') })
   await write('v2.yaml', sound('two'))
+  clock.advance(2000)
   const refreshed = versions.refresh()
   await versions.close()
   await refreshed
-  assert.equal(served(), 'v1')
+  assert.equal(newest(), 'v1')
   assert.equal(clock.pending, 0)
 })
 
 test('without a sound version it does not open, and every fault of every file is named', async (t) => {
-  const { dir } = await folder(t, { 'v1.yaml': BAD, 'v2.yaml': 'description: "x"\n' })
-  const opening = openConfigVersions({ dir, clock: manualClock(), log: capturedLog().log, checks: [] })
-  await assert.rejects(opening, (error) => {
+  const at = await folder(t, { 'v1.yaml': BAD, 'v2.yaml': 'description: "x"\n' })
+  await assert.rejects(opening(at).versions, (error) => {
     assert.ok(error instanceof ParleyError)
     assert.equal(error.code, 'config_invalid')
     assert.deepEqual(error.message.split('\n'), [
       'No config version is valid.',
-      `${dir}/v2.yaml:1:1 models: is missing`,
-      `${dir}/v2.yaml:1:1 routes: is missing`,
-      `${dir}/v2.yaml:1:1 specialists: is missing`,
-      `${dir}/v1.yaml:3:57 specialists.apollo.route: no route "defualt"; routes are: default`,
+      `${at.dir}/v2.yaml:1:1 models: is missing`,
+      `${at.dir}/v2.yaml:1:1 routes: is missing`,
+      `${at.dir}/v2.yaml:1:1 specialists: is missing`,
+      `${at.dir}/v1.yaml:3:57 specialists.apollo.route: no route "defualt"; routes are: default`,
     ])
     return true
   })
 })
 
 test('without any version, or without a folder, it does not open', async (t) => {
-  const { dir } = await folder(t, {})
-  for (const each of [dir, join(dir, 'missing')]) {
-    const opening = openConfigVersions({ dir: each, clock: manualClock(), log: capturedLog().log, checks: [] })
-    await assert.rejects(opening, { code: 'config_unavailable', message: /config/ })
+  const at = await folder(t, {})
+  for (const dir of [at.dir, join(at.dir, 'missing')]) {
+    const { versions } = opening({ ...at, dir })
+    await assert.rejects(versions, { code: 'config_unavailable', message: /versions/ })
   }
 })

@@ -1,62 +1,94 @@
-import { join } from 'node:path'
 import { ParleyError } from '#errors.ts'
 import type { Log } from '#log.ts'
-import type { Clock } from '#platform/clock.ts'
+import type { BlobStore } from '#platform/blob/blob.ts'
+import { type Clock, delay } from '#platform/clock.ts'
 import type { ConfigVersion } from './document.ts'
 import { describeFault } from './fault.ts'
-import { ConfigFolder, type RefusedVersion } from './folder.ts'
-import type { Check } from './load.ts'
+import type { Load, Loaded } from './load.ts'
+import type { RefusedVersion, VersionEntry } from './version-entry.ts'
+import type { ConfigFormat } from './version-names.ts'
+import { VersionAdmission } from './versions/admission.ts'
+import { Catalogue } from './versions/catalogue.ts'
+import { KeptVersions } from './versions/disk.ts'
+import { restore, sourceOf } from './versions/kept-copies.ts'
+import type { Known } from './versions/known.ts'
+import { VersionLooks } from './versions/looks.ts'
+import { checkPushed, keepPushed, validatePush } from './versions/push.ts'
+import { RegisterBlobs } from './versions/register-blobs.ts'
+import { pollMs, VersionWatch } from './versions/watch.ts'
 
-/** Two looks have to find a file alike before it is read, so a new one is served after at most twice this. */
-const POLL_MS = 2000
+interface Person {
+  id: string
+  name: string
+}
 
-/** The public face of `config/`: the versions of a folder, and which one is served. */
+/** The public face of versions: all that is known of them on this replica. What is served is decided by rollouts. */
 export interface ConfigVersions {
-  /** The newest sound version, by the natural order of names. */
-  current(): ConfigVersion
-  /** Any sound version by its name, e.g. one that a conversation is pinned to; read from disk when first asked for. */
+  /**
+   * A sound version by name, from memory. The 200 newest are there, and up to 200 older ones that were asked for last; another one
+   * that is asked for is there from the next look on.
+   */
   get(name: string): ConfigVersion | undefined
-  /** Files that were refused. */
+  /** The newest sound version by the natural order of names. */
+  newest(): ConfigVersion
+  /** All that is known, sound or refused, newest first. */
+  list(): VersionEntry[]
+  /** The bytes of a known version as they were pushed, and their format. Rejects with config_not_found. */
+  source(name: string): Promise<{ bytes: Buffer; format: ConfigFormat }>
+  /**
+   * Validates and keeps it; create-only. Rejects with config_invalid (every fault in the message, and on `.faults`), config_exists,
+   * invalid_request (name), body_too_large, blob_unavailable. The same bytes again: `created: false`.
+   */
+  push(
+    by: Person | null,
+    name: string,
+    bytes: Uint8Array,
+    format: ConfigFormat,
+  ): Promise<{ entry: VersionEntry; created: boolean }>
+  /** Validates only. Rejects with invalid_request (name), body_too_large. */
+  check(name: string, bytes: Uint8Array, format: ConfigFormat): Promise<Loaded>
+  /** A second operator's word; rejects with config_not_found, forbidden when it is the one who pushed it, blob_unavailable. */
+  approve(by: Person, name: string): Promise<VersionEntry>
   faults(): RefusedVersion[]
-  /** Calls the listener with each new current version; the result ends it. */
-  onChange(listener: (current: ConfigVersion) => void): () => void
-  /** Looks at the folder now. Never rejects: a folder that cannot be read changes nothing. */
+  /** Hears of each newly known sound version; the result ends it. */
+  onChange(listener: (version: ConfigVersion) => void): () => void
+  /** Looks now (webhook, push). Never rejects. */
   refresh(): Promise<void>
   close(): Promise<void>
 }
 
 export interface ConfigVersionsOptions {
-  dir: string
+  blobs: { versions: BlobStore; rollout: BlobStore }
+  /** The folder or the container of versions, as people know it. */
+  place: string
+  /** Of this replica, for versions that are known. */
+  cacheDir: string
+  load: Load
   clock: Clock
   log: Log
-  /** What other modules have to say about their part of a document. */
-  checks: readonly Check[]
+  /** Ends the wait for a store that is away at the start. */
+  signal?: AbortSignal | undefined
 }
 
-/** Rejects with config_invalid, naming every fault, when the folder has no sound version; config_unavailable when it has none at all. */
-export async function openConfigVersions({ dir, clock, log, checks }: ConfigVersionsOptions): Promise<ConfigVersions> {
-  const folder = new ConfigFolder(dir, checks, log)
-  const listeners = new Set<(current: ConfigVersion) => void>()
-  let current = await firstVersion(dir, folder)
-  let isFine = true
-  let looking: Promise<void> = Promise.resolve()
-  let stopPolling = () => {}
-  let isClosed = false
+/**
+ * With the store away, what is on this replica's disk is known. With nothing there, a container is waited for until `signal`
+ * aborts, and a folder rejects. Rejects with config_invalid, naming every fault, when no version is sound; with
+ * config_unavailable when there is none at all.
+ */
+export async function openConfigVersions(options: ConfigVersionsOptions): Promise<ConfigVersions> {
+  const { blobs, place, load, clock, log } = options
+  const { versions } = blobs
+  const listeners = new Set<(version: ConfigVersion) => void>()
+  const register = new RegisterBlobs(blobs.rollout)
+  const kept = new KeptVersions(options.cacheDir, log)
+  const catalogue = new Catalogue(log)
+  const admission = new VersionAdmission({ versions, register, catalogue, kept, load, clock }, tell)
+  const looks = new VersionLooks({ versions, register, catalogue, kept, admission, clock, log })
+  const watch = new VersionWatch({ looks, clock, log })
+  const pushing = { versions, register, catalogue, admission, looks, load, clock }
 
-  async function look(settledOnly: boolean): Promise<void> {
-    try {
-      const newer = await folder.newest(current, settledOnly)
-      isFine = true
-      if (newer && !isClosed) serve(newer)
-    } catch (error) {
-      if (isFine) log.error({ err: error }, 'Looking for config versions failed')
-      isFine = false
-    }
-  }
-
-  function serve(version: ConfigVersion): void {
-    current = version
-    log.info({ version: version.name, hash: version.hash }, 'Config version served')
+  function tell({ version }: Known): void {
+    log.info({ version: version.name, hash: version.hash }, 'Config version found')
     for (const listener of listeners) {
       try {
         listener(version)
@@ -66,44 +98,83 @@ export async function openConfigVersions({ dir, clock, log, checks }: ConfigVers
     }
   }
 
-  function lookInTurn(settledOnly: boolean): Promise<void> {
-    looking = looking.then(() => look(settledOnly))
-    return looking
+  async function firstLook(): Promise<void> {
+    for (;;) {
+      const fault = await watch.look(true)
+      if (catalogue.newest()) return
+      if (fault === undefined) throw nothingSound(catalogue, place)
+      if (versions.engine === 'folder') throw unavailable(`The config versions in ${place} cannot be read.`, fault)
+      await delay(clock, pollMs, options.signal)
+    }
   }
 
-  function poll(): void {
-    if (isClosed) return
-    stopPolling = clock.after(POLL_MS, () => void lookInTurn(true).then(poll))
+  function newest(): ConfigVersion {
+    const known = catalogue.newest()
+    if (!known) throw unavailable('There is no config version to serve from.')
+    return known.version
   }
 
-  log.info({ version: current.name, hash: current.hash }, 'Config version served')
-  poll()
+  function entryOf(name: string): VersionEntry {
+    const entry = catalogue.entry(name)
+    if (!entry) throw new ParleyError('config_not_found', { param: 'version' })
+    return entry
+  }
+
+  await restore({ kept, catalogue, load, log })
+  await firstLook()
+  watch.begin()
+
   return {
-    current: () => current,
-    get: (name) => folder.get(name),
-    faults: () => folder.refused(),
-    onChange: (listener) => {
+    get(name) {
+      looks.ask(name)
+      return catalogue.get(name)?.version
+    },
+    newest,
+    list: () => catalogue.entries(),
+    source: (name) => sourceOf(name, { kept, catalogue, versions }),
+
+    async push(by, name, given, format) {
+      const pushed = { by, name, bytes: Buffer.from(given), format }
+      const version = await validatePush(pushing, pushed)
+      const created = await watch.inTurn(() => keepPushed(pushing, pushed, version))
+      return { entry: entryOf(name), created }
+    },
+
+    async check(name, bytes, format) {
+      checkPushed(name, bytes)
+      return load(name, bytes, format)
+    },
+
+    async approve(by, name) {
+      const known = catalogue.get(name)
+      if (!known) throw new ParleyError('config_not_found', { param: 'version' })
+      if (known.record.uploadedBy?.id === by.id) {
+        throw new ParleyError('forbidden', { message: 'Whoever pushed a version cannot be its second operator.' })
+      }
+      const { hash } = known.version
+      known.approval ??= await register.approve({ version: name, hash, by, at: clock.now() })
+      return entryOf(name)
+    },
+
+    faults: () => catalogue.refused(),
+    onChange(listener) {
       listeners.add(listener)
       return () => listeners.delete(listener)
     },
-    refresh: () => lookInTurn(false),
-    close: () => {
-      isClosed = true
-      stopPolling()
-      return looking
+    refresh: async () => {
+      await watch.look(false)
     },
+    close: () => watch.close(),
   }
 }
 
-async function firstVersion(dir: string, folder: ConfigFolder): Promise<ConfigVersion> {
-  const first = await folder.newest(undefined, false).catch((cause: unknown) => {
-    throw new ParleyError('config_unavailable', { message: `The config folder ${dir} cannot be read.`, cause })
-  })
-  if (first) return first
-  const refused = folder.refused()
-  if (refused.length === 0) {
-    throw new ParleyError('config_unavailable', { message: `There is no config version in ${dir} (*.yaml, *.json).` })
-  }
-  const faults = refused.flatMap(({ file, faults }) => faults.map((fault) => describeFault(join(dir, file), fault)))
-  throw new ParleyError('config_invalid', { message: `No config version is valid.\n${faults.join('\n')}` })
+function nothingSound(catalogue: Catalogue, place: string): ParleyError {
+  const refused = catalogue.refused()
+  if (refused.length === 0) return unavailable(`There is no config version in ${place} (*.yaml, *.json).`)
+  const lines = refused.flatMap(({ file, faults }) => faults.map((fault) => describeFault(`${place}/${file}`, fault)))
+  return new ParleyError('config_invalid', { message: `No config version is valid.\n${lines.join('\n')}` })
+}
+
+function unavailable(message: string, cause?: unknown): ParleyError {
+  return new ParleyError('config_unavailable', { message, cause })
 }

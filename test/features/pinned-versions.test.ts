@@ -42,6 +42,7 @@ before(async () => {
 after(() => rm(folder, { recursive: true, force: true }))
 
 beforeEach(async () => {
+  await rm(path.join(folder, 'data'), { recursive: true, force: true })
   await using app = await startWith({ v1: version('plain', 'helper') })
   conversation = await app.client.conversation('plain')
   const { body } = await app.client.call('POST', `/api/v1/conversations/${conversation}/turns`, { message: 'hello' })
@@ -64,13 +65,24 @@ test('a conversation stays with the version it began with, though a newer one ha
   assert.deepEqual([asked.status, asked.body.error.code], [404, 'specialist_not_found'])
 })
 
-test('one whose version has vanished goes on with the version that is served', async () => {
+/** As a replica starts that has never had what is gone. */
+const forget = () => rm(path.join(folder, 'data', 'versions'), { recursive: true })
+
+test('one whose version has vanished goes on with what is kept of it', async () => {
+  await using app = await startWith({ v2: version('helper') })
+  const { body } = await app.client.call('POST', `/api/v1/conversations/${conversation}/turns`, { message: 'go on' })
+  assert.deepEqual([body.status, body.receipt.config.version], ['completed', 'v1'])
+})
+
+test('where nothing is kept of it, with the version that is served', async () => {
+  await forget()
   await using app = await startWith({ v2: version('plain') })
   const { body } = await app.client.call('POST', `/api/v1/conversations/${conversation}/turns`, { message: 'go on' })
   assert.deepEqual([body.status, body.config, body.receipt.config.version], ['completed', 'v2', 'v2'])
 })
 
 test('one whose version and specialist have vanished can be read, and not gone on with', async () => {
+  await forget()
   await using app = await startWith({ v2: version('helper') })
   const turns = `/api/v1/conversations/${conversation}/turns`
   const { status, body } = await app.client.call('POST', turns, { message: 'go on' })

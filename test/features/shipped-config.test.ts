@@ -5,14 +5,15 @@ import { join, resolve } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import { parse } from 'yaml'
-import { checkActions } from '#actions/check.ts'
 import { builtinExecutors } from '#actions/executors/builtin/registry.ts'
 import { serviceDesk } from '#actions/executors/builtin/service-desk/service-desk.ts'
-import type { ConfigDocument } from '#config/document.ts'
+import { loadVersion } from '#config/load.ts'
 import { openConfigVersions } from '#config/versions.ts'
 import type { ModelsEnv } from '#env.ts'
-import { checkModels } from '#models/check.ts'
+import { FolderBlobStore } from '#platform/blob/folder.ts'
 import type { Sql } from '#platform/sql/sql.ts'
+import { configChecks } from '../../src/config-checks.ts'
+import { readEnv } from '../../src/env.ts'
 import { capturedLog } from '../support/captured-log.ts'
 import { manualClock } from '../support/clock.ts'
 
@@ -34,18 +35,32 @@ interface Permitted {
   mcpCommands?: readonly (readonly string[])[]
 }
 
-async function open(t: TestContext, dir: string, env: ModelsEnv, { hosts = [], mcpCommands = [] }: Permitted = {}) {
+async function open(t: TestContext, dir: string, models: ModelsEnv, { hosts = [], mcpCommands = [] }: Permitted = {}) {
   const { log, lines } = capturedLog()
   const clock = manualClock()
-  const functions = [...builtinExecutors.keys(), ...serviceDesk(NO_SQL).keys()]
-  const permitted = { functions, egressHosts: hosts, mcpCommands, pinned: false }
-  const checks = [
-    (document: ConfigDocument) => checkActions(document, permitted),
-    (document: ConfigDocument) => checkModels(document, env),
-  ]
-  const versions = await openConfigVersions({ dir, clock, log, checks })
+  const own = await mkdtemp(join(tmpdir(), 'parley-shipped-'))
+  t.after(() => rm(own, { recursive: true }))
+  const { actions, rollout } = readEnv({})
+  const functions = [...builtinExecutors, ...serviceDesk(NO_SQL)].map(([name]) => name)
+  const permitted = { ...actions, egressHosts: hosts, mcpCommands }
+  const checks = configChecks({ models, actions: permitted, rollout, functions })
+  const store = (root: string) => new FolderBlobStore({ root, clock, log })
+  const versions = await openConfigVersions({
+    blobs: { versions: store(dir), rollout: store(own) },
+    place: dir,
+    cacheDir: join(own, 'versions'),
+    load: async (name, bytes, format) => loadVersion(name, bytes, format, checks),
+    clock,
+    log,
+  })
   t.after(() => versions.close())
-  return { versions, lines }
+  /** Two looks, the second of which reads what the first has found. */
+  const looks = async () => {
+    await versions.refresh()
+    clock.advance(2000)
+    await versions.refresh()
+  }
+  return { versions, lines, looks }
 }
 
 async function copyOf(t: TestContext, ...files: [from: string, to: string][]): Promise<string> {
@@ -58,7 +73,7 @@ async function copyOf(t: TestContext, ...files: [from: string, to: string][]): P
 test('the shipped versions are sound without any environment', async (t) => {
   const { versions } = await open(t, SHIPPED, BARE)
   assert.deepEqual(versions.faults(), [])
-  const { models, routes, specialists } = versions.current().document
+  const { models, routes, specialists } = versions.newest().document
   assert.deepEqual(Object.keys(specialists), ['apollo', 'athena', 'hermes'])
   assert.deepEqual(routes.default?.models, ['primary', 'backup'])
   assert.notEqual(models.primary?.pace, models.backup?.pace)
@@ -69,9 +84,9 @@ test('the example of tools is sound where the environment permits them, and says
   const hosts = ['127.0.0.1:9080']
   const mcpCommands = [['node', 'config-versions/examples/mcp-server.mjs']]
   const { versions } = await open(t, dir, BARE, { hosts, mcpCommands })
-  assert.equal(versions.current().name, 'v003')
+  assert.equal(versions.newest().name, 'v003')
   const { versions: without } = await open(t, dir, BARE)
-  assert.equal(without.current().name, 'v002')
+  assert.equal(without.newest().name, 'v002')
   assert.deepEqual(
     without
       .faults()[0]
@@ -84,9 +99,9 @@ test('the example of tools is sound where the environment permits them, and says
 test('the example for OpenAI is sound with a key, and says what is missing without one', async (t) => {
   const dir = await copyOf(t, ['v001.yaml', 'v001.yaml'], ['examples/openai.yaml', 'v002.yaml'])
   const { versions } = await open(t, dir, WITH_KEY)
-  assert.equal(versions.current().name, 'v002')
+  assert.equal(versions.newest().name, 'v002')
   const { versions: without } = await open(t, dir, BARE)
-  assert.equal(without.current().name, 'v001')
+  assert.equal(without.newest().name, 'v001')
   assert.match(without.faults()[0]?.faults[0]?.message ?? '', /OPENAI_API_KEY/)
 })
 
@@ -105,12 +120,12 @@ test('the fault that docs/config.md makes is logged as it says', async (t) => {
   const dir = await copyOf(t, ['v002.yaml', 'v002.yaml'], ['v002.yaml', 'v003.yaml'])
   const sound = await readFile(join(dir, 'v003.yaml'), 'utf8')
   await writeFile(join(dir, 'v003.yaml'), sound.replace('route: default', 'route: defualt'))
-  const { versions, lines } = await open(t, dir, BARE)
+  const { versions, lines, looks } = await open(t, dir, BARE)
   const shown = (await readFile('docs/config.md', 'utf8')).match(/```json\n(.*)\n```/)?.[1]
   const { level: _, ...logged } = lines[0] ?? {}
   assert.equal(JSON.stringify(logged), shown)
-  assert.equal(versions.current().name, 'v002')
+  assert.equal(versions.newest().name, 'v002')
   await writeFile(join(dir, 'v003.yaml'), sound)
-  await versions.refresh()
-  assert.equal(versions.current().name, 'v003')
+  await looks()
+  assert.equal(versions.newest().name, 'v003')
 })

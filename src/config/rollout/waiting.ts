@@ -1,5 +1,5 @@
-import { compareVersions } from '../config-file.ts'
 import type { ConfigVersion } from '../document.ts'
+import { compareVersions } from '../version-names.ts'
 import type { KnownVersion } from './known-versions.ts'
 import type { RolloutState } from './state.ts'
 
