@@ -7,7 +7,7 @@ export type Attempted =
   | { result: string }
   | { thrown: unknown; timedOut: boolean }
   /** Before anything was executed. */
-  | { impossible: Extract<Reason, 'unknown_action' | 'arguments_invalid' | 'role_missing'> }
+  | { impossible: Extract<Reason, 'unknown_action' | 'arguments_invalid' | 'role_missing' | 'user_missing'> }
   /** Its approval no longer holds: what is to be decided anew. */
   | { unapproved: RunApproval }
 

@@ -17,7 +17,7 @@ import type { Executors } from './executors/executor.ts'
 import { followUpDone, takeFollowUps, wantFollowUp } from './late-results.ts'
 import { type FunctionTool, isSettled } from './port.ts'
 import { previewOf } from './preview.ts'
-import { actionsOf, mayCall, rulesOf } from './rules.ts'
+import { actionsOf, refusalOf, rulesOf } from './rules.ts'
 import { RunNews } from './run-news.ts'
 import { runOf } from './run-shape.ts'
 import { maySee, viewRuns } from './run-views.ts'
@@ -201,9 +201,9 @@ function tools(config: ConfigVersion, specialist: string): FunctionTool[] {
   })
 }
 
-function catalogue(principal: Principal, { document }: ConfigVersion): ActionView[] {
-  return Object.entries(document.actions ?? {})
-    .filter(([, spec]) => mayCall(spec, principal))
+function catalogue(principal: Principal, config: ConfigVersion): ActionView[] {
+  return Object.entries(config.document.actions ?? {})
+    .filter(([, spec]) => refusalOf(config, spec, principal) === undefined)
     .map(([name, spec]) => {
       const { access, once, ordered } = rulesOf(spec)
       const { description, parameters, approval, undo } = spec

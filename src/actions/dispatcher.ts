@@ -14,7 +14,7 @@ import { readArguments } from './arguments.ts'
 import { hashOfJson } from './canonical-json.ts'
 import type { ActionCall, Run } from './port.ts'
 import { type Reason, reasons } from './reasons.ts'
-import { actionOf, actionsOf, approvalFor, mayCall, rulesOf } from './rules.ts'
+import { actionOf, actionsOf, approvalFor, refusalOf, rulesOf } from './rules.ts'
 import type { RunNews } from './run-news.ts'
 import { runOf } from './run-shape.ts'
 import { type NewRun, RunInserts } from './runs/insert.ts'
@@ -100,7 +100,8 @@ export class Dispatcher {
     )
     const spec = actionOf(config, action)
     if (!spec) throw new ParleyError('action_not_found')
-    if (!mayCall(spec, principal)) throw new ParleyError('forbidden', { message: reasons.role_missing })
+    const refusal = refusalOf(config, spec, principal)
+    if (refusal) throw new ParleyError('forbidden', { message: reasons[refusal] })
     const text = JSON.stringify(request.arguments)
     const read = readArguments(spec.parameters, text)
     if ('refusal' in read) throw new ParleyError('arguments_invalid', { message: read.refusal, param: 'arguments' })
@@ -236,7 +237,8 @@ function verdictOf(call: ActionCall): Verdict {
     return { reason: 'unknown_action', output: `${reasons.unknown_action} ${others}` }
   }
   if (call.readOnly && rulesOf(spec).access !== 'read') return { reason: 'read_only', output: reasons.read_only }
-  if (!mayCall(spec, call.principal)) return { reason: 'role_missing', output: reasons.role_missing }
+  const refusal = refusalOf(call.config, spec, call.principal)
+  if (refusal) return { reason: refusal, output: reasons[refusal] }
   const read = readArguments(spec.parameters, call.arguments)
   if ('refusal' in read) {
     return { reason: 'arguments_invalid', output: `${read.refusal} Correct them and call the action again.` }

@@ -3,6 +3,7 @@ export const reasons = {
   unknown_action: 'There is no such action.',
   read_only: 'This action changes something, and this turn may only read. Answer without it.',
   role_missing: 'The user may not use this action.',
+  user_missing: 'This action is done on behalf of a user, and an application has none behind it.',
   arguments_invalid: 'The arguments do not fit.',
   awaiting_approval: 'It waits for approval.',
   approval_outdated:

@@ -46,8 +46,23 @@ export function actionsOf(config: ConfigVersion, specialist: string): [name: str
   })
 }
 
-export function mayCall({ roles }: ActionSpec, principal: Pick<Principal, 'roles'>): boolean {
+function mayCall({ roles }: ActionSpec, principal: Pick<Principal, 'roles'>): boolean {
   return roles === undefined || roles.some((role) => principal.roles.includes(role))
+}
+
+/** Why this principal may not call the action at all; undefined for who may. An application has no user to call a tool for. */
+export function refusalOf(
+  { document }: Pick<ConfigVersion, 'document'>,
+  spec: ActionSpec,
+  principal: Pick<Principal, 'roles' | 'kind'>,
+): 'role_missing' | 'user_missing' | undefined {
+  if (!mayCall(spec, principal)) return 'role_missing'
+  const source = spec.mcp
+    ? document.mcpServers?.[spec.mcp.server]
+    : spec.openapi
+      ? document.openapi?.[spec.openapi.document]
+      : spec.http
+  return source?.onBehalfOf !== undefined && principal.kind === 'service' ? 'user_missing' : undefined
 }
 
 /**

@@ -10,7 +10,7 @@ import { readArguments } from './arguments.ts'
 import { type Attempted, type Consequence, consequenceOf } from './attempt-outcome.ts'
 import { openAttemptSpan } from './attempt-span.ts'
 import { type Executors, IdentityNeeded, PassingError } from './executors/executor.ts'
-import { actionOf, approvalAnew, mayCall, rulesOf } from './rules.ts'
+import { actionOf, approvalAnew, refusalOf, rulesOf } from './rules.ts'
 import type { RunNews } from './run-news.ts'
 import { runWith } from './run-shape.ts'
 import { type RunApproval, type RunRow, UNSENT_AFTER_MS } from './runs/run-row.ts'
@@ -183,7 +183,8 @@ export class Worker {
       const config = configs.get(row.config) ?? configs.current()
       const spec = actionOf(config, row.action)
       if (!spec) return { impossible: 'unknown_action' }
-      if (!mayCall(spec, principal)) return { impossible: 'role_missing' }
+      const refusal = refusalOf(config, spec, principal)
+      if (refusal) return { impossible: refusal }
       if (this.#isOutdated(row)) return { unapproved: approvalAnew(row.approval, spec, clock.now()) }
       const read = readArguments(spec.parameters, JSON.stringify(input.arguments))
       if ('refusal' in read) return { impossible: 'arguments_invalid' }
