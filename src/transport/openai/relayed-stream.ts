@@ -7,7 +7,7 @@ import { DONE, usageFrame } from './frames.ts'
 
 /** Streams the answer of a route: the provider's own bytes, from the first frames on. */
 export async function streamRelayed(call: CompletionCall): Promise<void> {
-  const { chat, principal, asked, over } = call
+  const { chat, principal, asked, over, reply } = call
   const { to, messages, parameters } = asked
   const sink = new RelayedStream(call)
   try {
