@@ -108,8 +108,7 @@ test('a conversation of the canary says so in every answer, and is served from s
   const read = await http.call('GET', `/api/v1/turns/${first.body.id}`)
   assert.deepEqual(servedBy(read), ['v2', 'canary'])
   const [started] = await collect(await http.resume(first.body.id))
-  const { config, arm: shown } = started?.data as { config: string; arm: string }
-  assert.deepEqual([config, shown], ['v2', 'canary'])
+  assert.match(JSON.stringify(started?.data), /"config":"v2","arm":"canary"/)
 
   serving.settle(serving.stable(), Date.now())
   const second = await say()
