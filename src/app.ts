@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
+import path from 'node:path'
 import type { FastifyInstance } from 'fastify'
-import { checkActions } from '#actions/check.ts'
 import { createActions } from '#actions/create.ts'
 import { builtinExecutors } from '#actions/executors/builtin/registry.ts'
 import { serviceDesk } from '#actions/executors/builtin/service-desk/service-desk.ts'
@@ -10,10 +10,11 @@ import { openExecutors } from '#actions/executors/open.ts'
 import { readRunFigures, runFiguresMigration } from '#actions/run-figures.ts'
 import { runMigrations } from '#actions/runs/migrations.ts'
 import { createChat } from '#chat/create.ts'
+import { diffConfigs } from '#config/diff/diff-configs.ts'
 import type { ConfigVersion } from '#config/document.ts'
-import { checkRollout } from '#config/rollout-check.ts'
-import { serveNewest } from '#config/serve-newest.ts'
+import { createRollouts } from '#config/rollout/create.ts'
 import type { Serving } from '#config/serving.ts'
+import { ConfigLoader } from '#config/versions/loader.ts'
 import { openConfigVersions } from '#config/versions.ts'
 import { createArchive } from '#conversations/archive/create.ts'
 import { turnsMigration } from '#conversations/archive/turns-migration.ts'
@@ -26,10 +27,10 @@ import { openIdentity } from '#identity/open.ts'
 import type { Owner } from '#identity/principal.ts'
 import { newId } from '#ids.ts'
 import type { Log } from '#log.ts'
-import { checkModels } from '#models/check.ts'
 import { createModels } from '#models/create.ts'
 import { createProviders } from '#models/providers/providers.ts'
 import { countTokens } from '#models/tokenizer.ts'
+import { openBlobStores } from '#platform/blob/open.ts'
 import { type Clock, systemClock } from '#platform/clock.ts'
 import { createTokenSource } from '#platform/credential.ts'
 import { openDataFolder } from '#platform/data-folder.ts'
@@ -49,6 +50,7 @@ import { createServer } from '#transport/server.ts'
 import { registerTracing } from '#transport/tracing.ts'
 import { registerWebSocketApi } from '#transport/websocket/web-socket-api.ts'
 import manifest from '../package.json' with { type: 'json' }
+import { configChecks } from './config-checks.ts'
 import type { Env } from './env.ts'
 
 /** The whole process, built and not yet listening. */
@@ -78,11 +80,16 @@ export interface Overrides {
   listen?(events: Events): void
 }
 
+export interface CreateAppOptions extends Overrides {
+  /** Ends the wait for config versions that are out of reach. */
+  signal?: AbortSignal
+}
+
 /** What runs under way get once the last turn has ended. */
 const LAST_RUNS_MS = 5000
 
 /** The composition root: reads top to bottom in dependency order. */
-export async function createApp(env: Env, log: Log, overrides: Overrides = {}): Promise<App> {
+export async function createApp(env: Env, log: Log, overrides: CreateAppOptions = {}): Promise<App> {
   if (env.identity.engine === 'local' && !isLoopbackHost(env.host)) {
     throw new ParleyError('environment_invalid', {
       message: 'HOST: without Entra ID only loopback is served (127.0.0.1, ::1, localhost)',
@@ -156,20 +163,38 @@ export async function createApp(env: Env, log: Log, overrides: Overrides = {}): 
     log,
   })
   opened.defer(() => executors.close())
-  const configs = await openConfigVersions({
-    dir: env.configDir,
+  const blobs = await openBlobStores({ env: env.blob, clock, log, tokens })
+  opened.defer(() => blobs.versions.close())
+  opened.defer(() => blobs.rollout.close())
+  const loader = new ConfigLoader({
+    entry: new URL('./config-worker.ts', import.meta.url),
+    checked: { models: env.models, actions: env.actions, rollout: env.rollout, functions: [...functions.keys()] },
+    checksOf: configChecks,
     clock,
     log,
-    checks: [
-      (document) => checkModels(document, env.models),
-      (document) => checkActions(document, { ...env.actions, functions: [...functions.keys()] }),
-      (document) => checkRollout(document, env.rollout),
-    ],
   })
-  opened.defer(() => configs.close())
+  opened.defer(() => loader.close())
+  const cacheDir = path.join(env.dataDir, 'versions')
+  const { signal } = overrides
+  const { versions: place } = env.blob
+  const configs = await openConfigVersions({ blobs, place, cacheDir, load: loader.load, clock, log, signal })
+  // A look that is under way is not waited for.
+  opened.defer(() => Promise.all([configs.close(), loader.close()]).then(() => {}))
+  loader.toThread()
   const events = createEvents(log)
   overrides.listen?.(events)
-  const serving = overrides.serving?.(configs) ?? serveNewest(configs)
+  const rollout = await createRollouts({
+    blobs: blobs.rollout,
+    kv,
+    versions: configs,
+    diff: diffConfigs,
+    clock,
+    log,
+    env: env.rollout,
+    events,
+  })
+  opened.defer(() => rollout.close())
+  const serving = overrides.serving?.(configs) ?? rollout.serving
   const useModels = () =>
     models.use(
       serving
@@ -247,6 +272,8 @@ export async function createApp(env: Env, log: Log, overrides: Overrides = {}): 
       ready,
     }
     registerNativeApi(server, api)
+    const { eventGridKey } = env.rollout
+    registerConfigApi(server, { versions: configs, rollouts: rollout.rollouts, diff: diffConfigs, eventGridKey }, log)
     registerWebSocketApi(server, api)
     registerOpenAiApi(server, { chat, log, clock, limits })
     registerPage(server)
@@ -281,7 +308,7 @@ export async function createApp(env: Env, log: Log, overrides: Overrides = {}): 
       { need: 'state', engine: kv.engine === 'redis' ? 'Redis' : `SQLite in ${env.dataDir}` },
       { need: 'runs', engine: sql.engine === 'postgres' ? 'PostgreSQL' : 'PGlite, once the first action is called' },
       { need: 'queue', engine: queue.engine === 'service-bus' ? 'Service Bus' : 'SQLite' },
-      { need: 'config', engine: `${configs.current().name} of ${env.configDir}` },
+      { need: 'config', engine: describeVersions(env, configs.newest()) },
       { need: 'models', engine: describeModels(env) },
       { need: 'identity', engine: describeIdentity(env) },
     ],
