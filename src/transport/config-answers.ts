@@ -1,7 +1,9 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { ConfigVersion } from '#config/document.ts'
 import type { Rollouts, RolloutView } from '#config/rollouts.ts'
+import type { VersionEntry } from '#config/version-entry.ts'
 import { ParleyError } from '#errors.ts'
-import type { ServedConfig, VersionEntry } from './config-deps.ts'
+import type { ServedConfig } from './config-deps.ts'
 import { tagToMatch } from './etag.ts'
 
 /** An entry as it is shown: with what it serves at present. */
@@ -20,6 +22,18 @@ export function findVersion({ versions }: Pick<ServedConfig, 'versions'>, name: 
   const entry = versions.list().find((one) => one.name === name)
   if (!entry) throw new ParleyError('config_not_found', { param: 'version' })
   return entry
+}
+
+/** A sound version as it is served; one that has not been asked for lately is read again. */
+export async function readVersion(config: Pick<ServedConfig, 'versions'>, name: string): Promise<ConfigVersion> {
+  const { versions } = config
+  const present = versions.get(name)
+  if (present) return present
+  findVersion(config, name)
+  const { bytes, format } = await versions.source(name)
+  const loaded = await versions.check(name, bytes, format)
+  if ('faults' in loaded) throw new ParleyError('config_invalid', { faults: loaded.faults })
+  return loaded.version
 }
 
 export function tagOf({ etag }: Pick<RolloutView, 'etag'>): string {

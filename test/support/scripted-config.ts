@@ -4,8 +4,9 @@ import type { ConfigVersion } from '#config/document.ts'
 import type { LocatedFault } from '#config/fault.ts'
 import type { Transition } from '#config/rollout/state.ts'
 import type { Decision, RolloutView } from '#config/rollouts.ts'
+import type { VersionEntry } from '#config/version-entry.ts'
 import { ParleyError } from '#errors.ts'
-import type { ServedConfig, VersionEntry } from '#transport/config-deps.ts'
+import type { ServedConfig } from '#transport/config-deps.ts'
 import { chatConfig } from './chat-config.ts'
 
 type Asked = [method: string, ...given: unknown[]]

@@ -174,11 +174,15 @@ test('two versions are compared; each has to be a sound one', async () => {
   await using transport = await start(config)
   const diff = async (from: string, to: string) => {
     const response = await fetch(`${transport.url}${path}/${from}/diff/${to}`)
-    return response.status === 200 ? (await bodyOf(response)).to : (await errorOf(response)).param
+    return response.status === 200 ? (await bodyOf(response)).to : (await errorOf(response)).code
   }
   assert.equal(await diff('v002', 'v003'), 'v003')
-  assert.equal(await diff('v002', 'v004'), 'to')
-  assert.equal(await diff('v001', 'v003'), 'from')
+  assert.equal(await diff('v001', 'v003'), 'config_not_found')
+  assert.equal(await diff('v003', 'v001'), 'config_not_found')
+  config.faults = [fault]
+  assert.equal(await diff('v002', 'v004'), 'config_invalid')
+  config.faults = []
+  assert.equal(await diff('v002', 'v004'), 'v004', 'what is not in memory is read again')
 })
 
 test('only operators may look or push', async () => {

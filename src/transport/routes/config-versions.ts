@@ -1,11 +1,18 @@
 import { ParleyError } from '#errors.ts'
 import { preferredType } from '../accept.ts'
-import { findVersion, presentVersion } from '../config-answers.ts'
+import { findVersion, presentVersion, readVersion } from '../config-answers.ts'
 import type { ServedConfig } from '../config-deps.ts'
 import { isAtHand } from '../etag.ts'
 import { principalOf } from '../request-context.ts'
 import type { Routes } from '../routing.ts'
-import { ConfigDiffReply, ConfigVersionEntry, ConfigVersionPage, DiffPath, VersionPath } from '../schema-config.ts'
+import {
+  ConfigDiffReply,
+  ConfigVersionEntry,
+  ConfigVersionPage,
+  configInvalid,
+  DiffPath,
+  VersionPath,
+} from '../schema-config.ts'
 import { empty, errors } from '../schema-replies.ts'
 import { whom } from '../whom.ts'
 import { yamlTypes } from '../yaml-body.ts'
@@ -84,13 +91,8 @@ export function configVersionRoutes(routes: Routes, config: ServedConfig): void 
       summary: 'What a version changes against another, entry by entry, texts by words',
       tags,
       params: DiffPath,
-      response: { 200: ConfigDiffReply, ...errors(401, 403, 404) },
+      response: { 200: ConfigDiffReply, ...errors(401, 403, 404, 503), 422: configInvalid },
     },
-    handler: async ({ params }) => {
-      const [from, to] = [versions.get(params.from), versions.get(params.to)]
-      if (!from) throw new ParleyError('config_not_found', { param: 'from' })
-      if (!to) throw new ParleyError('config_not_found', { param: 'to' })
-      return diff(from, to)
-    },
+    handler: async ({ params }) => diff(await readVersion(config, params.from), await readVersion(config, params.to)),
   })
 }
