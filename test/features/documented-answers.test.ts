@@ -83,9 +83,15 @@ test('every answer has what is documented of it, and nothing else', async () => 
     ['POST', '/api/v1/runs/replay', 200, '', { limit: 1 }],
     ['GET', '/api/v1/models', 200],
     ['POST', '/api/v1/models/{id}/circuit', 200, 'primary', { state: 'auto' }],
+    ['GET', '/api/v1/config/versions', 200],
+    ['GET', '/api/v1/config/versions/{version}', 200, 'v1'],
+    ['PUT', '/api/v1/config/versions/{version}', 422, 'v2', { description: 7 }],
+    ['GET', '/api/v1/config/rollout', 200],
+    ['GET', '/api/v1/config/rollout/history', 200],
+    ['POST', '/api/v1/config/rollout/pause', 428],
   ]
   for (const [method, path, status, id = '', given] of calls) {
-    const answer = await client.call(method, path.replace(/{(id|name)}/, id), given)
+    const answer = await client.call(method, path.replace(/{(id|name|version)}/, id), given)
     assert.equal(answer.status, status, `${method} ${path} ${JSON.stringify(answer.body)}`)
     const validate = documented(method, path, status)
     assert.ok(validate(answer.body), `${method} ${path}: ${JSON.stringify([validate.errors, answer.body])}`)
