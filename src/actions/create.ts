@@ -14,7 +14,8 @@ import type { Actions, ActionView, RunPage, RunView } from './actions.ts'
 import { Decisions } from './decisions.ts'
 import { Dispatcher } from './dispatcher.ts'
 import type { Executors } from './executors/executor.ts'
-import { followUpDone, takeFollowUps, wantFollowUp } from './late-results.ts'
+import { followUpDone, takeFollowUps } from './late-results.ts'
+import { isAway, LateWishes } from './late-wishes.ts'
 import { type FunctionTool, isSettled } from './port.ts'
 import { previewOf } from './preview.ts'
 import { actionsOf, refusalOf, rulesOf } from './rules.ts'
@@ -78,7 +79,8 @@ export function createActions(options: ActionsOptions): Actions {
   const shared = { sql, seals, sending, news, configs, clock, log }
   const decisions = new Decisions(shared)
   const dispatcher = new Dispatcher({ ...shared, serving, onPending: (row) => void previewOf(shared, executors, row) })
-  const sweeper = new RunSweeper({ ...shared, everyMs: options.sweepEveryMs })
+  const wishes = new LateWishes(sql, kv)
+  const sweeper = new RunSweeper({ ...shared, wishes, everyMs: options.sweepEveryMs })
   const worker = new Worker({ spans: noSpans, ...shared, ...options, work: new RunWork(sql, replica) })
   const stopped = new AbortController()
   let awake = false
@@ -119,11 +121,15 @@ export function createActions(options: ActionsOptions): Actions {
     async settled(run, waitMs, signal, onChange) {
       const seen = await waiting.settled(run, waitMs, signal, onChange).catch(async (error: unknown) => {
         // The turn ends without it; what has started goes on, and is reported.
-        if (signal.aborted) await wantFollowUp(sql, run.id).catch(() => false)
+        if (signal.aborted) await wishes.want(run.id).catch(() => false)
         throw error
       })
-      if (isSettled(seen) || (await wantFollowUp(sql, run.id))) return seen
-      return waiting.look(run.id)
+      if (isSettled(seen) || (await wishes.want(run.id))) return seen
+      return waiting.look(run.id).catch(async (error: unknown) => {
+        if (!isAway(error)) throw error
+        await wishes.note(run.id)
+        return seen
+      })
     },
 
     async withdraw(turn) {

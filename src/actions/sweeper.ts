@@ -1,6 +1,7 @@
 import type { Log } from '#log.ts'
 import type { Clock } from '#platform/clock.ts'
 import type { Sql } from '#platform/sql/sql.ts'
+import type { LateWishes } from './late-wishes.ts'
 import type { RunNews } from './run-news.ts'
 import { runOf } from './run-shape.ts'
 import { changeRun, type RunChange } from './runs/changes.ts'
@@ -14,6 +15,7 @@ export interface RunSweeperOptions {
   sending: Sending
   news: RunNews
   seals: RunSeals
+  wishes: LateWishes
   clock: Clock
   log: Log
   everyMs: number
@@ -72,8 +74,9 @@ export class RunSweeper {
   }
 
   async #sweep(): Promise<void> {
-    const { sql, clock, log, sending } = this.#options
+    const { sql, clock, log, sending, wishes } = this.#options
     try {
+      await wishes.grant().catch((error) => log.warn({ err: error }, 'Who wants to be told later could not be noted'))
       await sending.look()
       const now = clock.now()
       if (sending.reachable) await this.#sendUnsent(now)
