@@ -80,7 +80,7 @@ export class VersionAdmission {
       const blob = blobs.find((each) => each.name === file)
       if (blob && file !== own) refusals.push(other(blob, known, hash))
     }
-    if (!known.isSeen && own !== undefined) {
+    if (!known.isSeen && blobs.length > 0) {
       known.isSeen = true
       this.#options.catalogue.rank()
     }

@@ -11,7 +11,7 @@ export interface Known {
   file: string
   /** In bytes. */
   size: number
-  /** This process has seen its blob, or put it there. */
+  /** This process has seen a blob of its name, or put it there: it was not taken away before. */
   isSeen: boolean
   /** This process has compared it with the register. */
   isEntered: boolean
