@@ -292,7 +292,16 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
       liveTurns: () => chat?.live ?? 0,
       openStreams: () => server.eventStreams.size,
       models: () => models.health(),
-      dependencies: () => ({ state: kv.reachable, runs: sql.reachable, queue: queue.reachable }),
+      verdict: () => {
+        const { live, verdict } = rollout.rollouts.view()
+        return live ? verdict.decision : undefined
+      },
+      dependencies: () => ({
+        state: kv.reachable,
+        runs: sql.reachable,
+        queue: queue.reachable,
+        config: blobs.versions.reachable && blobs.rollout.reachable,
+      }),
     },
     (action) => serving.inUse().some(({ document }) => Object.hasOwn(document.actions ?? {}, action)),
   )

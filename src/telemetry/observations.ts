@@ -30,13 +30,14 @@ export class Observer {
   }
 
   async look(): Promise<Observation[]> {
-    const { liveTurns, openStreams, models, dependencies } = this.#sources
+    const { liveTurns, openStreams, models, verdict, dependencies } = this.#sources
     const up = Object.entries(dependencies())
     return [
       ...(await this.#lookAtRuns()).flatMap(ofRuns),
       of('parley_live_turns', liveTurns()),
       of('parley_open_streams', openStreams()),
       ...models().flatMap(ofModel),
+      ...ofVerdict(verdict()),
       ...up.map(([dependency, isUp]) => of('parley_dependency_up', Number(isUp), { dependency })),
       ...this.#lookAtLoop(),
       ...lookAtProcess(),
@@ -76,6 +77,13 @@ function ofRuns({ status, count, oldestAgeMs }: RunFigure): Observation[] {
     of('parley_runs', count, { status }),
     of('parley_runs_oldest_age_seconds', Math.max(0, oldestAgeMs) / 1000, { status }),
   ]
+}
+
+const DECISIONS = ['advance', 'hold', 'pause', 'roll-back']
+
+function ofVerdict(verdict: string | undefined): Observation[] {
+  if (verdict === undefined) return []
+  return DECISIONS.map((decision) => of('parley_rollout_verdict', Number(decision === verdict), { decision }))
 }
 
 const CIRCUITS = ['closed', 'half-open', 'open']

@@ -5,6 +5,8 @@ export interface Sources {
   liveTurns(): number
   openStreams(): number
   models(): readonly ModelFigure[]
+  /** What the figures say of the rollout that is under way, if one is. */
+  verdict(): string | undefined
   /** By name, whether each is in reach. */
   dependencies(): Readonly<Record<string, boolean>>
 }
