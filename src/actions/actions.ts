@@ -95,6 +95,8 @@ export interface RunView {
   argumentsHash: string
   /** What it answered, once succeeded. */
   result: unknown
+  /** It is too large for a list; `get` has it. */
+  resultLeftOut: boolean
   /** Why it stands where it stands, as a stable code: `arguments_invalid`, `timeout`, `MaxDeliveryCountExceeded`, … */
   reason: string | null
   /** The same as a sentence. */

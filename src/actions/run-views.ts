@@ -3,7 +3,7 @@ import type { Sql } from '#platform/sql/sql.ts'
 import type { ApprovalView, AttemptView, RunView } from './actions.ts'
 import { isSettled } from './port.ts'
 import { sentenceOf } from './reasons.ts'
-import { blockerOf, readAttempts, readUndoings } from './runs/reads.ts'
+import { blockerOf, type ListedRun, readAttempts, readUndoings } from './runs/reads.ts'
 import type { RunApproval, RunRow } from './runs/run-row.ts'
 import { isErased, type RunSeals } from './runs/run-seals.ts'
 
@@ -15,7 +15,12 @@ export function maySee({ tenant, id, roles }: Principal, row: RunRow): boolean {
 }
 
 /** Runs of one tenant as the API shows them. */
-export async function viewRuns(sql: Sql, seals: RunSeals, tenant: string, rows: readonly RunRow[]): Promise<RunView[]> {
+export async function viewRuns(
+  sql: Sql,
+  seals: RunSeals,
+  tenant: string,
+  rows: readonly (RunRow & Partial<Pick<ListedRun, 'outcomeLeftOut'>>)[],
+): Promise<RunView[]> {
   const ids = rows.map(({ id }) => id)
   const [allAttempts, undoings] = await Promise.all([
     readAttempts(sql, { tenant }, ids),
@@ -31,6 +36,7 @@ export async function viewRuns(sql: Sql, seals: RunSeals, tenant: string, rows: 
       return {
         ...{ id, action, status, version, revision, arguments: args, argumentsHash },
         result: status === 'succeeded' && output !== undefined ? JSON.parse(output) : null,
+        resultLeftOut: row.outcomeLeftOut ?? false,
         reason,
         message: messageOf(row, output),
         owner: { id: principal.id, name: principal.name },

@@ -67,6 +67,9 @@ export const Run = Type.Object(
     arguments: Arguments,
     argumentsHash: Type.String({ description: 'SHA-256, hexadecimal: what an approval names.' }),
     result: Type.Unknown({ description: 'What it answered, once succeeded.' }),
+    resultLeftOut: Type.Boolean({
+      description: 'In lists: it is larger than 16 KiB, and is shown with the run alone.',
+    }),
     reason: nullable(Type.String({ description: 'Why it stands where it stands, as a stable code.' })),
     message: nullable(Type.String({ description: 'The same as a sentence.' })),
     owner: Person,

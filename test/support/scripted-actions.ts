@@ -153,6 +153,7 @@ export class ScriptedRun {
       arguments: { expression: '6*7' },
       argumentsHash: 'a'.repeat(64),
       result: null,
+      resultLeftOut: false,
       reason: null,
       message: null,
       owner: { id: 'caller', name: 'Caller' },

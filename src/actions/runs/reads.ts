@@ -58,8 +58,22 @@ export interface RunFilter {
   limit: number
 }
 
+/** A run in a list: what came of it is left out where it is large. */
+export interface ListedRun extends RunRow {
+  outcomeLeftOut: boolean
+}
+
+/** Of what came of a run, in a list: 16 KiB of text, sealed. A list of 100 is not to weigh 100 MiB. */
+const LISTED_OUTCOME_BYTES = 16 * 1024 + 64
+
+const LISTED_COLUMNS = RUN_COLUMNS.replace(
+  'r.outcome,',
+  `CASE WHEN octet_length(r.outcome) <= ${LISTED_OUTCOME_BYTES} THEN r.outcome END AS outcome,
+  coalesce(octet_length(r.outcome) > ${LISTED_OUTCOME_BYTES}, false) AS "outcomeLeftOut",`,
+)
+
 /** Newest first. */
-export async function listRuns(sql: Sql, filter: RunFilter): Promise<RunRow[]> {
+export async function listRuns(sql: Sql, filter: RunFilter): Promise<ListedRun[]> {
   const { tenant, owner, approver, status, action, reason, before, limit } = filter
   const params: (string | number | readonly string[])[] = []
   const where: string[] = []
@@ -81,9 +95,9 @@ export async function listRuns(sql: Sql, filter: RunFilter): Promise<RunRow[]> {
       ELSE (r.approval ->> 'ownAllowed')::boolean AND r.approval -> 'roles' ?| ${roles} END`)
   }
   params.push(limit)
-  return sql.query<RunRow>(
+  return sql.query<ListedRun>(
     { tenant },
-    `SELECT ${RUN_COLUMNS} FROM runs r ${where.length > 0 ? `WHERE ${where.join(' AND ')}` : ''}
+    `SELECT ${LISTED_COLUMNS} FROM runs r ${where.length > 0 ? `WHERE ${where.join(' AND ')}` : ''}
      ORDER BY r.id DESC LIMIT $${params.length}`,
     params,
   )

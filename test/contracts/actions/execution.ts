@@ -215,6 +215,25 @@ export function executionSuite(ground: () => Ground): void {
     assert.deepEqual([beyond.status, beyond.output], ['failed', 'The result is too large.'])
   })
 
+  test('a list leaves large results out and says so; the run alone has them', async () => {
+    await using actions = open({ do: ({ x }) => 'r'.repeat(Number(x)) })
+    const asker = person(`lister_${Math.random()}`)
+    for (const x of [100, 20_000]) {
+      const call = callOf(version, 'do_it', { arguments: `{"x":${x}}`, principal: asker })
+      await settledRun(actions, await actions.dispatch(call))
+    }
+    const { items } = await actions.list(asker, { limit: 10, whose: 'mine' })
+    assert.deepEqual(
+      items.map(({ result, resultLeftOut }) => [String(result ?? '').length, resultLeftOut]),
+      [
+        [0, true],
+        [100, false],
+      ],
+    )
+    const whole = await actions.get(asker, String(items[0]?.id))
+    assert.deepEqual([String(whole.result).length, whole.resultLeftOut], [20_000, false])
+  })
+
   test('ordered runs of a conversation happen one after the other, those of others do not wait', async () => {
     const { executor, started, count } = held()
     const specs = { step: actionSpec('do', { order: 'conversation' }) }
