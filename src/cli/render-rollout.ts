@@ -6,7 +6,7 @@ export type Transition = Awaited<ReturnType<Rollouts['history']>>[number]
 /** All that the rollout has to say of itself. */
 export function renderStatus(view: RolloutView): string {
   const { stable, live, verdict, figures, waiting, finished, reachable } = view
-  const [last] = finished
+  const [last] = finished.toSorted((a, b) => b.endedAt - a.endedAt)
   const rows = [
     ['stable', `${stable.version} (SHA-256 ${stable.hash.slice(0, 12)}…)`],
     ['rollout', live ? `${placeOf(view)}, since ${instant(live.since)}, started by ${live.startedBy}` : 'none'],
