@@ -8,6 +8,7 @@ import { measureActions } from './actions.ts'
 import { measureAssignment } from './assignment.ts'
 import { measureCancel } from './cancel.ts'
 import { compareChat } from './compare.ts'
+import { measureConfigLoad } from './config-load.ts'
 import { measureConversations } from './conversations.ts'
 import { describeMachine, findCores, pin } from './machine.ts'
 import type { BenchOptions, PartReport } from './parts.ts'
@@ -20,6 +21,7 @@ const PARTS: Record<string, (options: BenchOptions) => Promise<PartReport>> = {
   cancel: measureCancel,
   actions: measureActions,
   assignment: measureAssignment,
+  config: measureConfigLoad,
   conversations: measureConversations,
   state: measureState,
   websocket: measureWebSocket,

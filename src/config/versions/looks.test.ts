@@ -1,0 +1,59 @@
+import assert from 'node:assert/strict'
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { FolderBlobStore } from '#platform/blob/folder.ts'
+import { capturedLog } from '../../../test/support/captured-log.ts'
+import { manualClock } from '../../../test/support/clock.ts'
+import { type Load, sealDocument } from '../load.ts'
+import { openConfigVersions } from '../versions.ts'
+
+/** So many versions that reading each would be what this file is about. */
+const load: Load = async (name, bytes) => {
+  const hash = await crypto.subtle.digest('SHA-256', Uint8Array.from(bytes))
+  const document = sealDocument({ description: name, models: {}, routes: {}, specialists: {} })
+  return { version: { name, hash: Buffer.from(hash).toString('hex'), document } }
+}
+
+async function opened(t: TestContext, names: readonly string[]) {
+  const root = await mkdtemp(path.join(tmpdir(), 'parley-looks-'))
+  t.after(() => rm(root, { recursive: true }))
+  const [dir, rollout, cacheDir] = [path.join(root, 'versions'), path.join(root, 'rollout'), path.join(root, 'disk')]
+  for (const folder of [dir, rollout]) await mkdir(folder)
+  const write = (name: string) => writeFile(path.join(dir, `${name}.yaml`), name)
+  await Promise.all(names.map(write))
+  const clock = manualClock()
+  const { log } = capturedLog()
+  const store = (folder: string) => new FolderBlobStore({ root: folder, clock, log })
+  const blobs = { versions: store(dir), rollout: store(rollout) }
+  const versions = await openConfigVersions({ blobs, place: dir, cacheDir, load, clock, log })
+  t.after(() => versions.close())
+  const looks = async () => {
+    await versions.refresh()
+    clock.advance(1000)
+    await versions.refresh()
+  }
+  const kept = async () => (await readdir(cacheDir)).map((file) => file.replace('.version', '')).sort()
+  return { versions, write, looks, kept, clock }
+}
+
+const numbered = (count: number) => Array.from({ length: count }, (_, at) => `v${String(at + 1).padStart(3, '0')}`)
+
+test('the 200 newest are known, and older ones from the look on that follows their being asked for', async (t) => {
+  const { versions, write, looks, kept } = await opened(t, numbered(202))
+  assert.equal(versions.list().length, 200)
+  assert.deepEqual((await kept()).slice(0, 2), ['v003', 'v004'])
+  assert.equal(versions.get('v001'), undefined)
+  await versions.refresh()
+  assert.equal(versions.get('v001')?.document.description, 'v001')
+  assert.equal(versions.get('v002'), undefined)
+
+  await write('v203')
+  await looks()
+  assert.equal(versions.newest().name, 'v203')
+  await looks()
+  // Of those asked for: the first two. The third has become old by the newest.
+  assert.deepEqual((await kept()).slice(0, 3), ['v001', 'v002', 'v004'])
+  assert.equal(versions.list().length, 202)
+})
