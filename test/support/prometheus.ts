@@ -1,28 +1,39 @@
 import { createRequire } from 'node:module'
 
-/** A metric as a scrape has it, read by a parser of the exposition format that is not ours. */
-export interface Scraped {
+interface Parsed {
   name: string
   help: string
   type: string
-  metrics: {
-    labels?: Record<string, string>
-    value?: string
-    count?: string
-    sum?: string
-    buckets?: Record<string, string>
-  }[]
+  metrics: Sample[]
 }
 
-const parse: (text: string) => Scraped[] = createRequire(import.meta.url)('parse-prometheus-text-format')
-
-export function parseMetrics(text: string): Map<string, Scraped> {
-  return new Map(parse(text).map((metric) => [metric.name, metric]))
+export interface Sample {
+  labels?: Record<string, string>
+  value?: string
 }
 
-/** The samples of a metric whose labels are these and perhaps others. */
-export function samplesOf(scraped: Map<string, Scraped>, name: string, labels: Record<string, string> = {}) {
-  return (scraped.get(name)?.metrics ?? []).filter((sample) =>
-    Object.entries(labels).every(([label, value]) => sample.labels?.[label] === value),
-  )
+/** A scrape, read by a parser of the exposition format that is not ours. */
+export interface Scraped {
+  /** What each metric is, by name. */
+  types: Map<string, string>
+  /** By the name of the line: those of a histogram end in `_count`, `_sum` and `_bucket`. */
+  samples: Map<string, Sample[]>
+}
+
+const parse: (text: string) => Parsed[] = createRequire(import.meta.url)('parse-prometheus-text-format')
+
+export function parseMetrics(text: string): Scraped {
+  // What it makes of a histogram has no labels, so lines are read once more without their types.
+  const plain = parse(text.replaceAll(/^#.*\n/gm, ''))
+  return {
+    types: new Map(parse(text).map(({ name, type }) => [name, type.toLowerCase()])),
+    samples: new Map(plain.map(({ name, metrics }) => [name, metrics])),
+  }
+}
+
+/** Values of the lines that have these labels, and perhaps others. */
+export function valuesOf({ samples }: Scraped, name: string, labels: Record<string, string> = {}): string[] {
+  return (samples.get(name) ?? [])
+    .filter((sample) => Object.entries(labels).every(([label, value]) => sample.labels?.[label] === value))
+    .map(({ value = '' }) => value)
 }

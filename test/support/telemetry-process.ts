@@ -18,5 +18,5 @@ const post = async (path: string, body: unknown) => {
 const { id } = await post('/api/v1/conversations', { specialist: 'apollo', title: secret })
 await post(`/api/v1/conversations/${id}/turns`, { message: `Say this: ${secret}` })
 const scraped = await (await fetch(app.app.metricsAddress ?? '')).text()
-process.stdout.write(`\nscraped ${parseMetrics(scraped).size} ${scraped.includes(secret)}\n`)
+process.stdout.write(`\nscraped ${parseMetrics(scraped).types.size} ${scraped.includes(secret)}\n`)
 await app.stop()
