@@ -20,6 +20,8 @@ export interface Archive {
   messages(owner: Owner, conversation: string, after: number, limit: number): Promise<ArchivedEntries | undefined>
   /** All turns of a conversation; resolves with their number. */
   forget(owner: Owner, conversation: string): Promise<number>
+  /** Takes out some of what ended before, of all owners: of a conversation nothing as long as it has later turns. Resolves with how many. */
+  prune(before: number): Promise<number>
   /** Nothing of the owner's can be read any more, nor what is kept from now on under `seal`, that of the present key. */
   destroyKeys(owner: Owner, seal: Seal | undefined): Promise<void>
 }

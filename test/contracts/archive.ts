@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { after, before, describe, test } from 'node:test'
 import { createArchive } from '#conversations/archive/create.ts'
-import { turnsMigration } from '#conversations/archive/turns-migration.ts'
+import { endedTurnsMigration, turnsMigration } from '#conversations/archive/turns-migration.ts'
 import type { Archive, FinishedTurn } from '#conversations/archive.ts'
 import type { Conversations } from '#conversations/conversations.ts'
 import { createConversations } from '#conversations/create.ts'
@@ -40,7 +40,7 @@ export function archiveContract(engine: string, openDatabase: () => Promise<Data
     }
     before(async () => {
       database = await openDatabase()
-      sql = await database.open([turnsMigration])
+      sql = await database.open([turnsMigration, endedTurnsMigration])
       await emptyStore()
     })
     after(async () => {
@@ -74,6 +74,25 @@ export function archiveContract(engine: string, openDatabase: () => Promise<Data
       const messages = encodeMessages(seal, conversationKeys(owner, conversation), position, [message])
       return { conversation, position, messages }
     }
+    test('what ended long ago goes, but for conversations that went on', async () => {
+      const owner = somebody()
+      const old = { endedAt: 1000 }
+      const alone = await keep(owner, 'alone', old)
+      const ended = newId('conv')
+      const gone = await keep(owner, 'ended', { ...old, entry: await entry(owner, ended, 0, 'ended') })
+      const active = newId('conv')
+      const kept = await keep(owner, 'begun', { ...old, entry: await entry(owner, active, 0, 'begun') })
+      await keep(owner, 'went on', { endedAt: 5000, entry: await entry(owner, active, 1, 'went on') })
+      assert.equal(await archive.prune(1000), 0)
+      assert.equal(await archive.prune(5000), 2)
+      assert.equal(await archive.prune(5000), 0)
+      assert.deepEqual(await Promise.all([alone, gone, kept].map((turn) => saidIn(owner, turn))), [
+        undefined,
+        undefined,
+        'begun? begun!',
+      ])
+    })
+
     async function saidIn(owner: Principal, turn: string): Promise<string | undefined> {
       const found = await archive.turn(owner, turn)
       return found && `${found.seal.unseal(found.input, 'input')} ${found.seal.unseal(found.outcome, 'end')}`

@@ -7,7 +7,15 @@ import type { Archive } from '../archive.ts'
 import { openMasterKeys } from '../master-keys.ts'
 import type { WrappedKey } from '../store/data-key.ts'
 import type { Seal } from '../vault.ts'
-import { destroyKeys, forgetConversation, keepTurn, readEntries, readTurn, withdrawTurn } from './statements.ts'
+import {
+  destroyKeys,
+  forgetConversation,
+  keepTurn,
+  pruneTurns,
+  readEntries,
+  readTurn,
+  withdrawTurn,
+} from './statements.ts'
 import { keyIdOf, WrappedKeys } from './wrapped-keys.ts'
 
 export interface ArchiveOptions {
@@ -74,6 +82,11 @@ export async function createArchive({ sql, kv, masterKeys }: ArchiveOptions): Pr
     async forget(owner, conversation) {
       const params = [owner.tenant, owner.id, conversation]
       const [row] = await sql.query<{ count: number }>({ tenant: owner.tenant }, forgetConversation, params)
+      return row?.count ?? 0
+    },
+
+    async prune(before) {
+      const [row] = await sql.query<{ count: number }>('system', pruneTurns, [before])
       return row?.count ?? 0
     },
 

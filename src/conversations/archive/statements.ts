@@ -56,6 +56,19 @@ export const forgetConversation = `
 WITH gone AS (DELETE FROM turns WHERE tenant = $1 AND owner = $2 AND conversation = $3 RETURNING id)
 SELECT count(*) AS count FROM gone`
 
+/** $1 end, ms: what ended before, some at a time */
+export const pruneTurns = `
+WITH gone AS (
+  DELETE FROM turns WHERE (tenant, id) IN (
+    SELECT t.tenant, t.id FROM turns t
+    WHERE t.ended_at < $1 AND (t.conversation IS NULL OR NOT EXISTS (
+      SELECT FROM turns n WHERE n.tenant = t.tenant AND n.owner = t.owner AND n.conversation = t.conversation
+        AND n.ended_at >= $1))
+    ORDER BY t.ended_at LIMIT 1000)
+  RETURNING id
+)
+SELECT count(*) AS count FROM gone`
+
 /** $1 tenant, $2 owner, $3 id of the present key: noted even where nothing was kept under it yet. */
 export const destroyKeys = `
 WITH earlier AS (

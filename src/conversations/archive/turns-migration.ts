@@ -36,3 +36,9 @@ CREATE INDEX turns_of_conversations ON turns (tenant, owner, conversation, posit
 SELECT parley_tenant_table('turns');
 `,
 }
+
+/** What is past its time is found by when it ended. */
+export const endedTurnsMigration: Migration = {
+  name: '0014-ended-turns',
+  sql: 'CREATE INDEX turns_by_end ON turns (ended_at);',
+}
