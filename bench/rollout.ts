@@ -48,8 +48,20 @@ function cellsOf(outcome: Outcome): string[] {
 
 const HEAD = ['rolled back (95 % interval)', 'after canary conversations: median', 'p90', 'neither stable nor back']
 
+/** In which rows the figure that is claimed is not the one that was measured. */
+const differences: string[] = []
+
+function compare({ what, claimed = '', sound }: Row, { rolledBack, caughtAfter }: Outcome): void {
+  const [low, high] = intervalOf(rolledBack, seeds)
+  const claim = Number.parseFloat(claimed)
+  if (sound && claim / 100 >= low && claim / 100 <= high) return
+  if (!sound && claim === caughtAfter.p50) return
+  differences.push(`${what}: ${claimed} claimed, ${sound ? percent(rolledBack / seeds) : caughtAfter.p50} measured`)
+}
+
 const shippedRows = shipped.map((row) => {
   const outcome = measure(row)
+  compare(row, outcome)
   if (row.sound && intervalOf(outcome.rolledBack, seeds)[0] > PROMISED) process.exitCode = 1
   return [row.what, `${row.sound ? 'rolled back' : 'median'} ${row.claimed}`, ...cellsOf(outcome)]
 })
@@ -57,6 +69,11 @@ const alternativeRows = alternatives.flatMap(([asShipped, breaking]) => [
   [`**${asShipped.what}**`, 'as shipped', '', ...cellsOf(measure(asShipped))],
   ['', breaking.what, breaking.claimed ?? '', ...cellsOf(measure(breaking))],
 ])
+
+function verdictOnClaims(): string {
+  if (differences.length === 0) return 'All as claimed.'
+  return `Not as claimed: ${differences.join('; ')}. The claims do not say at which rates and traffic they were made.`
+}
 
 const about = {
   date: new Date().toISOString().slice(0, 10),
@@ -78,6 +95,8 @@ by turn errors alone. The baseline is what 1,000 such conversations happened to 
 ### As shipped, six metrics
 
 ${table(['version', 'claimed', ...HEAD], shippedRows)}
+
+${verdictOnClaims()}
 
 ### Ways of judging that break it, turn errors alone
 

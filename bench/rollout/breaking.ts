@@ -95,3 +95,18 @@ export function canaryFallsBack(dropped: boolean): World {
     return { canary, bad: isBad && !(dropped && fellBack) ? [once('turn-error')] : [] }
   }
 }
+
+/**
+ * The candidate brings a specialist whom a fifth of the conversations ask for, and who fails one in twenty of them. Whoever asks for
+ * it is served by the candidate, whatever was drawn. With `drawn`, those of them count whom the draw gave the candidate, though none
+ * that it gave stable can be compared with them; else none of them counts.
+ */
+export function newSpecialist(drawn: boolean): World {
+  return (random, weight) => {
+    const canary = random() < weight
+    const asked = random() < 0.2
+    const isBad = random() < (asked ? 0.05 : RATES['turn-error'])
+    const isCounted = !asked || (drawn && canary)
+    return { canary, bad: isBad && isCounted ? [once('turn-error')] : [] }
+  }
+}

@@ -4,6 +4,7 @@ import {
   drawnByTurn,
   errorsOnly,
   late,
+  newSpecialist,
   peekedZTest,
   RATE_WITH_FALLBACKS,
   stableFallsBack,
@@ -84,5 +85,13 @@ export const alternatives: readonly (readonly [shipped: Row, breaking: Row])[] =
       sound: false,
     },
     { what: 'dropping conversations that a fallback answered', world: canaryFallsBack(true), sound: false },
+  ],
+  [
+    {
+      what: 'sound version with a new specialist, whose conversations are not counted',
+      world: newSpecialist(false),
+      sound: true,
+    },
+    { what: 'counting those of them that were drawn to the canary', world: newSpecialist(true), sound: true },
   ],
 ]

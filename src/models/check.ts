@@ -1,22 +1,8 @@
 import type { ModelsEnv } from '#env.ts'
 import { endpointOf } from './endpoint.ts'
+import type { Fault, ModelsDocument } from './models-document.ts'
 import { checkRoutes } from './route-check.ts'
-import type { ModelSpec, RouteSpec } from './schema.ts'
-
-/** What is wrong with a document, and where. */
-export interface Fault {
-  path: (string | number)[]
-  message: string
-}
-
-/** The part of a config version that `models/` answers for. */
-export interface ModelsDocument {
-  models: Readonly<Record<string, ModelSpec>>
-  routes: Readonly<Record<string, RouteSpec>>
-  /** What routes have to carry. */
-  specialists?: Readonly<Record<string, { instructions: string; route: string; actions?: readonly string[] }>>
-  actions?: Readonly<Record<string, { description: string; parameters: unknown }>>
-}
+import type { ModelSpec } from './schema.ts'
 
 /** Every fault that the document's shape does not show: what the environment lacks or forbids, names that lead nowhere. */
 export function checkModels(document: ModelsDocument, env: ModelsEnv): Fault[] {

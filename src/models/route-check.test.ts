@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { ModelsDocument } from './check.ts'
+import type { ModelsDocument } from './models-document.ts'
 import { promptRoom } from './prompt-room.ts'
 import { checkRoutes } from './route-check.ts'
 import type { ModelSpec } from './schema.ts'

@@ -1,4 +1,4 @@
-import type { Fault, ModelsDocument } from './check.ts'
+import type { Fault, ModelsDocument } from './models-document.ts'
 import { promptRoom } from './prompt-room.ts'
 import type { ModelSpec } from './schema.ts'
 
