@@ -191,6 +191,26 @@ test('with floors a version is a canary first: paused, resumed, promoted, each o
   assert.equal((await decide('promote')).body.error.code, 'rollout_state')
 })
 
+test('what guards less waits for a second operator, who is not the one who pushed it', async () => {
+  const { calculate } = first.actions ?? {}
+  assert.ok(calculate)
+  const guarded = { ...first, actions: { ...first.actions, calculate: { ...calculate, approval: {} } } }
+  await using app = await startApp({ config: guarded, variables: { PARLEY_SECOND_OPERATOR: 'true' } })
+  const { call, decide, push, until } = operator(app)
+  const check = await push('v2', saying('unguarded'), '?dryRun=true')
+  assert.deepEqual(
+    check.body.weakenings.map(({ kind }: { kind: string }) => kind),
+    ['approval'],
+  )
+  assert.equal((await push('v2', saying('unguarded'))).status, 201)
+  const { stable, waiting } = await until((view) => view.waiting.length > 0)
+  assert.deepEqual([stable.version, waiting[0]?.version], ['v1', 'v2'])
+  assert.match(waiting[0]?.reason ?? '', /second operator/)
+  assert.equal((await call('POST', `${versions}/v2/approve`)).status, 403)
+  const started = await decide('start', { version: 'v2' })
+  assert.deepEqual([started.status, started.body.error.code], [409, 'second_operator_needed'])
+})
+
 test('who follows the rollout hears of its changes', async () => {
   await using app = await startApp({ config: first })
   const { push } = operator(app)
