@@ -66,7 +66,7 @@ const shippedRows = shipped.map((row) => {
   return [row.what, `${row.sound ? 'rolled back' : 'median'} ${row.claimed}`, ...cellsOf(outcome)]
 })
 const alternativeRows = alternatives.flatMap(([asShipped, breaking]) => [
-  [`**${asShipped.what}**`, 'as shipped', '', ...cellsOf(measure(asShipped))],
+  [`**${asShipped.what}**`, asShipped.judged ?? 'as shipped', '', ...cellsOf(measure(asShipped))],
   ['', breaking.what, breaking.claimed ?? '', ...cellsOf(measure(breaking))],
 ])
 

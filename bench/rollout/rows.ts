@@ -15,6 +15,8 @@ import { ordinary, RATES, type World } from './world.ts'
 
 export interface Row {
   what: string
+  /** How it is judged, where that is not as shipped. */
+  judged?: string
   /** As it is claimed in the design; undefined where nothing is. */
   claimed?: string
   world: World
@@ -88,10 +90,15 @@ export const alternatives: readonly (readonly [shipped: Row, breaking: Row])[] =
   ],
   [
     {
-      what: 'sound version with a new specialist, whose conversations are not counted',
+      what: 'sound version with a new specialist',
+      judged: 'counting none of its conversations',
       world: newSpecialist(false),
       sound: true,
     },
-    { what: 'counting those of them that were drawn to the canary', world: newSpecialist(true), sound: true },
+    {
+      what: 'counting those of its conversations that were drawn to the canary',
+      world: newSpecialist(true),
+      sound: true,
+    },
   ],
 ]
