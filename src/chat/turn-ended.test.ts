@@ -26,12 +26,13 @@ test('a turn that has ended is told once, with what it cost and without a word o
   while (hand.told.length === 0) await setImmediate()
   await hand.pass(3 * LEASE_MS)
   const fact = only(endsIn(hand))
+  const call = { provider: 'offline', outcome: 'completed', reason: undefined, firstTokenMs: undefined, durationMs: 1 }
   assert.doesNotMatch(JSON.stringify(hand.told), /secret/)
   assert.deepEqual(fact, {
     ...{ config: 'v1', arm: 'stable', cohort: '', unit: conversation, turn, conversation },
     ...{ principal: partitionOf(somebody), tenant: 'home', specialist: 'helper' },
     ...{ status: 'completed', finish: 'stop', code: null, faults: [], firstTokenMs: 300 },
-    segments: [{ model: 'only', inputTokens: 1, outputTokens: 1, costUsd: 0 }],
+    segments: [{ model: 'only', inputTokens: 1, outputTokens: 1, costUsd: 0, call }],
     ...{ startedAt, endedAt: startedAt + 300 },
   })
 })
