@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { stringify } from 'yaml'
 import { type Load, loadVersion } from '#config/load.ts'
 import { ConfigLoader } from '#config/versions/loader.ts'
@@ -71,7 +71,7 @@ export async function measureConfigLoad({ rounds, quick }: BenchOptions): Promis
 
 async function measure(loads: number, bytes: Buffer, load: Load): Promise<Measured> {
   const times: number[] = []
-  const delay: IntervalHistogram = monitorEventLoopDelay({ resolution: resolutionMs })
+  const delay = monitorEventLoopDelay({ resolution: resolutionMs })
   await load('warm', bytes, 'yaml')
   delay.enable()
   for (let at = 0; at < loads; at++) {

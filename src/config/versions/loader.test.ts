@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
+import { type ConfigCheckEnv, configChecks } from '#config-checks.ts'
+import { readEnv } from '#env.ts'
 import { capturedLog } from '../../../test/support/captured-log.ts'
 import { manualClock } from '../../../test/support/clock.ts'
-import { type ConfigCheckEnv, configChecks } from '../../config-checks.ts'
-import { readEnv } from '../../env.ts'
 import { loadVersion } from '../load.ts'
 import { ConfigLoader } from './loader.ts'
 

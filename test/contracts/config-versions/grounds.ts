@@ -83,8 +83,6 @@ export async function grounds(containers: Containers) {
   }
 }
 
-export type Grounds = Awaited<ReturnType<typeof grounds>>
-
 function cuttable(store: BlobStore, isCut: (method: string) => boolean): BlobStore {
   const check = (method: string) => {
     if (isCut(method)) throw new ParleyError('blob_unavailable')
