@@ -17,7 +17,8 @@ import type { Serving } from '#config/serving.ts'
 import { ConfigLoader } from '#config/versions/loader.ts'
 import { openConfigVersions } from '#config/versions.ts'
 import { createArchive } from '#conversations/archive/create.ts'
-import { turnsMigration } from '#conversations/archive/turns-migration.ts'
+import { startRetention } from '#conversations/archive/retention.ts'
+import { endedTurnsMigration, turnsMigration } from '#conversations/archive/turns-migration.ts'
 import { createConversations } from '#conversations/create.ts'
 import { ParleyError } from '#errors.ts'
 import { createEvents, type Events } from '#events/events.ts'
@@ -115,7 +116,7 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
   const queue = await openQueue({ env: env.queue, clock, log, tokens })
   opened.defer(() => queue.close())
   const hasRuns = env.sql.engine === 'postgres' || existsSync(env.sql.path)
-  const migrations = [turnsMigration, ...runMigrations, runFiguresMigration, ticketsMigration]
+  const migrations = [turnsMigration, endedTurnsMigration, ...runMigrations, runFiguresMigration, ticketsMigration]
   const sql = await openSql({ env: env.sql, migrations, clock, log, tokens })
   opened.defer(() => sql.close())
 
@@ -124,6 +125,7 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
   const { masterKeys } = env
   // A chat that calls no actions does not open PGlite.
   const archive = env.sql.engine === 'postgres' ? await createArchive({ sql, kv, masterKeys }) : undefined
+  if (archive) opened.defer(startRetention({ archive, clock, log, keepMs: env.limits.archiveMs }))
   const conversations = await createConversations({ kv, masterKeys, idleMs: conversationIdleMs, clock, archive })
 
   // identity

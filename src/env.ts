@@ -134,6 +134,8 @@ export interface LimitsEnv {
   /** What running turns get when the process is told to stop. */
   drainMs: number
   conversationIdleMs: number
+  /** How long the archive keeps turns that have ended. */
+  archiveMs: number
 }
 
 type Variables = Readonly<Record<string, string | undefined>>
@@ -152,6 +154,7 @@ export function readEnv(variables: Variables = process.env): Env {
   const read = reader(variables, faults)
   const host = read.text('HOST') ?? '127.0.0.1'
   const dataDir = path.resolve(read.text('PARLEY_DATA_DIR') ?? 'data')
+  const idleDays = read.integer('PARLEY_CONVERSATION_IDLE_DAYS', 90, 1, 3650)
   const env: Env = {
     host,
     port: read.integer('PORT', 8080, 0, 65_535),
@@ -182,7 +185,8 @@ export function readEnv(variables: Variables = process.env): Env {
       turnsAtOnce: read.integer('PARLEY_TURNS_AT_ONCE', 20_000, 1, 1_000_000),
       turnLeaseMs: read.integer('PARLEY_TURN_LEASE_MS', 10_000, 500, 600_000),
       drainMs: read.integer('PARLEY_DRAIN_MS', 20_000, 0, 600_000),
-      conversationIdleMs: read.integer('PARLEY_CONVERSATION_IDLE_DAYS', 90, 1, 3650) * 86_400_000,
+      conversationIdleMs: idleDays * 86_400_000,
+      archiveMs: read.integer('PARLEY_ARCHIVE_DAYS', idleDays, 1, 36_500) * 86_400_000,
     },
   }
   if (env.kv.engine === 'redis' && env.masterKeys.source === 'file') {
