@@ -1,4 +1,5 @@
-import { createRequire } from 'node:module'
+// @ts-expect-error It comes without types.
+import untyped from 'parse-prometheus-text-format'
 
 interface Parsed {
   name: string
@@ -20,7 +21,7 @@ export interface Scraped {
   samples: Map<string, Sample[]>
 }
 
-const parse: (text: string) => Parsed[] = createRequire(import.meta.url)('parse-prometheus-text-format')
+const parse: (text: string) => Parsed[] = untyped
 
 export function parseMetrics(text: string): Scraped {
   // What it makes of a histogram has no labels, so lines are read once more without their types.
