@@ -41,7 +41,7 @@ export function ordinary(errors: (canary: boolean, index: number) => number = ()
 }
 
 /** All that may be bad beside turn errors. */
-export function others(random: Random): BadEvent[] {
+function others(random: Random): BadEvent[] {
   const bad: BadEvent[] = []
   for (const [p50, p90] of QUANTILES) {
     const place = random()
