@@ -85,6 +85,12 @@ test('the same bytes again are no push, other bytes are refused', async () => {
   assert.match(other.err, /^parley: A config version of this name exists already/)
 })
 
+test('a file that is too large is said to be, however much of it was sent', async () => {
+  await using cli = await start()
+  const { code, err } = await cli.run('config', 'push', await cli.file('v003.yaml', 'x'.repeat(12_000_000)))
+  assert.deepEqual([code, err], [1, 'parley: The body is too large.\n'])
+})
+
 test('faults are printed as compilers print them, all of them', async () => {
   await using cli = await start()
   cli.config.faults = [
