@@ -37,7 +37,7 @@ export const catalogue = {
   parley_model_calls_active: gauge('{call}', 'Calls of a model under way.'),
   parley_model_calls_queued: gauge('{call}', 'Calls that wait for a place at a model.'),
   parley_model_failovers_total: observedCounter('{failover}', 'Times another model took over from this one.'),
-  parley_rollout_verdict: gauge('1', '1 for what the figures of a live rollout say; absent without one.'),
+  parley_rollout_verdict: gauge('1', '1 for what the figures of a live rollout say; 0 for all without one.'),
   parley_dependency_up: gauge('1', '1 while the dependency is in reach.'),
   parley_event_loop_delay_seconds: gauge('s', 'How late the event loop was since the last look.'),
   process_resident_memory_bytes: gauge('By', 'Memory that the process holds.'),

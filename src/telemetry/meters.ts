@@ -1,7 +1,7 @@
 import type { MeterProvider as Meters } from '@opentelemetry/api'
 import { PrometheusSerializer } from '@opentelemetry/exporter-prometheus'
 import { resourceFromAttributes } from '@opentelemetry/resources'
-import { MeterProvider, MetricReader } from '@opentelemetry/sdk-metrics'
+import { AggregationTemporality, InstrumentType, MeterProvider, MetricReader } from '@opentelemetry/sdk-metrics'
 import { createInstruments, type Instruments } from './instruments.ts'
 import type { Observation } from './observations.ts'
 
@@ -25,6 +25,16 @@ export interface Service {
 
 /** Collects when it is asked to. */
 export class PullReader extends MetricReader {
+  constructor() {
+    // What was not seen this time is left out: gauges that cumulate repeat what was last seen, however long ago.
+    super({
+      aggregationTemporalitySelector: (instrument) =>
+        instrument === InstrumentType.OBSERVABLE_GAUGE
+          ? AggregationTemporality.DELTA
+          : AggregationTemporality.CUMULATIVE,
+    })
+  }
+
   protected override async onForceFlush(): Promise<void> {}
   protected override async onShutdown(): Promise<void> {}
 }

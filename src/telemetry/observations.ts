@@ -82,7 +82,6 @@ function ofRuns({ status, count, oldestAgeMs }: RunFigure): Observation[] {
 const DECISIONS = ['advance', 'hold', 'pause', 'roll-back']
 
 function ofVerdict(verdict: string | undefined): Observation[] {
-  if (verdict === undefined) return []
   return DECISIONS.map((decision) => of('parley_rollout_verdict', Number(decision === verdict), { decision }))
 }
 
