@@ -23,7 +23,12 @@ function rollout(drawn: 'stable' | 'canary') {
 
 test('the draw holds wherever the version has what is asked for', () => {
   assert.deepEqual(shown(assignFor(rollout('canary'), 'unit', inAll)), ['v2', 'canary', 'r1.0'])
-  assert.deepEqual(shown(assignFor(rollout('stable'), 'unit', only(v1))), ['v1', 'stable', 'r1.0'])
+  assert.deepEqual(shown(assignFor(rollout('stable'), 'unit', inAll)), ['v1', 'stable', 'r1.0'])
+})
+
+test('what one of the two versions alone has counts for neither arm, whatever was drawn', () => {
+  assert.deepEqual(shown(assignFor(rollout('stable'), 'unit', only(v1))), ['v1', 'stable', ''])
+  assert.deepEqual(shown(assignFor(rollout('canary'), 'unit', only(v2))), ['v2', 'canary', ''])
 })
 
 test('what one version alone has is served from it, and not counted', () => {

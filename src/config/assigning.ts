@@ -8,10 +8,14 @@ export type Has = (config: ConfigVersion) => boolean
 
 /**
  * What serves a unit that begins now: as it is drawn; where the version that was drawn lacks what is asked for, and another
- * one is served that has it, that one, uncounted: nobody should meet a thing at one request and miss it at the next.
+ * one is served that has it, that one: nobody should meet a thing at one request and miss it at the next. What one of the two
+ * versions alone has is never counted, whatever was drawn: it would count for one arm, and could not for the other.
  */
 export function assignFor(serving: Serving, unit: string, has: Has): Assignment {
-  return preferring(serving, serving.assign(unit), has)
+  const assigned = preferring(serving, serving.assign(unit), has)
+  const candidate = serving.candidate()
+  const isOfBoth = candidate === undefined || has(serving.stable()) === has(candidate)
+  return isOfBoth ? assigned : { ...assigned, cohort: '' }
 }
 
 /**
