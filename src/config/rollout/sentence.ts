@@ -24,7 +24,7 @@ function bodyOf(judgement: Judgement, live: Judged, figures: RolloutFigures): st
   const evidence = `evidence ${figure(advance.e)} of ${advance.needed} against an error rate of ${percent(advance.rate)}`
   switch (judgement.why) {
     case 'paused':
-      return `${live.candidate.version} is paused: ${live.paused?.reason.replace(/\.$/, '')}`
+      return `${live.candidate.version} is paused: ${live.paused?.reason.replace(/^Pause: |\.$/g, '')}`
     case 'baking':
       return `${live.candidate.version} has passed its steps and is watched for ${minutes(live.bakeMs)} more after its last`
     case 'baked':
