@@ -22,7 +22,9 @@ import { endedTurnsMigration, turnsMigration } from '#conversations/archive/turn
 import { createConversations } from '#conversations/create.ts'
 import { ParleyError } from '#errors.ts'
 import { createEvents, type Events } from '#events/events.ts'
+import { createAddressLimit } from '#governance/address-limit.ts'
 import { createAdmission } from '#governance/admission.ts'
+import { openLimits } from '#governance/limits/limits.ts'
 import { isLoopbackHost } from '#identity/local.ts'
 import { openIdentity } from '#identity/open.ts'
 import type { Owner } from '#identity/principal.ts'
@@ -233,6 +235,8 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
     actions.userIsBack(user).catch((error) => log.warn({ err: error }, 'Runs of a user who is back could not be woken'))
   })
   if (stopHearing) opened.defer(stopHearing)
+  const callerLimits = openLimits({ kv, clock, log, events, limits: env.governance.limits })
+  if (callerLimits) opened.defer(() => callerLimits.close())
   const chat =
     env.role === 'worker'
       ? undefined
@@ -251,13 +255,15 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
           spans,
           leaseMs: env.limits.turnLeaseMs,
           conversationIdleMs,
-          admission: createAdmission({ atOnce: env.limits.turnsAtOnce }),
+          admission: createAdmission({ atOnce: env.limits.turnsAtOnce, limits: callerLimits, log }),
         })
 
   // transport
   let stopping = false
   const ready = () => (stopping ? 'shutting down' : kv.fault)
-  const server = createServer({ log, clock, authenticator, limits })
+  const { addressRequestsPerMinute, trustedProxies } = env.governance
+  const limitAddress = addressRequestsPerMinute > 0 ? createAddressLimit(addressRequestsPerMinute, clock) : undefined
+  const server = createServer({ log, clock, authenticator, limits, limitAddress, trustedProxies })
   registerTracing(server, spans)
   registerMetrics(server, telemetry.scrape)
   if (chat) {

@@ -1,4 +1,5 @@
 import path from 'node:path'
+import { type Reader, reader, type Variables } from './env-reader.ts'
 import { ParleyError } from './errors.ts'
 
 /** What the process runs on, shaped from the environment once, at boot. */
@@ -19,6 +20,7 @@ export interface Env {
   telemetry: TelemetryEnv
   masterKeys: MasterKeysEnv
   limits: LimitsEnv
+  governance: GovernanceEnv
 }
 
 /** Who may call: whoever sits at this machine, or whom Entra ID knows. */
@@ -138,7 +140,28 @@ export interface LimitsEnv {
   archiveMs: number
 }
 
-type Variables = Readonly<Record<string, string | undefined>>
+/** What callers may ask for; a limit of 0 is none. */
+export interface GovernanceEnv {
+  /** On all replicas together. */
+  limits: {
+    /** Of a principal, a minute. */
+    requestsPerMinute: number
+    tenantRequestsPerMinute: number
+    /** Of an application, for itself or for users. */
+    clientRequestsPerMinute: number
+    /** Turns and relayed requests of a principal at once. */
+    streamsAtOnce: number
+    /** Of a principal, a day by UTC. */
+    tokensPerDay: number
+    /** Of a tenant, in the first 24 hours after it was first seen. */
+    firstDayRequests: number
+  }
+  /** Of an address, on each replica, before it is known who calls. */
+  addressRequestsPerMinute: number
+  /** Proxies whose `x-forwarded-for` is believed: addresses, and ranges in CIDR notation. */
+  trustedProxies: readonly string[]
+}
+
 type LogLevel = (typeof LOG_LEVELS)[number]
 
 const ROLES = ['all', 'api', 'worker'] as const
@@ -188,6 +211,7 @@ export function readEnv(variables: Variables = process.env): Env {
       conversationIdleMs: idleDays * 86_400_000,
       archiveMs: read.integer('PARLEY_ARCHIVE_DAYS', idleDays, 1, 36_500) * 86_400_000,
     },
+    governance: readGovernance(read),
   }
   if (env.kv.engine === 'redis' && env.masterKeys.source === 'file') {
     faults.push('REDIS_URL needs PARLEY_MASTER_KEYS: replicas must share the keys that data is sealed with')
@@ -217,41 +241,6 @@ function contradictions({ role, kv, queue, sql, blob, dataDir }: Env): string[] 
 
 function isWithin(folder: string, parent: string): boolean {
   return !path.relative(parent, folder).startsWith('..')
-}
-
-type Reader = ReturnType<typeof reader>
-
-function reader(variables: Variables, faults: string[]) {
-  const text = (name: string): string | undefined => variables[name]?.trim() || undefined
-  return {
-    text,
-    integer(name: string, fallback: number, min: number, max: number): number {
-      const given = text(name)
-      if (given === undefined) return fallback
-      const value = /^\d+$/.test(given) ? Number(given) : Number.NaN
-      if (!(value >= min && value <= max)) faults.push(`${name} has to be an integer from ${min} to ${max}`)
-      return value
-    },
-    oneOf<const Value extends string>(name: string, values: readonly Value[], fallback: Value): Value {
-      const given = text(name)
-      const value = given === undefined ? fallback : values.find((one) => one === given)
-      if (value === undefined) faults.push(`${name} has to be one of ${values.join(', ')}`)
-      return value ?? fallback
-    },
-    url(name: string, protocols: readonly string[]): string | undefined {
-      const given = text(name)
-      if (given === undefined) return undefined
-      const protocol = URL.parse(given)?.protocol
-      if (!protocol || !protocols.includes(protocol))
-        faults.push(`${name} has to be a URL of ${protocols.join(' or ')}//`)
-      return given
-    },
-    list: (name: string): string[] =>
-      text(name)
-        ?.split(',')
-        .map((item) => item.trim())
-        .filter(Boolean) ?? [],
-  }
 }
 
 function readIdentity(read: Reader, host: string, faults: string[]): IdentityEnv {
@@ -383,6 +372,25 @@ function readModels(read: Reader): ModelsEnv {
     openai: apiKey === undefined && baseUrl === undefined ? undefined : { apiKey, baseUrl: baseUrl ?? OPENAI_URL },
     azureOpenai: endpoint === undefined ? undefined : { endpoint, apiKey: read.text('AZURE_OPENAI_API_KEY') },
     egressHosts: read.list('PARLEY_EGRESS_HOSTS'),
+  }
+}
+
+/** Who sits alone at a machine is under no limits, unless they are set. */
+function readGovernance(read: Reader): GovernanceEnv {
+  const isAlone = read.text('ENTRA_TENANT_ID') === undefined
+  const limit = (name: string, fallback: number) =>
+    read.integer(`PARLEY_LIMIT_${name}`, isAlone ? 0 : fallback, 0, 10_000_000)
+  return {
+    limits: {
+      requestsPerMinute: limit('REQUESTS_PER_MINUTE', 100),
+      tenantRequestsPerMinute: limit('TENANT_REQUESTS_PER_MINUTE', 10_000),
+      clientRequestsPerMinute: limit('CLIENT_REQUESTS_PER_MINUTE', 10_000),
+      streamsAtOnce: limit('STREAMS', 5),
+      tokensPerDay: limit('TOKENS_PER_DAY', 100_000),
+      firstDayRequests: limit('FIRST_DAY_REQUESTS', 0),
+    },
+    addressRequestsPerMinute: limit('ADDRESS_REQUESTS_PER_MINUTE', 3000),
+    trustedProxies: read.list('PARLEY_TRUSTED_PROXIES'),
   }
 }
 

@@ -1,45 +1,18 @@
+const invalid = <const Status extends number>(status: Status, message: string) =>
+  ({ status, type: 'invalid_request_error', retryable: false, message }) as const
+
 /**
  * The closed catalogue: every error that leaves Parley has one of these codes. `docs/errors.md` documents each;
  * a test holds the two against each other.
  */
 const catalogue = {
-  bad_json: { status: 400, type: 'invalid_request_error', retryable: false, message: 'The body is not valid JSON.' },
-  invalid_request: {
-    status: 400,
-    type: 'invalid_request_error',
-    retryable: false,
-    message: 'The request is not valid.',
-  },
-  unsupported_parameter: {
-    status: 400,
-    type: 'invalid_request_error',
-    retryable: false,
-    message: 'This parameter is not supported.',
-  },
-  context_overflow: {
-    status: 400,
-    type: 'invalid_request_error',
-    retryable: false,
-    message: 'The message does not fit into the context window of the model.',
-  },
-  provider_rejected: {
-    status: 400,
-    type: 'invalid_request_error',
-    retryable: false,
-    message: 'The model refused the request as invalid.',
-  },
-  content_filtered: {
-    status: 400,
-    type: 'invalid_request_error',
-    retryable: false,
-    message: 'The content filter of the model refused the request.',
-  },
-  bad_position: {
-    status: 400,
-    type: 'invalid_request_error',
-    retryable: false,
-    message: 'This position does not belong to this turn.',
-  },
+  bad_json: invalid(400, 'The body is not valid JSON.'),
+  invalid_request: invalid(400, 'The request is not valid.'),
+  unsupported_parameter: invalid(400, 'This parameter is not supported.'),
+  context_overflow: invalid(400, 'The message does not fit into the context window of the model.'),
+  provider_rejected: invalid(400, 'The model refused the request as invalid.'),
+  content_filtered: invalid(400, 'The content filter of the model refused the request.'),
+  bad_position: invalid(400, 'This position does not belong to this turn.'),
   unauthenticated: {
     status: 401,
     type: 'authentication_error',
@@ -58,38 +31,13 @@ const catalogue = {
     retryable: false,
     message: 'Requests from another web site are refused.',
   },
-  not_found: {
-    status: 404,
-    type: 'invalid_request_error',
-    retryable: false,
-    message: 'There is nothing at this address.',
-  },
-  model_not_found: {
-    status: 404,
-    type: 'invalid_request_error',
-    retryable: false,
-    message: 'There is no such model, route or specialist.',
-  },
-  specialist_not_found: {
-    status: 404,
-    type: 'invalid_request_error',
-    retryable: false,
-    message: 'There is no such specialist.',
-  },
-  conversation_not_found: {
-    status: 404,
-    type: 'invalid_request_error',
-    retryable: false,
-    message: 'There is no such conversation.',
-  },
-  turn_not_found: { status: 404, type: 'invalid_request_error', retryable: false, message: 'There is no such turn.' },
-  action_not_found: {
-    status: 404,
-    type: 'invalid_request_error',
-    retryable: false,
-    message: 'There is no such action.',
-  },
-  run_not_found: { status: 404, type: 'invalid_request_error', retryable: false, message: 'There is no such run.' },
+  not_found: invalid(404, 'There is nothing at this address.'),
+  model_not_found: invalid(404, 'There is no such model, route or specialist.'),
+  specialist_not_found: invalid(404, 'There is no such specialist.'),
+  conversation_not_found: invalid(404, 'There is no such conversation.'),
+  turn_not_found: invalid(404, 'There is no such turn.'),
+  action_not_found: invalid(404, 'There is no such action.'),
+  run_not_found: invalid(404, 'There is no such run.'),
   run_state: {
     status: 409,
     type: 'conflict_error',
@@ -102,12 +50,7 @@ const catalogue = {
     retryable: false,
     message: 'What is to be approved is not what the run holds.',
   },
-  arguments_invalid: {
-    status: 422,
-    type: 'invalid_request_error',
-    retryable: false,
-    message: 'The arguments do not fit the parameters of the action.',
-  },
+  arguments_invalid: invalid(422, 'The arguments do not fit the parameters of the action.'),
   runs_full: { status: 503, type: 'server_error', retryable: true, message: 'Too many runs are waiting already.' },
   queue_unavailable: { status: 503, type: 'server_error', retryable: true, message: 'The queue is out of reach.' },
   database_unavailable: {
@@ -116,18 +59,8 @@ const catalogue = {
     retryable: true,
     message: 'The database is out of reach.',
   },
-  method_not_allowed: {
-    status: 405,
-    type: 'invalid_request_error',
-    retryable: false,
-    message: 'This method is not allowed here.',
-  },
-  not_acceptable: {
-    status: 406,
-    type: 'invalid_request_error',
-    retryable: false,
-    message: 'None of the accepted media types can be served.',
-  },
+  method_not_allowed: invalid(405, 'This method is not allowed here.'),
+  not_acceptable: invalid(406, 'None of the accepted media types can be served.'),
   turn_in_progress: {
     status: 409,
     type: 'conflict_error',
@@ -142,25 +75,10 @@ const catalogue = {
     retryable: false,
     message: 'It was changed by somebody else meanwhile.',
   },
-  body_too_large: { status: 413, type: 'invalid_request_error', retryable: false, message: 'The body is too large.' },
-  message_too_large: {
-    status: 413,
-    type: 'invalid_request_error',
-    retryable: false,
-    message: 'The message is too large.',
-  },
-  unsupported_media_type: {
-    status: 415,
-    type: 'invalid_request_error',
-    retryable: false,
-    message: 'The body has to be application/json.',
-  },
-  idempotency_mismatch: {
-    status: 422,
-    type: 'invalid_request_error',
-    retryable: false,
-    message: 'This Idempotency-Key was used with another body.',
-  },
+  body_too_large: invalid(413, 'The body is too large.'),
+  message_too_large: invalid(413, 'The message is too large.'),
+  unsupported_media_type: invalid(415, 'The body has to be application/json.'),
+  idempotency_mismatch: invalid(422, 'This Idempotency-Key was used with another body.'),
   too_many_conversations: {
     status: 409,
     type: 'conflict_error',
@@ -168,18 +86,8 @@ const catalogue = {
     message: 'There are too many conversations.',
   },
   rate_limited: { status: 429, type: 'rate_limit_error', retryable: true, message: 'Too many requests.' },
-  upgrade_required: {
-    status: 426,
-    type: 'invalid_request_error',
-    retryable: false,
-    message: 'This address speaks WebSocket, version 13.',
-  },
-  headers_too_large: {
-    status: 431,
-    type: 'invalid_request_error',
-    retryable: false,
-    message: 'The headers are too large.',
-  },
+  upgrade_required: invalid(426, 'This address speaks WebSocket, version 13.'),
+  headers_too_large: invalid(431, 'The headers are too large.'),
   request_timeout: {
     status: 408,
     type: 'invalid_request_error',
@@ -238,24 +146,14 @@ const catalogue = {
     retryable: false,
     message: 'The turn took longer than a turn may.',
   },
-  too_many_steps: {
-    status: 422,
-    type: 'invalid_request_error',
-    retryable: false,
-    message: 'The turn reached its limit of steps or calls.',
-  },
+  too_many_steps: invalid(422, 'The turn reached its limit of steps or calls.'),
   slow_consumer: {
     status: 408,
     type: 'invalid_request_error',
     retryable: true,
     message: 'The reader was too slow; resume from the last position.',
   },
-  config_invalid: {
-    status: 422,
-    type: 'invalid_request_error',
-    retryable: false,
-    message: 'The config version is not valid.',
-  },
+  config_invalid: invalid(422, 'The config version is not valid.'),
   config_unavailable: {
     status: 503,
     type: 'server_error',
@@ -268,12 +166,7 @@ const catalogue = {
     retryable: true,
     message: 'The identity provider is out of reach.',
   },
-  config_not_found: {
-    status: 404,
-    type: 'invalid_request_error',
-    retryable: false,
-    message: 'There is no such config version.',
-  },
+  config_not_found: invalid(404, 'There is no such config version.'),
   config_exists: {
     status: 409,
     type: 'conflict_error',
@@ -292,12 +185,7 @@ const catalogue = {
     retryable: false,
     message: 'This version guards less than the one that serves: a second operator has to agree.',
   },
-  precondition_required: {
-    status: 428,
-    type: 'invalid_request_error',
-    retryable: false,
-    message: 'Say by If-Match what you have seen.',
-  },
+  precondition_required: invalid(428, 'Say by If-Match what you have seen.'),
   blob_unavailable: { status: 503, type: 'server_error', retryable: true, message: 'The blob store is out of reach.' },
   environment_invalid: {
     status: 500,
@@ -343,7 +231,22 @@ export interface ErrorOptions extends Faulty {
   /** The parameter at fault, as a path (`messages.0.content`). */
   param?: string
   retryAfterMs?: number
+  /** Of a caller who is under limits: what is left. */
+  limits?: LimitFigures
   cause?: unknown
+}
+
+/** What is left to a caller of the limits on requests and on tokens. */
+export interface LimitFigures {
+  requests?: LimitFigure
+  tokens?: LimitFigure
+}
+
+export interface LimitFigure {
+  limit: number
+  remaining: number
+  /** Until all of it is there again. */
+  resetMs: number
 }
 
 interface Faulty {
@@ -365,6 +268,7 @@ export class ParleyError extends Error {
   readonly code: ErrorCode
   readonly param: string | undefined
   readonly retryAfterMs: number | undefined
+  readonly limits: LimitFigures | undefined
   readonly faults: readonly ErrorFault[] | undefined
 
   constructor(code: ErrorCode, options: ErrorOptions = {}) {
@@ -372,6 +276,7 @@ export class ParleyError extends Error {
     this.code = code
     this.param = options.param
     this.retryAfterMs = options.retryAfterMs
+    this.limits = options.limits
     this.faults = options.faults
   }
 

@@ -1,4 +1,5 @@
 import type { Conversation } from '#conversations/conversations.ts'
+import type { LimitFigures } from '#errors.ts'
 import type { Served } from '#events/events.ts'
 import type { Principal } from '#identity/principal.ts'
 import type { Answer, AnswerSink, ChatMessage } from '#models/answer.ts'
@@ -16,7 +17,7 @@ export interface Chat {
   /**
    * Admits and opens a turn and starts producing it in the background; resolves once its log is open, before the model is
    * called. Rejects with forbidden, config_not_found, turn_in_progress, idempotency_mismatch, conversation_not_found, specialist_not_found,
-   * message_too_large, overloaded, shutting_down, state_unavailable.
+   * message_too_large, overloaded, rate_limited, shutting_down, state_unavailable.
    */
   start(principal: Principal, request: TurnRequest): Promise<StartedTurn>
   /**
@@ -79,6 +80,8 @@ export interface RelayRequest {
   traceparent?: string | undefined
   /** Calls it off, with the reason that the answer rejects with; a chat that drains does so itself, after the grace time. */
   abort: AbortController
+  /** Hears what is left to the caller, before anything is answered. */
+  onLimits?(limits: LimitFigures): void
 }
 
 export interface TurnRequest {
@@ -110,6 +113,8 @@ export interface StartedTurn {
   arm: Arm
   /** False when an earlier request with the same Idempotency-Key started it. */
   created: boolean
+  /** What is left to the caller, where there are limits. */
+  limits?: LimitFigures
 }
 
 export interface TurnView {

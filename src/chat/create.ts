@@ -3,7 +3,7 @@ import { ParleyError } from '#errors.ts'
 import type { Admission } from '#governance/admission.ts'
 import type { Principal } from '#identity/principal.ts'
 import { newId } from '#ids.ts'
-import type { AnswerSink } from '#models/answer.ts'
+import type { AnswerSink, ChatMessage } from '#models/answer.ts'
 import { countMessages, maxTokens } from '#models/tokenizer.ts'
 import { noSpans, type Spans } from '#telemetry/spans.ts'
 import { address, addresseeOf, addresseesOf, hasSpecialist } from './addressees.ts'
@@ -87,11 +87,14 @@ export function createChat(options: ChatOptions): Chat {
 
   async function start(principal: Principal, request: Opening): Promise<StartedTurn> {
     refuseWhileDraining()
-    const admitted = admission.admit(principal)
+    const kind = request.followUp ? 'follow-up' : 'turn'
+    const admitted = await admission.admit(principal, { kind, bytes: Buffer.byteLength(request.message ?? '') })
     try {
+      refuseWhileDraining()
       const setting = await settingOf(principal, request)
       if (!hasSpecialist(setting.specialist)(setting.config)) throw new ParleyError('specialist_not_found')
-      return await startTurn(room, producers, principal, request, setting, () => admitted.release())
+      const started = await startTurn(room, producers, principal, request, setting, () => admitted.release())
+      return { ...started, ...(admitted.limits && { limits: admitted.limits }) }
     } catch (error) {
       admitted.release()
       throw error
@@ -145,8 +148,10 @@ export function createChat(options: ChatOptions): Chat {
 
     async relay(principal, request, sink) {
       refuseWhileDraining()
-      const admitted = admission.admit(principal)
+      const admitted = await admission.admit(principal, { kind: 'relay', bytes: sizeOf(request.messages) })
       try {
+        refuseWhileDraining()
+        if (admitted.limits) request.onLimits?.(admitted.limits)
         const config = configs.get(request.to.served.config) ?? serving.stable()
         const work = (watched: AnswerSink) => relay(models, config, request, watched)
         return await relays.run(request.abort, () => tellingRelay(room, principal, request, sink, work))
@@ -165,4 +170,9 @@ export function createChat(options: ChatOptions): Chat {
       await Promise.all([producers.drain(graceMs), relays.drain(clock, graceMs)])
     },
   }
+}
+
+/** About, and cheaply: of the texts. */
+function sizeOf(messages: readonly ChatMessage[]): number {
+  return messages.reduce((sum, { content }) => sum + (typeof content === 'string' ? content.length : 0), 0)
 }

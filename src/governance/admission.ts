@@ -1,30 +1,71 @@
-import { ParleyError } from '#errors.ts'
+import { type LimitFigures, ParleyError } from '#errors.ts'
 import type { Principal } from '#identity/principal.ts'
+import type { Log } from '#log.ts'
 
 /** The gate before every turn and every relayed request. */
 export interface Admission {
-  /** Takes a place, or throws overloaded. */
-  admit(principal: Principal): Admitted
+  /** Takes a place; rejects with overloaded, rate_limited, state_unavailable. */
+  admit(principal: Principal, asked: Asked): Promise<Admitted>
+}
+
+export interface Asked {
+  /** A follow-up is what we ask by ourselves, to report late results. */
+  kind: 'turn' | 'relay' | 'follow-up'
+  /** Of what was said, about. */
+  bytes: number
 }
 
 export interface Admitted {
+  /** What is left to the caller, where there are limits. */
+  limits?: LimitFigures | undefined
   /** Gives the place back; once, further calls do nothing. */
   release(): void
 }
 
-/** Bounds what one replica takes on at once. */
-export function createAdmission(options: { atOnce: number }): Admission {
+export interface AdmissionOptions {
+  /** Turns and relayed requests of this replica. */
+  atOnce: number
+  /** Those of all replicas together; none when absent. */
+  limits?: { take(principal: Principal, asked: Asked): Promise<Admitted> } | undefined
+  log?: Pick<Log, 'warn'>
+}
+
+/** Bounds what one replica takes on at once, and what callers may ask for on all of them. */
+export function createAdmission({ atOnce, limits, log }: AdmissionOptions): Admission {
   let taken = 0
+
+  async function withinLimits(principal: Principal, asked: Asked): Promise<Admitted | undefined> {
+    try {
+      return await limits?.take(principal, asked)
+    } catch (error) {
+      // A turn fails of it in a moment, by itself. A relay needs no store, and limits are there to keep the service up.
+      if (asked.kind !== 'relay' || !(error instanceof ParleyError) || error.code !== 'state_unavailable') throw error
+      log?.warn('A request is passed through without limits, since the store is out of reach')
+      return undefined
+    }
+  }
+
   return {
-    admit() {
-      if (taken >= options.atOnce) throw new ParleyError('overloaded', { retryAfterMs: 1000 })
+    async admit(principal, asked) {
+      if (taken >= atOnce) throw new ParleyError('overloaded', { retryAfterMs: 1000 })
       taken += 1
       let held = true
-      return {
-        release() {
-          if (held) taken -= 1
-          held = false
-        },
+      const leave = () => {
+        if (held) taken -= 1
+        held = false
+      }
+      try {
+        const within = await withinLimits(principal, asked)
+        return {
+          limits: within?.limits,
+          release() {
+            leave()
+            within?.release()
+          },
+        }
+      } catch (error) {
+        leave()
+        throw error
       }
     },
   }

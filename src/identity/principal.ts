@@ -13,6 +13,8 @@ export interface Principal {
   scopes: readonly string[]
   /** Ids of Entra groups, where the token names them: for budgets. */
   groups?: readonly string[]
+  /** The application that asks, for itself or for a user: for limits. */
+  client?: string
 }
 
 export const roles = [

@@ -1,6 +1,7 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { type ErrorCode, errorCodes, ParleyError } from '#errors.ts'
 import type { Log } from '#log.ts'
+import { limitHeaders } from './limit-headers.ts'
 
 /** What the framework or a handler threw, as one of ours. */
 export function asFault(thrown: unknown): ParleyError {
@@ -47,6 +48,7 @@ export function sendFault(fault: ParleyError, request: FastifyRequest, reply: Fa
     log.error({ requestId: request.id, route: request.routeOptions.url, err: fault.cause ?? fault }, 'Request failed')
   }
   if (fault.status === 401) reply.header('www-authenticate', 'Bearer')
+  if (fault.limits) reply.headers(limitHeaders(fault.limits))
   if (fault.retryAfterMs !== undefined) reply.header('retry-after', retryAfterSeconds(fault.retryAfterMs))
   return reply.code(fault.status).send(fault.toBody(request.id))
 }

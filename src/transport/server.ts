@@ -26,15 +26,21 @@ export interface ServerOptions {
   clock: Clock
   authenticator: Authenticator
   limits: TransportLimits
+  /** Before it is known who calls; throws rate_limited. */
+  limitAddress?: ((address: string) => void) | undefined
+  /** Whose `x-forwarded-for` is believed. */
+  trustedProxies?: readonly string[]
 }
 
 /** Requests under way when the server closes get this long. */
 const CLOSE_GRACE_MS = 2000
 
 /** The HTTP server that all surfaces share: who calls, what may arrive, and the one shape of errors. */
-export function createServer({ log, clock, authenticator, limits }: ServerOptions): FastifyInstance {
+export function createServer(options: ServerOptions): FastifyInstance {
+  const { log, clock, authenticator, limits, limitAddress, trustedProxies = [] } = options
   const server = fastify({
     logger: false,
+    trustProxy: trustedProxies.length > 0 && [...trustedProxies],
     genReqId: requestIdOf,
     bodyLimit: limits.bodyBytes,
     requestTimeout: limits.requestTimeoutMs,
@@ -90,6 +96,13 @@ export function createServer({ log, clock, authenticator, limits }: ServerOption
     }
     if (!hasSoundQuery(request.raw.url)) {
       return done(new ParleyError('invalid_request', { message: 'The query is not percent-encoded UTF-8.' }))
+    }
+    if (limitAddress && !request.url.startsWith('/health/')) {
+      try {
+        limitAddress(request.ip)
+      } catch (error) {
+        return done(error as Error)
+      }
     }
     if (request.routeOptions.config.open || request.is404) return done()
     identify(request, authenticator, done)

@@ -23,7 +23,8 @@ const MAX_GROUPS = 200
 export function principalOfClaims(claims: JWTPayload, { tenant, scope }: ClaimRules): Principal {
   const { tid, oid, azp, appid, nonce, scp } = claims
   if (typeof tid !== 'string' || typeof oid !== 'string' || !ID.test(tid) || !ID.test(oid)) throw refused()
-  if (typeof (azp ?? appid) !== 'string' || nonce !== undefined) throw refused()
+  const client = azp ?? appid
+  if (typeof client !== 'string' || nonce !== undefined) throw refused()
   const scopes = typeof scp === 'string' ? scp.split(' ').filter(Boolean) : []
   const isService = scopes.length === 0
   if (isService && !isForItself(claims)) throw refused()
@@ -37,6 +38,7 @@ export function principalOfClaims(claims: JWTPayload, { tenant, scope }: ClaimRu
     kind: isService ? 'service' : 'user',
     roles: rolesOf(claims.roles).filter((role) => tid === tenant || !HOME_ROLES.has(role)),
     scopes,
+    client,
     ...(Array.isArray(claims.groups) && { groups: claims.groups.filter(isText).slice(0, MAX_GROUPS) }),
   }
 }

@@ -1,4 +1,6 @@
+import type { LimitFigures } from '#errors.ts'
 import type { AnswerSink, Segment } from '#models/answer.ts'
+import { limitHeaders } from '../limit-headers.ts'
 import type { CompletionCall } from './completion-call.ts'
 import { CompletionFold } from './completion-fold.ts'
 import { accountOf } from './usage.ts'
@@ -17,7 +19,8 @@ export async function sendRelayed({ chat, principal, asked, over, reply }: Compl
     ended: (segment) => segments.push(segment),
   }
   const traceparent = reply.request.traceparent ?? undefined
-  const request = { to, messages, parameters, abort: over, traceparent }
+  const onLimits = (limits: LimitFigures) => void reply.headers(limitHeaders(limits))
+  const request = { to, messages, parameters, abort: over, traceparent, onLimits }
   const { wire, model, finish } = await chat.relay(principal, request, sink)
   reply.header('x-parley-model', model).send({ ...fold.completion(wire, finish), ...accountOf(segments) })
 }

@@ -1,7 +1,8 @@
-import { ParleyError } from '#errors.ts'
+import { type LimitFigures, ParleyError } from '#errors.ts'
 import type { AnswerSink, Candidate, Seam, Segment } from '#models/answer.ts'
 import type { Wire } from '#models/chunk-reader.ts'
 import type { EventStream } from '../event-stream.ts'
+import { limitHeaders } from '../limit-headers.ts'
 import { type CompletionCall, failStream, openCompletionStream } from './completion-call.ts'
 import { DONE, usageFrame } from './frames.ts'
 
@@ -12,7 +13,9 @@ export async function streamRelayed(call: CompletionCall): Promise<void> {
   const sink = new RelayedStream(call)
   try {
     const traceparent = reply.request.traceparent ?? undefined
-    const { wire } = await chat.relay(principal, { to, messages, parameters, abort: over, traceparent }, sink)
+    const onLimits = (limits: LimitFigures) => void reply.headers(limitHeaders(limits))
+    const request = { to, messages, parameters, abort: over, traceparent, onLimits }
+    const { wire } = await chat.relay(principal, request, sink)
     sink.complete(wire)
   } catch (error) {
     sink.fail(error)

@@ -5,6 +5,7 @@ import type { Wire } from '#models/chunk-reader.ts'
 import { servedHeaders } from '../config-header.ts'
 import { recallFault } from '../faults.ts'
 import { idempotencyKeyOf } from '../idempotency-key.ts'
+import { limitHeaders } from '../limit-headers.ts'
 import type { CompletionCall } from './completion-call.ts'
 
 /** The turn that answers a request. */
@@ -19,12 +20,12 @@ export async function openTurn(call: CompletionCall): Promise<RequestTurn> {
   const { chat, principal, reply, over, log } = call
   const { to, messages: history, parameters } = call.asked
   const idempotencyKey = idempotencyKeyOf(reply.request)
-  const { id, ...started } = await chat.start(principal, {
+  const { id, limits, ...started } = await chat.start(principal, {
     in: { specialist: to.name, history, parameters, served: to.served },
     traceparent: reply.request.traceparent ?? undefined,
     ...(idempotencyKey !== undefined && { idempotencyKey }),
   })
-  reply.headers({ 'x-parley-turn': id, ...servedHeaders(started) })
+  reply.headers({ 'x-parley-turn': id, ...servedHeaders(started), ...limitHeaders(limits) })
 
   let settled = false
   const leave = () => {

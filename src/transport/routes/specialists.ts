@@ -3,6 +3,7 @@ import type { SpecialistSpec } from '#config/document.ts'
 import { ParleyError } from '#errors.ts'
 import { pickedVersion, pickHeader, servedHeaders } from '../config-header.ts'
 import { lastEventIdOf } from '../event-id.ts'
+import { limitHeaders } from '../limit-headers.ts'
 import { checkMessage } from '../message-text.ts'
 import type { NativeDeps } from '../native-deps.ts'
 import { principalOf } from '../request-context.ts'
@@ -70,12 +71,14 @@ export function specialistRoutes(routes: Routes, { chat, limits, log, serving }:
         id: turn,
         config,
         arm,
+        limits: left,
       } = await chat.start(principal, {
         in: { specialist: id, history: [{ role: 'user', content }], parameters: {} },
         readOnly: true,
         traceparent: request.traceparent ?? undefined,
         ...pickedVersion(request),
       })
+      reply.headers(limitHeaders(left))
       return answerTurn({ chat, principal, turn, config, arm, after: -1, form, reply, log })
     },
   })

@@ -2,6 +2,7 @@ import { Type } from 'typebox'
 import { pickedVersion, pickHeader, servedHeaders } from '../config-header.ts'
 import { positionAfter } from '../event-id.ts'
 import { idempotencyKeyOf } from '../idempotency-key.ts'
+import { limitHeaders } from '../limit-headers.ts'
 import { checkCharacters, checkMessage } from '../message-text.ts'
 import type { NativeDeps } from '../native-deps.ts'
 import { prefersNotToWait } from '../prefer.ts'
@@ -49,6 +50,7 @@ export function turnRoutes(routes: Routes, { chat, limits, log }: Deps): void {
         id: turn,
         config,
         arm,
+        limits: left,
       } = await chat.start(principal, {
         in: { conversation: request.params.id },
         message,
@@ -56,7 +58,7 @@ export function turnRoutes(routes: Routes, { chat, limits, log }: Deps): void {
         ...pickedVersion(request),
         ...(idempotencyKey !== undefined && { idempotencyKey }),
       })
-      reply.header('location', `/api/v1/turns/${turn}`)
+      reply.headers({ location: `/api/v1/turns/${turn}`, ...limitHeaders(left) })
       if (form === 'application/json' && prefersNotToWait(request)) {
         reply.headers({
           'x-parley-turn': turn,
