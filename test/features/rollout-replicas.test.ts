@@ -31,7 +31,7 @@ async function openReplicas(count: number, env = {}) {
   const ground = opened.use(await openRolloutGround({ kv: kvs[0] as Kv, env: { trialClosesMs: 0, ...env } }))
   ground.push('v1')
   const replicas: RolloutReplica[] = []
-  for (const [n, kv] of kvs.entries()) replicas.push(await ground.replica({ kv, skewMs: n * 3_600_000 }))
+  for (const [n, kv] of kvs.entries()) replicas.push(await ground.replica({ kv, skewMs: n * 1_800_000 }))
   const closing = opened.move()
   return { server, proxy, ground, replicas, [Symbol.asyncDispose]: () => closing.disposeAsync() }
 }
@@ -75,7 +75,7 @@ test('a leader that is killed is followed by another, which goes on', async () =
   await Promise.all(replicas.map((replica) => replica.close()))
 })
 
-test('clocks that are hours apart neither shorten nor lengthen a step or the bake', async () => {
+test('clocks that are far apart neither shorten nor lengthen a step or the bake', async () => {
   await using fixture = await openReplicas(2, { bakeMs: 60_000 })
   const { ground, replicas } = fixture
   ground.push('v2')

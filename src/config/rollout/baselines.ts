@@ -89,7 +89,8 @@ export class Baselines {
 
   async read(versionHash: string, now: number): Promise<Baseline> {
     const hour = Math.floor(now / HOUR_MS)
-    const hours = Array.from({ length: HOURS + 1 }, (_, back) => hourKey(versionHash, hour - back))
+    // One ahead, for replicas whose clocks are.
+    const hours = Array.from({ length: HOURS + 2 }, (_, back) => hourKey(versionHash, hour + 1 - back))
     const [trials = 0, errors = 0, ...counts] = await this.#kv.run(sumOf, hours, allFields)
     const firstToken = counts.slice(0, fields.firstTokenMs.length)
     const cost = counts.slice(fields.firstTokenMs.length)
