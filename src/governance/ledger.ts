@@ -1,0 +1,70 @@
+import type { RelayEnded, TurnEnded } from '#events/events.ts'
+
+/**
+ * What was spent, call by call, as receipts have it. It names nobody: people are `partitionOf`. In PostgreSQL where there is one,
+ * else in the live state's store. Made by `openLedger` (see `ledger/open.ts`).
+ */
+export interface Ledger {
+  /**
+   * Resolves once what the turn cost is kept; told again, it is kept once. Rejects when it is not to be had at present
+   * (database_unavailable, state_unavailable): whoever tells tells again.
+   */
+  turnEnded(turn: TurnEnded): Promise<void>
+  /** Told once: kept in memory until it is taken, within bounds, and lost with the process. */
+  relayEnded(relay: RelayEnded): void
+  /** USD from `since` (ms) on: of the tenant, or of what a person (`partitionOf`) or somebody of an Entra group spent. */
+  spent(tenant: string, whose: Spender, since: number): Promise<number>
+  /** Sums by day (UTC), specialist and model. */
+  usage(tenant: string, whose: { user?: string }, period: Period): Promise<UsageSum[]>
+  /** Call by call in order of time, in pages. */
+  entries(tenant: string, period: Period): AsyncIterable<LedgerEntry[]>
+  /** A person's figures stay, and are nobody's from then on; resolves with how many. */
+  disown(tenant: string, user: string): Promise<number>
+  /** Waits for what can be kept at once. */
+  close(): Promise<void>
+}
+
+export type Spender = { user?: string; group?: undefined } | { user?: undefined; group: string }
+
+/** ms since the epoch; `to` is not part of it. */
+export interface Period {
+  from: number
+  to: number
+}
+
+/** One call of a model. */
+export interface LedgerEntry {
+  /** Of the turn, or of what was passed through. */
+  turn: string
+  /** Counted from 0 within the turn: its place in the receipt. */
+  segment: number
+  /** When the turn ended. */
+  at: number
+  /** `partitionOf`; empty once it was disowned. */
+  user: string
+  /** Ids of Entra groups, where the token named them. */
+  groups: readonly string[]
+  /** Or the route that was asked for. */
+  specialist: string
+  config: string
+  arm: 'stable' | 'canary'
+  model: string
+  inputTokens: number
+  outputTokens: number
+  /** As the receipt has it. */
+  costUsd: number
+  outcome: 'completed' | 'failed' | 'cancelled'
+  /** Counted by us, where the provider gave no count. */
+  estimated: boolean
+}
+
+export interface UsageSum {
+  /** `YYYY-MM-DD`. */
+  day: string
+  specialist: string
+  model: string
+  calls: number
+  inputTokens: number
+  outputTokens: number
+  costUsd: number
+}
