@@ -213,7 +213,7 @@ test('a version that is slower, and one that is dearer, is found by what stable 
   }
 })
 
-test('with too little of stable to compare with, the step waits for a person', async () => {
+test('with too little of stable to compare with, the step holds, and within an hour waits for a person', async () => {
   await using ground = await openRolloutGround({ env: { trialClosesMs: 0 } })
   ground.push('v1')
   const replica = await ground.replica()
@@ -221,8 +221,26 @@ test('with too little of stable to compare with, the step waits for a person', a
   await ground.pass(ROUND_MS)
   for (let n = 0; n < 50; n++) replica.converse({ arm: 'canary' })
   await ground.pass(3 * ROUND_MS)
+  assert.equal(replica.rollouts.view().live?.status, 'canary')
+  assert.match(replica.rollouts.view().verdict.sentence, /^Hold: .* fewer than 200 yet/)
+  await ground.pass(60 * MINUTE, MINUTE)
   assert.equal(replica.rollouts.view().live?.paused?.cause, 'incomparable')
   assert.match(replica.rollouts.view().verdict.sentence, /fewer than 200 trials of stable/)
+  await replica.close()
+})
+
+test('a step that has its trials goes on by itself once there is enough of stable to compare with', async () => {
+  await using ground = await openRolloutGround({ env: { trialClosesMs: 0 } })
+  ground.push('v1')
+  const replica = await ground.replica()
+  ground.push('v2')
+  await ground.pass(ROUND_MS)
+  for (let n = 0; n < 50; n++) replica.converse({ arm: 'canary' })
+  await ground.pass(3 * ROUND_MS)
+  assert.equal(replica.rollouts.view().live?.step, 0)
+  for (let n = 0; n < 210; n++) replica.converse({ arm: 'stable' })
+  await ground.pass(3 * ROUND_MS)
+  assert.equal(replica.rollouts.view().live?.step, 1)
   await replica.close()
 })
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type Counted, type Counters, noCounts, type StepCounts } from './counters.ts'
-import { judge, QUIET_MS, STEP_TIMEOUT_MS } from './judge.ts'
+import { COMPARABLE_WITHIN_MS, judge, QUIET_MS, STEP_TIMEOUT_MS } from './judge.ts'
 import type { Judged } from './verdict.ts'
 
 const MINUTE = 60_000
@@ -88,10 +88,16 @@ test('a step is passed by its number of trials and by evidence, not by one of th
   assert.match(at(31, 0).sentence, /^Hold: 31 of 50 trials of step 1 of 2 \(5 %\) are closed, 0 with errors\.$/)
 })
 
-test('without enough of stable to compare with, a person has to decide', () => {
+test('without enough of stable to compare with it holds, and after an hour a person has to decide', () => {
   const lone = { ...live, baseline: null }
-  assert.equal(judge(lone, counters([step({}, { canary: 49 })]), START).decision, 'hold')
-  const verdict = judge(lone, counters([step({}, { canary: 50 })]), START)
+  const [few, enough] = [49, 50].map((canary) => counters([step({}, { canary })])) as [Counters, Counters]
+  const late = START + COMPARABLE_WITHIN_MS
+  assert.deepEqual(
+    [judge(lone, few, late).decision, judge(lone, enough, late - 1).decision, judge(lone, enough, late).decision],
+    ['hold', 'hold', 'pause'],
+  )
+  assert.match(judge(lone, enough, START).sentence, /^Hold: 50 trials .* of stable there are fewer than 200 yet/)
+  const verdict = judge(lone, enough, late)
   assert.deepEqual(verdict.decision === 'pause' && verdict.cause, 'incomparable')
 })
 

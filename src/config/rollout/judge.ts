@@ -11,6 +11,8 @@ export const QUIET_MS = 24 * 3_600_000
 export const STEP_TIMEOUT_MS = 7 * 24 * 3_600_000
 /** Stable trials without which there is nothing to compare with. */
 export const LEAST_STABLE_TRIALS = 200
+/** A step that has its trials waits so long, from its beginning on, for those of stable: where there is traffic they come within minutes. */
+export const COMPARABLE_WITHIN_MS = 3_600_000
 const FAULTS_IN_ROW = 3
 
 /**
@@ -34,7 +36,12 @@ function decide(live: Judged, counters: Counters, figures: RolloutFigures, now: 
   const { trials, advance } = figures
   if (trials.canary >= trials.needed) {
     // Who would advance without a baseline would advance on nothing but silence.
-    if (!live.baseline) return { decision: 'pause', cause: 'incomparable', why: 'incomparable' }
+    if (!live.baseline) {
+      const isLate = now - live.since >= COMPARABLE_WITHIN_MS
+      return isLate
+        ? { decision: 'pause', cause: 'incomparable', why: 'incomparable' }
+        : { decision: 'hold', why: 'incomparable-yet' }
+    }
     if (advance.e >= advance.needed) return { decision: 'advance', why: 'step' }
   }
   if (now - Math.max(live.since, counters.lastCanaryAt ?? 0) >= QUIET_MS) {

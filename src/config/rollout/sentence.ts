@@ -39,8 +39,10 @@ function bodyOf(judgement: Judgement, live: Judged, figures: RolloutFigures): st
       return `no turn has reached the canary at ${step} for 24 hours, and silence proves nothing`
     case 'slow':
       return `${step} has not come to its evidence in 7 days: ${trials.canary} of ${trials.needed} trials, ${evidence}`
+    case 'incomparable-yet':
+      return `${trials.canary} trials of ${step} are closed, ${trials.errors} with errors, but of stable there are fewer than 200 yet to compare with`
     case 'incomparable':
-      return `fewer than 200 trials of stable are there to compare with; a person has to decide`
+      return `fewer than 200 trials of stable are there to compare with, an hour and more after ${step} began; a person has to decide`
     default:
       return rollbackOf(judgement.why, live, figures)
   }

@@ -7,7 +7,7 @@ export type Judgement =
   | { decision: 'roll-back'; why: RollbackReason }
   | { decision: 'pause'; cause: PauseCause; why: 'quiet' | 'slow' | 'incomparable' }
   | { decision: 'advance'; why: 'step' | 'baked' }
-  | { decision: 'hold'; why: 'paused' | 'baking' | 'trials' | 'evidence' }
+  | { decision: 'hold'; why: 'paused' | 'baking' | 'trials' | 'evidence' | 'incomparable-yet' }
 
 export type RollbackReason =
   | { kind: 'evidence' | 'hard-guard'; metric: Metric }
