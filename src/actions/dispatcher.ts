@@ -13,14 +13,15 @@ import type { StartRequest } from './actions.ts'
 import { readArguments } from './arguments.ts'
 import { hashOfJson } from './canonical-json.ts'
 import type { ActionCall, Run } from './port.ts'
-import { type Reason, reasons } from './reasons.ts'
-import { actionOf, actionsOf, approvalFor, refusalOf, rulesOf } from './rules.ts'
+import { reasons } from './reasons.ts'
+import { actionOf, approvalFor, refusalOf, rulesOf } from './rules.ts'
 import type { RunNews } from './run-news.ts'
 import { runOf } from './run-shape.ts'
 import { type NewRun, RunInserts } from './runs/insert.ts'
 import { isNeverDone, type RunRow, toldAnewAt, UNSENT_AFTER_MS } from './runs/run-row.ts'
 import type { RunSeals } from './runs/run-seals.ts'
 import type { Sending } from './sending.ts'
+import { type Verdict, verdictOf } from './verdict.ts'
 
 export interface DispatcherOptions {
   sql: Sql
@@ -59,8 +60,6 @@ export interface Undoing {
   arguments: Readonly<Record<string, unknown>>
   traceparent: string | undefined
 }
-
-type Verdict = { spec: ActionSpec; args: Readonly<Record<string, unknown>> } | { reason: Reason; output: string }
 
 /** Checks what is asked for, writes its row, and only then has a worker woken. What is refused is a run too, that never executes. */
 export class Dispatcher {
@@ -225,23 +224,4 @@ function askedOf(call: ActionCall): Asked {
     untrusted,
     traceparent,
   }
-}
-
-/** What to do, or why not, in words that the model can act on. */
-function verdictOf(call: ActionCall): Verdict {
-  const offered = actionsOf(call.config, call.specialist)
-  const spec = offered.find(([name]) => name === call.action)?.[1]
-  if (!spec) {
-    const names = offered.map(([name]) => name).join(', ')
-    const others = names === '' ? 'None can be called here.' : `There are: ${names}.`
-    return { reason: 'unknown_action', output: `${reasons.unknown_action} ${others}` }
-  }
-  if (call.readOnly && rulesOf(spec).access !== 'read') return { reason: 'read_only', output: reasons.read_only }
-  const refusal = refusalOf(call.config, spec, call.principal)
-  if (refusal) return { reason: refusal, output: reasons[refusal] }
-  const read = readArguments(spec.parameters, call.arguments)
-  if ('refusal' in read) {
-    return { reason: 'arguments_invalid', output: `${read.refusal} Correct them and call the action again.` }
-  }
-  return { spec, args: read.value }
 }
