@@ -15,6 +15,7 @@ interface Cruise {
 
 /** What each rule must refuse: the file, and the import in it. */
 const refused: Record<string, [file: string, specifier: string][]> = {
+  'transport-imports-downward': [['src/transport/up.ts', '#cli/a.ts']],
   'chat-imports-downward': [
     ['src/chat/a.ts', '#transport/a.ts'],
     ['src/chat/using.ts', '#transport/a.ts'],
@@ -53,6 +54,7 @@ const refused: Record<string, [file: string, specifier: string][]> = {
     ['src/chat/fastify.ts', 'fastify'],
     ['src/chat/websocket.ts', '@fastify/websocket'],
   ],
+  'cli-by-wire': [['src/cli/chat.ts', '#chat/a.ts']],
   'sources-without-tests': [['src/chat/fake.ts', '../../test/fake.ts']],
   'sources-without-dev-dependencies': [['src/chat/dev.ts', 'fast-check']],
 }
@@ -82,6 +84,7 @@ const using = "{\n  await using opened = await import('#transport/a.ts')\n  void
 
 /** What is imported above and imports nothing itself. */
 const leaves = [
+  'src/cli/a.ts',
   'src/transport/a.ts',
   'src/newcomer/a.ts',
   'src/models/providers/a.ts',
