@@ -11,6 +11,7 @@ import type { TurnView } from './chat.ts'
 import { loadHistory } from './history.ts'
 import { callId, saidIn, stepRecords } from './prompt.ts'
 import { receiptOf } from './receipt.ts'
+import { settle } from './settling.ts'
 import { callerTools } from './step.ts'
 import { placeOf } from './store/turn-keys.ts'
 import type { TurnContext } from './turn-context.ts'
@@ -59,7 +60,9 @@ export async function commitEnd(turn: TurnContext, end: End, signal: AbortSignal
   if (committed === 'committed') {
     logEnd(room.log, receipt, end)
     // Its deadline stays noted until after this; should we die before, the sweeper tells it.
-    room.events.emit('turn.ended', turnEnded(input, outcome))
+    const fact = turnEnded(input, outcome)
+    room.events.emit('turn.ended', fact)
+    turn.settling = settle(room, fact)
   }
   return committed
 }

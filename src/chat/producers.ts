@@ -73,6 +73,8 @@ export class Producers {
   readonly #met = new Map<Key, string[]>()
   #stopTicking: () => void = () => {}
   #stopListening: Promise<() => void>
+  /** Of turns that have ended: what outlives them is being kept. */
+  readonly #settling = new Set<Promise<void>>()
 
   constructor(room: ChatRoom) {
     this.#room = room
@@ -144,6 +146,7 @@ export class Producers {
         held.progress.apply(type, data)
         log.add({ position, type, data: JSON.stringify(data) })
       },
+      settling: Promise.resolve(true),
     }
     const done = this.#run(turn, held, abort).finally(() => {
       this.#live.delete(input.turn)
@@ -170,9 +173,17 @@ export class Producers {
   }
 
   /** Until no turn is produced here any more, at most `atMostMs`. */
-  async #finished(atMostMs: number): Promise<void> {
+  #finished(atMostMs: number): Promise<void> {
+    return this.#within(
+      atMostMs,
+      [...this.#live.values()].map(({ done }) => done),
+    )
+  }
+
+  async #within(atMostMs: number, work: Iterable<Promise<void>>): Promise<void> {
     const over = Promise.withResolvers<void>()
     const stopWaiting = this.#room.clock.after(atMostMs, over.resolve)
+    await this.#within(LAST_WORDS_MS, this.#settling)
     await Promise.race([over.promise, Promise.all([...this.#live.values()].map((production) => production.done))])
     stopWaiting()
   }
@@ -219,7 +230,16 @@ export class Producers {
     if (result === 'refused') await withdrawEnd(turn)
     // Its entry leads the sweeper to a turn that the archive has yet to get.
     if (result !== 'committed' || turn.unarchived) return
-    const { shard, member } = deadlineMember(input.principal, input.turn)
+    // Nobody waits for this.
+    const settling = turn.settling.then((isSettled) => {
+      this.#settling.delete(settling)
+      if (isSettled) this.#meet(input)
+    })
+    this.#settling.add(settling)
+  }
+
+  #meet({ principal, turn }: TurnInput): void {
+    const { shard, member } = deadlineMember(principal, turn)
     this.#met.getOrInsertComputed(shard, () => []).push(member)
   }
 

@@ -4,7 +4,7 @@ import { type Principal, partitionOf } from '#identity/principal.ts'
 import type { Answer, AnswerSink, Segment } from '#models/answer.ts'
 import type { Clock } from '#platform/clock.ts'
 import type { RelayRequest } from './chat.ts'
-import { misconfigured, spent } from './turn-ended.ts'
+import { groupsOf, misconfigured, spent } from './turn-ended.ts'
 
 /** Has a request answered by `relay`, and tells what came of it. */
 export async function tellingRelay(
@@ -39,6 +39,7 @@ export async function tellingRelay(
       addressee: to.name,
       principal: partitionOf(principal),
       tenant: principal.tenant,
+      ...groupsOf(principal),
       ...end,
       segments: segments.map(spent),
       faults: misconfigured(segments),

@@ -3,19 +3,21 @@ import type { Owner } from '#identity/principal.ts'
 import { type Key, key } from '#platform/kv/kv.ts'
 import { archiveFinished } from './archiving.ts'
 import type { Producers } from './producers.ts'
+import { settle } from './settling.ts'
 import { dropDeadline, dueDeadlines, noteDeadline } from './store/deadlines.ts'
 import { deadlineShards, readDeadlineMember } from './store/turn-keys.ts'
 import { takeOver } from './take-over.ts'
 import type { ChatRoom } from './turn-context.ts'
-import { tellEnd } from './turn-ended.ts'
+import { recalledEnd } from './turn-ended.ts'
 
 const BATCH = 50
-/** Turns that the archive could not be given. Apart, so that those whose producer is gone never wait behind them. */
+/** Turns that the archive or the ledger could not be given. Apart, so that those whose producer is gone never wait behind them. */
 const unarchivedShards: readonly Key[] = deadlineShards.map((_, shard) => key(`deadlines-${shard}`, 'unarchived'))
 
 /**
  * Looks after turns whose deadline has come, on every replica: one whose lease was renewed is looked at again when that ends,
- * one that has ended is told of and forgotten, once the archive has it, one whose producer is gone is taken over. Two sweepers meet in the claim: one wins.
+ * one that has ended is told of and forgotten, once archive and ledger have it, one whose producer is gone is taken over. Two
+ * sweepers meet in the claim: one wins.
  */
 export class Sweeper {
   readonly #room: ChatRoom
@@ -49,12 +51,12 @@ export class Sweeper {
   }
 
   async #sweep(): Promise<void> {
-    const { kv, log, archive } = this.#room
+    const { kv, log, archive, settled } = this.#room
     if (!kv.reachable) return
     try {
       await Promise.all([
         ...deadlineShards.map((shard) => this.#sweepShard(shard)),
-        ...(archive ? unarchivedShards.map((shard) => this.#sweepShard(shard)) : []),
+        ...(archive || settled ? unarchivedShards.map((shard) => this.#sweepShard(shard)) : []),
       ])
     } catch (error) {
       log.warn({ err: error }, 'a sweep over the deadlines of turns failed; the next one tries again')
@@ -74,9 +76,11 @@ export class Sweeper {
       const { turn, ...principal } = entry
       const found = await takeOver(this.#room, this.#producers, principal, turn)
       if (found.kind === 'done') {
-        // Whoever ended it may not have lived to tell. What waits for the archive was told when it was set aside.
-        if (deadlineShards.includes(shard)) await tellEnd(this.#room, principal, turn)
-        if (!(await this.#archived(principal, turn))) return await this.#setAside(shard, member)
+        const fact = await recalledEnd(this.#room, principal, turn)
+        // Whoever ended it may not have lived to tell. What was set aside was told then.
+        if (fact && deadlineShards.includes(shard)) this.#room.events.emit('turn.ended', fact)
+        const isSettled = !fact || (await settle(this.#room, fact))
+        if (!(await this.#archived(principal, turn)) || !isSettled) return await this.#setAside(shard, member)
         await kv.run(dropDeadline, [shard], [member])
       } else await kv.run(noteDeadline, [shard], [member, found.kind === 'held' ? Math.ceil(found.forMs) : leaseMs])
     } catch (error) {

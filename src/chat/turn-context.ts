@@ -4,7 +4,9 @@ import type { Serving } from '#config/serving.ts'
 import type { Archive } from '#conversations/archive.ts'
 import type { Conversations } from '#conversations/conversations.ts'
 import type { Seal } from '#conversations/vault.ts'
-import type { Events } from '#events/events.ts'
+import type { ParleyError } from '#errors.ts'
+import type { Events, TurnEnded } from '#events/events.ts'
+import type { Stops } from '#governance/stops.ts'
 import type { Log } from '#log.ts'
 import type { Candidate, ChatMessage } from '#models/answer.ts'
 import type { Models } from '#models/models.ts'
@@ -32,6 +34,8 @@ export interface ChatRoom {
   configs: { get(name: string): ConfigVersion | undefined }
   serving: Serving
   events: Pick<Events, 'emit'>
+  /** Resolves once what outlives a turn that ended is kept; until then its deadline stays noted, and it is told again. */
+  settled?: ((turn: TurnEnded) => Promise<void>) | undefined
   counter: TokenCounter
   spans: Spans
   replica: string
@@ -67,6 +71,8 @@ export interface TurnContext {
   unarchived: boolean
   /** Stops production early; see `TurnStop`. */
   stop(kind: TurnStop['kind']): void
+  /** Whether what outlives it is kept, once it has ended. */
+  settling: Promise<boolean>
   emit<Type extends TurnEventType>(type: Type, data: TurnEvents[Type]): void
 }
 

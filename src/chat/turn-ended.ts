@@ -1,5 +1,5 @@
 import type { DeterministicFault, Served, SpentSegment, TurnEnded } from '#events/events.ts'
-import { type Owner, partitionOf } from '#identity/principal.ts'
+import { type Owner, type Principal, partitionOf } from '#identity/principal.ts'
 import type { Segment } from '#models/answer.ts'
 import { statusOf } from './archiving.ts'
 import { loadFinished } from './store/finished.ts'
@@ -18,6 +18,7 @@ export function turnEnded(input: TurnInput, { terminal, firstTokenMs = null }: T
     conversation: input.conversation,
     principal: partitionOf(input.principal),
     tenant: input.principal.tenant,
+    ...groupsOf(input.principal),
     specialist: input.specialist,
     status: statusOf(terminal),
     finish: finish ?? null,
@@ -30,13 +31,17 @@ export function turnEnded(input: TurnInput, { terminal, firstTokenMs = null }: T
   }
 }
 
-/** Tells of a turn from its record: whoever ended it may have died before it did. Where that is gone, nothing is told. */
-export async function tellEnd({ kv, conversations, events }: ChatRoom, owner: Owner, turn: string): Promise<void> {
+/** What is to be told of a turn, from its record: nothing where that is gone. */
+export async function recalledEnd(
+  { kv, conversations }: Pick<ChatRoom, 'kv' | 'conversations'>,
+  owner: Owner,
+  turn: string,
+): Promise<TurnEnded | undefined> {
   const keys = turnKeys(owner, turn)
   const [record, seal] = await Promise.all([kv.run(loadFinished, [keys.turn], []), conversations.seal(owner)])
-  if (!record) return
+  if (!record) return undefined
   const outcome: TurnOutcome = JSON.parse(seal.unseal(record.outcome, placeOf(keys.turn, 'end')).toString())
-  events.emit('turn.ended', turnEnded(readInput(seal, keys, record.input), outcome))
+  return turnEnded(readInput(seal, keys, record.input), outcome)
 }
 
 export function servedOf(input: TurnInput): Served {
@@ -44,10 +49,15 @@ export function servedOf(input: TurnInput): Served {
   return { config, arm, cohort, unit: unitOf(input) }
 }
 
+export function groupsOf({ groups = [] }: Pick<Principal, 'groups'>): Pick<TurnEnded, 'groups'> {
+  return groups.length > 0 ? { groups } : {}
+}
+
 export function spent(segment: Segment): SpentSegment {
-  const { model, inputTokens, outputTokens, costUsd, provider, outcome, reason, firstTokenMs, durationMs } = segment
+  const { model, inputTokens, outputTokens, costUsd, estimated } = segment
+  const { provider, outcome, reason, firstTokenMs, durationMs } = segment
   const call = { provider, outcome, reason, firstTokenMs, durationMs }
-  return { model, inputTokens, outputTokens, costUsd, call }
+  return { model, inputTokens, outputTokens, costUsd, ...(estimated && { estimated }), call }
 }
 
 /** Calls of models that their providers do not know, or do not let us use. */

@@ -26,6 +26,8 @@ export interface SpentSegment {
   outputTokens: number
   /** By the prices of the version that served it. */
   costUsd: number
+  /** Set where we counted, since the provider gave no count. */
+  estimated?: true
   /** Who was asked, how it went and how long it took; absent where only the bill is told. */
   call?: {
     provider: string
@@ -59,6 +61,8 @@ export interface TurnEnded extends Served {
   /** `partitionOf` the principal: tells people apart, and names nobody. */
   principal: string
   tenant: string
+  /** Ids of the principal's Entra groups, where the token named them. */
+  groups?: readonly string[]
   specialist: string
   status: 'completed' | 'failed' | 'cancelled'
   /** Of a completed turn. */

@@ -7,7 +7,7 @@ import type { ConfigDocument, ConfigVersion } from '#config/document.ts'
 import type { Archive } from '#conversations/archive.ts'
 import type { Conversations } from '#conversations/conversations.ts'
 import { createConversations } from '#conversations/create.ts'
-import type { Events, Facts } from '#events/events.ts'
+import type { Events, Facts, TurnEnded } from '#events/events.ts'
 import { createAdmission } from '#governance/admission.ts'
 import type { Principal } from '#identity/principal.ts'
 import { newId } from '#ids.ts'
@@ -80,6 +80,7 @@ export interface ChatAtHandOptions {
   serving?: ScriptedServing
   /** Over the store and its keys; it gets none otherwise. */
   archive?: (store: Kv, masterKeys: MasterKeysEnv) => Promise<Archive>
+  settled?: (turn: TurnEnded) => Promise<void>
 }
 
 export const somebody: Principal = {
@@ -128,6 +129,7 @@ export async function chatAtHand(options: ChatAtHandOptions): Promise<ChatAtHand
     leaseMs: LEASE_MS,
     conversationIdleMs: 1e9,
     admission: createAdmission({ atOnce }),
+    settled: options.settled,
   })
   const settled = async () => {
     for (let turn = 0; turn < 20; turn++) await setImmediate()

@@ -1,0 +1,93 @@
+import type { Sql } from '#platform/sql/sql.ts'
+import type { LedgerEntry, Spender } from '../ledger.ts'
+import type { LedgerStore } from './store.ts'
+
+const PAGE = 1000
+const DAY_MS = 86_400_000
+
+/** In order of the key, so that two replicas that keep the same do not wait for each other in a circle. */
+const KEEP = `
+INSERT INTO ledger (tenant, turn, segment, at, person, groups, specialist, config, arm, model, input_tokens, output_tokens,
+  cost_usd, outcome, estimated)
+SELECT e.tenant, e.turn, e.segment, e.at, e."user", e.groups, e.specialist, e.config, e.arm, e.model, e."inputTokens",
+  e."outputTokens", e."costUsd", e.outcome, e.estimated
+FROM jsonb_to_recordset($1::jsonb) AS e(tenant text, turn text, segment integer, at bigint, "user" text, groups text[],
+  specialist text, config text, arm text, model text, "inputTokens" bigint, "outputTokens" bigint, "costUsd" numeric,
+  outcome text, estimated boolean)
+ORDER BY e.tenant, e.turn, e.segment
+ON CONFLICT DO NOTHING`
+
+const spentBy = (whose: string) =>
+  `SELECT coalesce(sum(cost_usd), 0)::text AS usd FROM ledger WHERE tenant = $1 AND at >= $2${whose}`
+const SPENT = spentBy('')
+const SPENT_BY_USER = spentBy(' AND person = $3')
+const SPENT_BY_GROUP = spentBy(' AND $3 = ANY (groups)')
+
+const usageOf = (whose: string) => `
+SELECT at / ${DAY_MS} AS day, specialist, model, count(*) AS calls, sum(input_tokens)::bigint AS "inputTokens",
+  sum(output_tokens)::bigint AS "outputTokens", sum(cost_usd)::text AS usd
+FROM ledger WHERE tenant = $1 AND at >= $2 AND at < $3${whose}
+GROUP BY 1, 2, 3 ORDER BY 1, 2, 3`
+const USAGE = usageOf('')
+const USAGE_OF_USER = usageOf(' AND person = $4')
+
+const ENTRIES = `
+SELECT turn, segment, at, person AS "user", groups, specialist, config, arm, model, input_tokens AS "inputTokens",
+  output_tokens AS "outputTokens", cost_usd::text AS usd, outcome, estimated
+FROM ledger WHERE tenant = $1 AND at >= $2 AND at < $3 AND (at, turn, segment) > ($4::bigint, $5::text, $6::integer)
+ORDER BY at, turn, segment LIMIT ${PAGE}`
+
+export function createSqlLedger(sql: Sql): LedgerStore {
+  return {
+    async keep(bills) {
+      const rows = bills.flatMap(({ tenant, entries }) => entries.map((entry) => ({ tenant, ...entry })))
+      if (rows.length > 0) await sql.query('system', KEEP, [JSON.stringify(rows)])
+    },
+
+    async spent(tenant, whose, since) {
+      const [text, by] = condition(whose)
+      const [row] = await sql.query<{ usd: string }>({ tenant }, text, [tenant, since, ...by])
+      return Number(row?.usd ?? 0)
+    },
+
+    async usage(tenant, { user }, { from, to }) {
+      type Row = { day: number; specialist: string; model: string; calls: number; usd: string } & Tokens
+      const text = user === undefined ? USAGE : USAGE_OF_USER
+      const rows = await sql.query<Row>({ tenant }, text, [tenant, from, to, ...(user === undefined ? [] : [user])])
+      return rows.map(({ day, usd, ...sums }) => ({ day: dayOf(day * DAY_MS), ...sums, costUsd: Number(usd) }))
+    },
+
+    async *entries(tenant, { from, to }) {
+      type Row = Omit<LedgerEntry, 'costUsd'> & { usd: string }
+      for (let after: Pick<LedgerEntry, 'at' | 'turn' | 'segment'> = { at: from, turn: '', segment: -1 }; ; ) {
+        const params = [tenant, from, to, after.at, after.turn, after.segment]
+        const rows = await sql.query<Row>({ tenant }, ENTRIES, params)
+        const last = rows.at(-1)
+        if (last) yield rows.map(({ usd, ...entry }) => ({ ...entry, costUsd: Number(usd) }))
+        if (!last || rows.length < PAGE) return
+        after = last
+      }
+    },
+
+    async disown(tenant, user) {
+      const rows = await sql.query(
+        { tenant },
+        "UPDATE ledger SET person = '' WHERE tenant = $1 AND person = $2 RETURNING segment",
+        [tenant, user],
+      )
+      return rows.length
+    },
+  }
+}
+
+type Tokens = { inputTokens: number; outputTokens: number }
+
+function condition({ user, group }: Spender): [string, string[]] {
+  if (user !== undefined) return [SPENT_BY_USER, [user]]
+  return group === undefined ? [SPENT, []] : [SPENT_BY_GROUP, [group]]
+}
+
+/** `YYYY-MM-DD`, by UTC. */
+export function dayOf(at: number): string {
+  return new Date(at).toISOString().slice(0, 10)
+}

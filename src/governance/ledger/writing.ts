@@ -1,0 +1,122 @@
+import { ParleyError } from '#errors.ts'
+import type { Log } from '#log.ts'
+import type { Clock } from '#platform/clock.ts'
+import type { Bill } from './bill.ts'
+import type { LedgerStore } from './store.ts'
+
+export interface WritingOptions {
+  store: Pick<LedgerStore, 'keep'>
+  clock: Clock
+  log: Log
+}
+
+interface Waiting {
+  bill: Bill
+  /** Who tells it again where it is not kept; absent where nobody does. */
+  teller?: PromiseWithResolvers<void>
+}
+
+/** What comes within this leaves in one statement: a turn has ended by then, so nobody waits for it. */
+const EVERY_MS = 100
+const RETRY_MS = 1000
+const AT_ONCE = 500
+/** Bills that nobody tells again, while the database is away. */
+export const MOST_RETAINED = 10_000
+
+/**
+ * Takes bills to the store, many at a time, one write after the other. With the store away, who tells again is refused and does
+ * so later; what nobody tells again is retained and retried, up to a bound.
+ */
+export class Writing {
+  readonly #options: WritingOptions
+  #waiting: Waiting[] = []
+  #cancelNext: (() => void) | undefined
+  #writing: Promise<void> = Promise.resolve()
+  #lost = 0
+
+  constructor(options: WritingOptions) {
+    this.#options = options
+  }
+
+  /** Resolves once it is kept, and rejects where it is not. */
+  keep(bill: Bill): Promise<void> {
+    const teller = Promise.withResolvers<void>()
+    this.#add({ bill, teller })
+    return teller.promise
+  }
+
+  /** Of what is told once. */
+  retain(bill: Bill): void {
+    this.#add({ bill })
+  }
+
+  async close(): Promise<void> {
+    this.#cancelNext?.()
+    await this.#writing
+    while (this.#waiting.length > 0 && (await this.#write())) {}
+    this.#cancelNext?.()
+    const lost = this.#lost + this.#waiting.length
+    if (lost > 0) this.#options.log.error({ bills: lost }, 'What some relayed requests cost is lost to the ledger')
+  }
+
+  #add(waiting: Waiting): void {
+    this.#waiting.push(waiting)
+    if (this.#waiting.length === 1) this.#schedule(EVERY_MS)
+  }
+
+  #schedule(delayMs: number): void {
+    this.#cancelNext?.()
+    this.#cancelNext = this.#options.clock.after(delayMs, () => {
+      this.#cancelNext = undefined
+      this.#writing = this.#write().then((isKept) => {
+        if (this.#waiting.length > 0) this.#schedule(isKept ? 0 : RETRY_MS)
+      })
+    })
+  }
+
+  /** False while the store is away. Never rejects. */
+  async #write(): Promise<boolean> {
+    const group = this.#waiting.splice(0, AT_ONCE)
+    try {
+      await this.#options.store.keep(group.map(({ bill }) => bill))
+      for (const { teller } of group) teller?.resolve()
+      return true
+    } catch (error) {
+      if (isAway(error)) {
+        this.#putBack(group, error)
+        return false
+      }
+      for (const waiting of group) await this.#writeAlone(waiting)
+      return true
+    }
+  }
+
+  /** One that the store does not take fails none of the others. */
+  async #writeAlone(waiting: Waiting): Promise<void> {
+    try {
+      await this.#options.store.keep([waiting.bill])
+      waiting.teller?.resolve()
+    } catch (error) {
+      if (isAway(error)) return this.#putBack([waiting], error)
+      this.#options.log.error({ turn: waiting.bill.turn, err: error }, 'The ledger does not take what a turn cost')
+      waiting.teller?.reject(error)
+    }
+  }
+
+  #putBack(group: readonly Waiting[], error: unknown): void {
+    for (const { teller } of group) teller?.reject(error)
+    const retained = group.filter(({ teller }) => teller === undefined)
+    this.#waiting.unshift(...retained)
+    const tooMany = this.#waiting.filter(({ teller }) => teller === undefined).length - MOST_RETAINED
+    if (tooMany <= 0) return
+    const isFirst = this.#lost === 0
+    this.#lost += tooMany
+    let left = tooMany
+    this.#waiting = this.#waiting.filter(({ teller }) => teller !== undefined || left-- <= 0)
+    if (isFirst) this.#options.log.error('The ledger is away for too long; what relayed requests cost is being lost')
+  }
+}
+
+function isAway(error: unknown): boolean {
+  return error instanceof ParleyError && error.retryable
+}
