@@ -183,7 +183,7 @@ const nowhere: Record<string, { given: Record<string, string>; why: RegExp }> = 
     why: /PORT.*OPENAI_BASE_URL.*PARLEY_MASTER_KEYS.*PARLEY_TURN_LEASE_MS/,
   },
   'no config version': { given: { PARLEY_CONFIG_DIR: 'src' }, why: /no config version/ },
-  'no config folder': { given: { PARLEY_CONFIG_DIR: '/nowhere/at/all' }, why: /config folder/ },
+  'no config folder': { given: { PARLEY_CONFIG_DIR: '/nowhere/at/all' }, why: /config versions in/ },
 }
 
 for (const [name, { given, why }] of Object.entries(nowhere)) {

@@ -98,7 +98,7 @@ export function servingSuite(ground: () => Ground): void {
       assert.equal(held.config, 'v1')
       await until(() => told(drawn.id).length > 0 && told(held.id).length > 0)
       const [first, second] = [told(drawn.id)[0], told(held.id)[0]]
-      assert.deepEqual([first?.arm, first?.cohort, first?.unit], ['canary', 'r1.0', drawn.id])
+      assert.deepEqual([first?.arm, first?.cohort, first?.unit], ['canary', '', drawn.id])
       assert.deepEqual([second?.arm, second?.cohort, second?.unit], ['stable', '', held.id])
     })
 
