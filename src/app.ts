@@ -24,7 +24,10 @@ import { ParleyError } from '#errors.ts'
 import { createEvents, type Events } from '#events/events.ts'
 import { createAddressLimit } from '#governance/address-limit.ts'
 import { createAdmission } from '#governance/admission.ts'
+import type { AuditEntry } from '#governance/audit.ts'
+import { createKillSwitches } from '#governance/kill-switches.ts'
 import { openLimits } from '#governance/limits/limits.ts'
+import { createStops } from '#governance/stops/create.ts'
 import { isLoopbackHost } from '#identity/local.ts'
 import { openIdentity } from '#identity/open.ts'
 import type { Owner } from '#identity/principal.ts'
@@ -44,6 +47,7 @@ import { openQueue } from '#platform/queue/open.ts'
 import { openSql } from '#platform/sql/open.ts'
 import { openTelemetry, type Telemetry } from '#telemetry/telemetry.ts'
 import { registerConfigApi } from '#transport/config-api.ts'
+import { registerGovernanceApi } from '#transport/governance-api.ts'
 import { defaultLimits, type TransportLimits } from '#transport/limits.ts'
 import { type MetricsServer, serveMetrics } from '#transport/metrics-server.ts'
 import { registerHealth, registerMetrics, registerNativeApi, registerSignIn } from '#transport/native-api.ts'
@@ -208,6 +212,11 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
   useModels()
   opened.defer(serving.onChange(useModels))
 
+  // governance
+  const stops = await createStops({ kv, clock, log })
+  opened.defer(() => stops.close())
+  const note = (entry: AuditEntry) => log.warn(entry, 'Something was done that somebody may have to answer for')
+
   // actions, chat
   const actions = createActions({
     sql,
@@ -230,6 +239,7 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
     sweepEveryMs: 1000,
     maxWaiting: env.actions.runsWaiting,
     spans,
+    isStopped: (work) => stops.found(work) !== undefined,
   })
   const stopHearing = userTokens?.onSeen((user) => {
     actions.userIsBack(user).catch((error) => log.warn({ err: error }, 'Runs of a user who is back could not be woken'))
@@ -253,6 +263,7 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
           events,
           replica,
           spans,
+          stops,
           leaseMs: env.limits.turnLeaseMs,
           conversationIdleMs,
           admission: createAdmission({ atOnce: env.limits.turnsAtOnce, limits: callerLimits, log }),
@@ -282,6 +293,7 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
     registerNativeApi(server, api)
     const { eventGridKey } = env.rollout
     registerConfigApi(server, { versions: configs, rollouts: rollout.rollouts, diff: diffConfigs, eventGridKey }, log)
+    registerGovernanceApi(server, { killSwitches: createKillSwitches({ stops, clock, note }) })
     registerWebSocketApi(server, api)
     registerOpenAiApi(server, { chat, log, clock, limits })
     registerPage(server)

@@ -187,6 +187,18 @@ const catalogue = {
   },
   precondition_required: invalid(428, 'Say by If-Match what you have seen.'),
   blob_unavailable: { status: 503, type: 'server_error', retryable: true, message: 'The blob store is out of reach.' },
+  killed: {
+    status: 503,
+    type: 'server_error',
+    retryable: false,
+    message: 'An operator has stopped this.',
+  },
+  budget_exceeded: {
+    status: 402,
+    type: 'insufficient_quota',
+    retryable: false,
+    message: 'The budget is used up.',
+  },
   environment_invalid: {
     status: 500,
     type: 'server_error',
@@ -220,6 +232,7 @@ type ErrorType =
   | 'permission_error'
   | 'conflict_error'
   | 'rate_limit_error'
+  | 'insufficient_quota'
   | 'server_error'
 
 export type ErrorCode = keyof typeof catalogue

@@ -8,6 +8,8 @@ export type Attempted =
   | { thrown: unknown; timedOut: boolean }
   /** Before anything was executed. */
   | { impossible: Extract<Reason, 'unknown_action' | 'arguments_invalid' | 'role_missing' | 'user_missing'> }
+  /** Somebody has stopped it, for now. */
+  | { held: 'stopped' }
   /** Its approval no longer holds: what is to be decided anew. */
   | { unapproved: RunApproval }
 
@@ -40,6 +42,7 @@ export interface Consequence {
 
 const RESULT_BYTES = 1024 * 1024
 const BACK_OFF = { firstMs: 1000, maxMs: 60_000, askedMaxMs: 600_000 }
+const STOPPED_RETRY_MS = 5000
 const IDENTITY_PATIENCE_MS = 24 * 60 * 60_000
 
 /**
@@ -50,6 +53,7 @@ const IDENTITY_PATIENCE_MS = 24 * 60 * 60_000
  * it may pass ──▸ retrying, with back-off and full jitter; after the last attempt ──▸ dead-lettered
  * it may pass, but the effect may have begun and must not be tried twice ──▸ unknown
  * its approval no longer holds ──▸ awaiting-approval
+ * it is stopped ──▸ retrying, uncounted, as long as it is
  * no identity ──▸ awaiting-identity · it can never succeed ──▸ dead-lettered, at once
  */
 export function consequenceOf(attempted: Attempted, facts: AttemptFacts): Consequence {
@@ -58,6 +62,11 @@ export function consequenceOf(attempted: Attempted, facts: AttemptFacts): Conseq
     const { unapproved: approval } = attempted
     const wait = { dueAt: approval.expiresAt, uncounted: true, approval }
     return { ...ended('awaiting-approval', 'passing', 'approval_outdated'), ...wait }
+  }
+  if ('held' in attempted) {
+    const retryAt = facts.now + STOPPED_RETRY_MS
+    const wait = { retryAt, dueAt: retryAt + UNSENT_AFTER_MS, uncounted: true }
+    return { ...ended('retrying', 'passing', attempted.held), ...wait }
   }
   if ('result' in attempted) {
     if (Buffer.byteLength(attempted.result) > RESULT_BYTES) {

@@ -3,6 +3,7 @@ import type { Serving } from '#config/serving.ts'
 import type { Seal } from '#conversations/vault.ts'
 import { ParleyError } from '#errors.ts'
 import type { Events } from '#events/events.ts'
+import type { Work } from '#governance/stops.ts'
 import type { Owner, Principal } from '#identity/principal.ts'
 import type { Log } from '#log.ts'
 import { type Clock, delay } from '#platform/clock.ts'
@@ -63,6 +64,8 @@ export interface ActionsOptions {
   maxWaiting: number
   /** None when absent. */
   spans?: Spans
+  /** Whether operators have stopped what a run is of; nothing when absent. */
+  isStopped?(work: Work): boolean
 }
 
 const LISTEN_RETRY_MS = 1000

@@ -12,6 +12,7 @@ export const reasons = {
   approval_expired: 'Nobody approved it in time.',
   awaiting_identity: 'It waits until the user signs in again.',
   identity_expired: 'The user did not sign in again in time.',
+  stopped: 'An operator has stopped this action; it waits.',
   withdrawn: 'The call was withdrawn before it began.',
   cancelled: 'It was cancelled before it began.',
   timeout: 'The action did not end in time.',

@@ -1,6 +1,7 @@
 import type { ConfigVersion } from '#config/document.ts'
 import type { Serving } from '#config/serving.ts'
 import { ParleyError } from '#errors.ts'
+import type { Work } from '#governance/stops.ts'
 import type { Principal } from '#identity/principal.ts'
 import type { Log } from '#log.ts'
 import { type Clock, delay } from '#platform/clock.ts'
@@ -35,6 +36,8 @@ export interface WorkerOptions {
   concurrency: number
   leaseMs: number
   spans: Spans
+  /** Whether operators have stopped what the run is of; it waits then. */
+  isStopped?: ((work: Work) => boolean) | undefined
 }
 
 /** Why the attempt under way stops before its executor is done. */
@@ -171,7 +174,7 @@ export class Worker {
     abort: AbortController,
     hold: { began: boolean },
   ): Promise<Attempted> {
-    const { clock, configs, executors, seals, userToken } = this.#options
+    const { clock, configs, executors, isStopped, seals, userToken } = this.#options
     const stopped = Promise.withResolvers<never>()
     stopped.promise.catch(() => {})
     abort.signal.addEventListener('abort', () => stopped.reject(abort.signal.reason), { once: true })
@@ -179,6 +182,8 @@ export class Worker {
     try {
       const input: RunInput = await seals.input(row)
       const { principal } = input
+      const { action, specialist } = row
+      if (isStopped?.({ principal, action, ...(specialist !== null && { specialist }) })) return { held: 'stopped' }
       // Where its version is gone, the present one does it, if what was asked for still fits.
       const config = configs.get(row.config) ?? configs.current()
       const spec = actionOf(config, row.action)

@@ -1,9 +1,10 @@
 import { assignFor, pickVersion, resolveFor } from '#config/assigning.ts'
 import { ParleyError } from '#errors.ts'
 import type { Admission } from '#governance/admission.ts'
+import { stopError, type Work } from '#governance/stops.ts'
 import type { Principal } from '#identity/principal.ts'
 import { newId } from '#ids.ts'
-import type { AnswerSink, ChatMessage } from '#models/answer.ts'
+import type { AnswerSink, Candidate, ChatMessage } from '#models/answer.ts'
 import { countMessages, maxTokens } from '#models/tokenizer.ts'
 import { noSpans, type Spans } from '#telemetry/spans.ts'
 import { address, addresseeOf, addresseesOf, hasSpecialist } from './addressees.ts'
@@ -45,15 +46,21 @@ const counter: TokenCounter = {
 export function createChat(options: ChatOptions): Chat {
   const { admission, spans = noSpans, ...shared } = options
   const room: ChatRoom = { ...shared, spans, counter }
-  const { kv, clock, conversations, configs, serving, events, models } = room
+  const { kv, clock, conversations, configs, serving, events, models, stops } = room
   const producers = new Producers(room)
   const sweeper = new Sweeper(room, producers)
   const followUps = new FollowUps(room, start)
   const relays = new Relays()
   let draining = false
+  const stopHearing = stops?.onChange(() => relays.cutStopped(stops))
 
   function refuseWhileDraining(): void {
     if (draining) throw new ParleyError('shutting_down', { retryAfterMs: 1000 })
+  }
+
+  function refuseStopped(what: Work): void {
+    const stop = stops?.found(what)
+    if (stop) throw stopError(stop)
   }
 
   async function settingOf(principal: Principal, { in: where, version }: Opening): Promise<Setting> {
@@ -92,6 +99,7 @@ export function createChat(options: ChatOptions): Chat {
     try {
       refuseWhileDraining()
       const setting = await settingOf(principal, request)
+      refuseStopped({ principal, specialist: setting.specialist })
       if (!hasSpecialist(setting.specialist)(setting.config)) throw new ParleyError('specialist_not_found')
       const started = await startTurn(room, producers, principal, request, setting, () => admitted.release())
       return { ...started, ...(admitted.limits && { limits: admitted.limits }) }
@@ -151,10 +159,19 @@ export function createChat(options: ChatOptions): Chat {
       const admitted = await admission.admit(principal, { kind: 'relay', bytes: sizeOf(request.messages) })
       try {
         refuseWhileDraining()
+        const { to } = request
+        const what: Work = { principal, ...(to.kind === 'specialist' && { specialist: to.name }) }
+        refuseStopped(what)
         if (admitted.limits) request.onLimits?.(admitted.limits)
         const config = configs.get(request.to.served.config) ?? serving.stable()
-        const work = (watched: AnswerSink) => relay(models, config, request, watched)
-        return await relays.run(request.abort, () => tellingRelay(room, principal, request, sink, work))
+        const work = (watched: AnswerSink) => {
+          const speaker = (candidate: Candidate) => {
+            what.model = candidate.name
+            watched.speaker?.(candidate)
+          }
+          return relay(models, config, request, { ...watched, speaker }, stops)
+        }
+        return await relays.run(request.abort, what, () => tellingRelay(room, principal, request, sink, work))
       } finally {
         admitted.release()
       }
@@ -168,6 +185,7 @@ export function createChat(options: ChatOptions): Chat {
       draining = true
       await Promise.all([sweeper.stop(), followUps.stop()])
       await Promise.all([producers.drain(graceMs), relays.drain(clock, graceMs)])
+      stopHearing?.()
     },
   }
 }

@@ -57,6 +57,7 @@ function endOf(error: unknown, signal: AbortSignal): End {
   if (!(stop instanceof TurnStop)) return { status: 'failed', error: asParleyError(error) }
   if (stop.kind === 'length') return { status: 'completed', finish: 'length' }
   if (stop.kind === 'cancelled') return { status: 'cancelled' }
+  if (stop.error) return { status: 'failed', error: stop.error }
   if (stop.kind === 'deadline') return { status: 'failed', error: new ParleyError('turn_deadline') }
   if (stop.kind === 'shut-down') return { status: 'failed', error: new ParleyError('shutting_down') }
   if (stop.kind === 'out-of-reach') return { status: 'failed', error: new ParleyError('turn_lost') }

@@ -1,5 +1,6 @@
 import type { ConfigVersion } from '#config/document.ts'
 import { ParleyError } from '#errors.ts'
+import { stopError } from '#governance/stops.ts'
 import type { Principal } from '#identity/principal.ts'
 import type { ChatMessage } from '#models/answer.ts'
 import { delay } from '#platform/clock.ts'
@@ -46,6 +47,7 @@ export interface HeldTurn {
 
 interface Production {
   input: TurnInput
+  progress: Progress
   log: TurnLog
   abort: AbortController
   done: Promise<void>
@@ -71,15 +73,19 @@ export class Producers {
   draining = false
   /** Entries of the deadline indexes that nobody needs any more. */
   readonly #met = new Map<Key, string[]>()
-  #stopTicking: () => void = () => {}
-  #stopListening: Promise<() => void>
   /** Of turns that have ended: what outlives them is being kept. */
   readonly #settling = new Set<Promise<void>>()
+  #stopTicking: () => void = () => {}
+  #stopListening: Promise<() => void>
+  readonly #stopHearing: (() => void) | undefined
 
   constructor(room: ChatRoom) {
     this.#room = room
     this.#tick()
     this.#stopListening = this.#listen()
+    this.#stopHearing = room.stops?.onChange(() => {
+      for (const production of this.#live.values()) this.#cutStopped(production)
+    })
   }
 
   get size(): number {
@@ -140,19 +146,22 @@ export class Producers {
         attributes: attributesOf(input),
       }),
       unarchived: false,
+      settling: Promise.resolve(true),
       stop: (kind) => abort.abort(new TurnStop(kind)),
       emit: (type, data) => {
         const position = held.progress.next
         held.progress.apply(type, data)
         log.add({ position, type, data: JSON.stringify(data) })
       },
-      settling: Promise.resolve(true),
     }
     const done = this.#run(turn, held, abort).finally(() => {
       this.#live.delete(input.turn)
       held.onEnd?.()
     })
-    this.#live.set(input.turn, { input, log, abort, done })
+    const production = { input, progress: held.progress, log, abort, done }
+    this.#live.set(input.turn, production)
+    // Since it was admitted, something may have been stopped.
+    this.#cutStopped(production)
   }
 
   /**
@@ -167,7 +176,9 @@ export class Producers {
     await this.#finished(LAST_WORDS_MS)
     this.#stopped.abort(stop)
     await this.#finished(LAST_WORDS_MS)
+    await this.#within(LAST_WORDS_MS, this.#settling)
     this.#stopTicking()
+    this.#stopHearing?.()
     this.#dropMet()
     ;(await this.#stopListening)()
   }
@@ -183,8 +194,7 @@ export class Producers {
   async #within(atMostMs: number, work: Iterable<Promise<void>>): Promise<void> {
     const over = Promise.withResolvers<void>()
     const stopWaiting = this.#room.clock.after(atMostMs, over.resolve)
-    await this.#within(LAST_WORDS_MS, this.#settling)
-    await Promise.race([over.promise, Promise.all([...this.#live.values()].map((production) => production.done))])
+    await Promise.race([over.promise, Promise.all(work)])
     stopWaiting()
   }
 
@@ -258,6 +268,13 @@ export class Producers {
         'a turn could not be handed over at once; its lease runs out',
       )
     }
+  }
+
+  #cutStopped({ input, progress, abort }: Production): void {
+    const { principal, specialist } = input
+    const { model } = progress.current
+    const stop = this.#room.stops?.found({ principal, specialist, ...(model !== undefined && { model }) })
+    if (stop) abort.abort(new TurnStop('stopped', stopError(stop)))
   }
 
   #onLoss(input: TurnInput, loss: Loss, cause: unknown, abort: AbortController): void {

@@ -2,6 +2,7 @@ import { ParleyError } from '#errors.ts'
 import type { Answer, Candidate, ChatMessage, Segment } from '#models/answer.ts'
 import { type Fitted, fitToWindow } from './compaction.ts'
 import { turnLimits } from './limits.ts'
+import { notStopped } from './prepare.ts'
 import { stepMessages } from './prompt.ts'
 import type { TurnContext } from './turn-context.ts'
 
@@ -19,13 +20,14 @@ export async function runStep(turn: TurnContext): Promise<void> {
   // A report is all that is left to do without the user: nobody asked for more, and nobody is there to be acted for.
   const mayCall = isWithinLimits && input.followUp === null
   const tools = mayCall ? offeredTools(turn) : []
-  const fitted = await fitCandidates(turn, tools)
+  const candidates = notStopped(turn.candidates, room.stops)
+  const fitted = await fitCandidates(turn, candidates, tools)
   const completed: Segment[] = []
   let speaker: string | undefined
 
   const answer = await room.models.answer(
     {
-      candidates: turn.candidates.filter((candidate) => fitted.has(candidate)),
+      candidates: candidates.filter((candidate) => fitted.has(candidate)),
       timers: config.document.routes[config.document.specialists[input.specialist]?.route ?? ''] ?? {},
       parameters: parametersOf(turn, tools),
       messages: (candidate) => fitted.get(candidate)?.messages ?? [],
@@ -90,8 +92,12 @@ function parametersOf({ input, progress }: TurnContext, tools: readonly unknown[
   return { ...parameters, tools, ...(forced && { tool_choice: choice }) }
 }
 
-async function fitCandidates(turn: TurnContext, tools: readonly unknown[]): Promise<Map<Candidate, Fitted>> {
-  const { room, progress, prompt, input, candidates } = turn
+async function fitCandidates(
+  turn: TurnContext,
+  candidates: readonly Candidate[],
+  tools: readonly unknown[],
+): Promise<Map<Candidate, Fitted>> {
+  const { room, progress, prompt, input } = turn
   const messages: readonly ChatMessage[] = [
     ...prompt,
     ...progress.steps.flatMap((step) => stepMessages(input.turn, step)),

@@ -38,6 +38,8 @@ export interface ChatRoom {
   settled?: ((turn: TurnEnded) => Promise<void>) | undefined
   counter: TokenCounter
   spans: Spans
+  /** What operators and budgets have stopped; nothing when absent. */
+  stops?: Pick<Stops, 'found' | 'onChange'> | undefined
   replica: string
   leaseMs: number
   /** Idle conversations and what belongs to them are kept this long, ms. */
@@ -69,20 +71,34 @@ export interface TurnContext {
   span: OpenSpan
   /** It ended without the archive, which has to get it later. */
   unarchived: boolean
-  /** Stops production early; see `TurnStop`. */
-  stop(kind: TurnStop['kind']): void
   /** Whether what outlives it is kept, once it has ended. */
   settling: Promise<boolean>
+  /** Stops production early; see `TurnStop`. */
+  stop(kind: StopKind): void
   emit<Type extends TurnEventType>(type: Type, data: TurnEvents[Type]): void
 }
+
+type StopKind =
+  | 'length'
+  | 'cancelled'
+  | 'deadline'
+  | 'stopped'
+  | 'fenced'
+  | 'out-of-reach'
+  | 'broken'
+  | 'hand-over'
+  | 'shut-down'
 
 /** Why a production stops before its turn has ended: the reason of its signal. */
 export class TurnStop extends Error {
   override readonly name = 'TurnStop'
-  readonly kind: 'length' | 'cancelled' | 'deadline' | 'fenced' | 'out-of-reach' | 'broken' | 'hand-over' | 'shut-down'
+  readonly kind: StopKind
+  /** What the turn fails of, where somebody stopped it. */
+  readonly error: ParleyError | undefined
 
-  constructor(kind: TurnStop['kind']) {
+  constructor(kind: StopKind, error?: ParleyError) {
     super(`the production of the turn stops: ${kind}`)
     this.kind = kind
+    this.error = error
   }
 }

@@ -55,7 +55,8 @@ const nobodys = new Set([
   'getCompletionModel',
   'createChatCompletion',
 ])
-const isOfConfig = (path: string) => path.startsWith('/api/v1/config/') || path === '/config.schema.json'
+const isOfConfig = (path: string) =>
+  path.startsWith('/api/v1/config/') || path.startsWith('/api/v1/kill-switches') || path === '/config.schema.json'
 
 interface Document {
   paths: Record<string, Record<string, { operationId: string }>>

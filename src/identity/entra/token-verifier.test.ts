@@ -56,6 +56,7 @@ test('a token of a user tells who it is, and until when', async () => {
     kind: 'user',
     roles: ['Chat.User', 'Admin'],
     scopes: [SCOPE],
+    client: issuer.clientId,
     groups: ['g1'],
   })
   assert.ok(until && until > Date.now() + 3_000_000 && until <= Date.now() + 3_600_000)
@@ -70,6 +71,7 @@ test('a token that an application got at the token endpoint is a service', async
     kind: 'service',
     roles: ['Chat.User'],
     scopes: [],
+    client: issuer.clientId,
   })
 })
 

@@ -1,0 +1,48 @@
+import { ParleyError } from '#errors.ts'
+import { type Principal, partitionOf } from '#identity/principal.ts'
+import type { Clock } from '#platform/clock.ts'
+import type { AuditEntry } from './audit.ts'
+import { isSwitchScope, type Stop, type Stops } from './stops.ts'
+
+export interface KillSwitches {
+  list(): readonly Stop[]
+  /** In force on every replica within half a second. Rejects with invalid_request, state_unavailable. */
+  set(by: Principal, scope: string, reason: string): Promise<Stop>
+  /** Rejects with not_found, state_unavailable. */
+  lift(by: Principal, scope: string): Promise<void>
+}
+
+interface KillSwitchesOptions {
+  stops: Stops
+  clock: Clock
+  /** Of what has happened: who stops everything does not wait for a database. */
+  note(entry: AuditEntry): unknown
+}
+
+/** What operators stop and let go on: everything, a tenant, a specialist, a model or an action. */
+export function createKillSwitches({ stops, clock, note }: KillSwitchesOptions): KillSwitches {
+  function noteSwitch(by: Principal, scope: string, on: boolean): void {
+    const { tenant } = by
+    note({ tenant, kind: 'kill-switch.set', actor: partitionOf(by), subject: scope, details: { on }, at: clock.now() })
+  }
+
+  return {
+    list: () => stops.list().filter(({ scope }) => isSwitchScope(scope)),
+
+    async set(by, scope, reason) {
+      if (!isSwitchScope(scope)) {
+        const message = 'A scope is all, or tenant:, specialist:, model: or action: with a name.'
+        throw new ParleyError('invalid_request', { message, param: 'scope' })
+      }
+      const stop = { scope, reason, by: partitionOf(by), at: clock.now(), until: null }
+      await stops.set(stop)
+      noteSwitch(by, scope, true)
+      return stop
+    },
+
+    async lift(by, scope) {
+      if (!isSwitchScope(scope) || !(await stops.lift(scope))) throw new ParleyError('not_found')
+      noteSwitch(by, scope, false)
+    },
+  }
+}

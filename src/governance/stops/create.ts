@@ -1,0 +1,97 @@
+import { ParleyError } from '#errors.ts'
+import type { Log } from '#log.ts'
+import type { Clock } from '#platform/clock.ts'
+import { type Kv, key } from '#platform/kv/kv.ts'
+import { type Stop, type Stops, scopesOf } from '../stops.ts'
+
+export interface StopsOptions {
+  kv: Kv
+  clock: Clock
+  log: Log
+}
+
+const STOPS = key('stops', 'state')
+/** Half of what a replica may take to hear of it. */
+const LOOK_EVERY_MS = 250
+const TRIES = 10
+
+/**
+ * One value in the store holds all stops, and its bytes are their epoch: each replica reads it four times a second, whatever it
+ * has under way. With the store away, what was in force stays so. A store that has forgotten them is told again by whoever knows.
+ */
+export async function createStops({ kv, clock, log }: StopsOptions): Promise<Stops> {
+  const listeners = new Set<() => void>()
+  let known = new Map<string, Stop>()
+  let bytes = ''
+  let closed = false
+  let cancelNext = () => {}
+
+  function inForce(scope: string): Stop | undefined {
+    const stop = known.get(scope)
+    return stop && (stop.until === null || stop.until > clock.now()) ? stop : undefined
+  }
+
+  function apply(text: string): void {
+    if (text === bytes) return
+    bytes = text
+    known = new Map((JSON.parse(text) as Stop[]).map((stop) => [stop.scope, stop]))
+    log.warn(
+      { stops: [...known.keys()].filter((scope) => !scope.startsWith('budget:')) },
+      'What is stopped has changed',
+    )
+    for (const listener of listeners) listener()
+  }
+
+  async function look(): Promise<void> {
+    const found = await kv.get(STOPS)
+    if (found) apply(found.value.toString())
+    else if (bytes !== '') await kv.put(STOPS, Buffer.from(bytes), { ifVersion: 0 })
+  }
+
+  async function change(next: (stops: Map<string, Stop>) => boolean): Promise<boolean> {
+    for (let tries = 0; tries < TRIES; tries++) {
+      const found = await kv.get(STOPS)
+      const text = found?.value.toString() ?? (bytes || '[]')
+      const stops = new Map((JSON.parse(text) as Stop[]).map((stop) => [stop.scope, stop]))
+      for (const [scope, { until }] of stops) if (until !== null && until <= clock.now()) stops.delete(scope)
+      if (!next(stops)) return false
+      const wanted = JSON.stringify([...stops.values()])
+      if ((await kv.put(STOPS, Buffer.from(wanted), { ifVersion: found?.version ?? 0 })) === undefined) continue
+      apply(wanted)
+      return true
+    }
+    throw new ParleyError('version_conflict')
+  }
+
+  async function keepLooking(): Promise<void> {
+    try {
+      await look()
+    } catch (error) {
+      log.debug({ err: error }, 'What is stopped could not be read; what was in force stays so')
+    }
+    if (!closed) cancelNext = clock.after(LOOK_EVERY_MS, () => void keepLooking())
+  }
+
+  await keepLooking()
+  return {
+    list: () => [...known.values()].filter(({ scope }) => inForce(scope)),
+    found(work) {
+      if (known.size === 0) return undefined
+      for (const scope of scopesOf(work)) {
+        const stop = inForce(scope)
+        if (stop) return stop
+      }
+      return undefined
+    },
+    set: async (stop) => void (await change((stops) => Boolean(stops.set(stop.scope, stop)))),
+    lift: (scope) => change((stops) => stops.delete(scope)),
+    onChange(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+    close() {
+      closed = true
+      cancelNext()
+    },
+  }
+}

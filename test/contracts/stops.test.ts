@@ -1,0 +1,132 @@
+import assert from 'node:assert/strict'
+import { after, test } from 'node:test'
+import { createStops } from '#governance/stops/create.ts'
+import { type Stop, scopesOf } from '#governance/stops.ts'
+import { createLog } from '#log.ts'
+import { systemClock } from '#platform/clock.ts'
+import { type Kv, key } from '#platform/kv/kv.ts'
+import { openKv } from '#platform/kv/open.ts'
+import { manualClock } from '../support/clock.ts'
+import { startRedis } from '../support/redis.ts'
+
+const log = createLog('silent')
+const common = { clock: systemClock, log, tokens: { token: async () => ({ token: '', expiresAt: 0 }) } }
+const server = await startRedis()
+const redis = await openKv({ env: { engine: 'redis', url: server.url, cluster: false, auth: 'url' }, ...common })
+const sqlite = await openKv({ env: { engine: 'sqlite', path: ':memory:' }, ...common })
+after(async () => {
+  await Promise.all([redis.close(), sqlite.close()])
+  await server[Symbol.asyncDispose]()
+})
+
+const stop = (scope: string, until: number | null = null): Stop => ({
+  scope,
+  reason: 'a drill',
+  by: null,
+  at: 0,
+  until,
+})
+
+/** Two replicas that look when their clocks are turned. */
+async function replicas(kv: Kv) {
+  const clock = manualClock()
+  const away = { is: false }
+  const reading: Kv = {
+    ...kv,
+    get: (at) => (away.is ? Promise.reject(new Error('away')) : kv.get(at)),
+    put: kv.put.bind(kv),
+  }
+  const here = await createStops({ kv, clock: manualClock(), log })
+  const there = await createStops({ kv: reading, clock, log })
+  /** What a replica hears within half a second. */
+  const look = async () => {
+    clock.advance(250)
+    await kv.get(key('nothing', 'there'))
+    await kv.get(key('nothing', 'there'))
+    clock.advance(250)
+    await kv.get(key('nothing', 'there'))
+    await kv.get(key('nothing', 'there'))
+  }
+  return {
+    here,
+    there,
+    clock,
+    away,
+    look,
+    [Symbol.asyncDispose]: async () => {
+      here.close()
+      there.close()
+      await kv.delete(key('stops', 'state'))
+    },
+  }
+}
+
+for (const kv of [sqlite, redis]) {
+  test(`stops on ${kv.engine}: what is stopped here is stopped everywhere within half a second, and lifted likewise`, async () => {
+    await using both = await replicas(kv)
+    const { here, there, look } = both
+    let heard = 0
+    there.onChange(() => {
+      heard += 1
+    })
+    await here.set(stop('model:primary'))
+    assert.equal(here.found({ model: 'primary' })?.reason, 'a drill')
+    await look()
+    assert.equal(there.found({ model: 'primary' })?.scope, 'model:primary')
+    assert.equal(there.found({ model: 'backup' }), undefined)
+    assert.equal(heard, 1)
+    assert.equal(await there.lift('model:primary'), true)
+    assert.equal(await there.lift('model:primary'), false)
+    assert.equal(there.found({ model: 'primary' }), undefined)
+  })
+
+  test(`stops on ${kv.engine}: set at once by two replicas, both hold`, async () => {
+    await using both = await replicas(kv)
+    const { here, there } = both
+    await Promise.all([
+      ...Array.from({ length: 4 }, (_, n) => here.set(stop(`action:a${n}`))),
+      ...Array.from({ length: 4 }, (_, n) => there.set(stop(`action:b${n}`))),
+    ])
+    await here.set(stop('all'))
+    assert.equal(here.list().length, 9)
+  })
+
+  test(`stops on ${kv.engine}: with the store away they stay in force, and a store that forgot is told again`, async () => {
+    await using both = await replicas(kv)
+    const { here, there, look, away } = both
+    await here.set(stop('tenant:t1'))
+    await look()
+    away.is = true
+    await look()
+    const work = { principal: { tenant: 't1', id: 'ana' } }
+    assert.ok(there.found(work))
+    away.is = false
+    await kv.delete(key('stops', 'state'))
+    await look()
+    assert.match((await kv.get(key('stops', 'state')))?.value.toString() ?? '', /tenant:t1/)
+  })
+
+  test(`stops on ${kv.engine}: one that ends by itself does`, async () => {
+    await using both = await replicas(kv)
+    const { there, clock } = both
+    await there.set(stop('all', clock.now() + 1000))
+    assert.ok(there.found({}))
+    clock.advance(1000)
+    assert.equal(there.found({}), undefined)
+    assert.deepEqual(there.list(), [])
+  })
+}
+
+test('work is stopped by whatever it is part of', () => {
+  const principal = { tenant: 't', id: 'ana', groups: ['g'] }
+  assert.deepEqual(scopesOf({ principal, specialist: 'helper', model: 'primary', action: 'ticket' }), [
+    'all',
+    'specialist:helper',
+    'model:primary',
+    'action:ticket',
+    'tenant:t',
+    'budget:tenant:t',
+    'budget:user:t:ana',
+    'budget:group:t:g',
+  ])
+})
