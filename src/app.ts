@@ -20,6 +20,7 @@ import { createArchive } from '#conversations/archive/create.ts'
 import { startRetention } from '#conversations/archive/retention.ts'
 import { endedTurnsMigration, turnsMigration } from '#conversations/archive/turns-migration.ts'
 import { createConversations } from '#conversations/create.ts'
+import { dataKeysMigration } from '#conversations/data-keys/migration.ts'
 import { ParleyError } from '#errors.ts'
 import { createEvents, type Events } from '#events/events.ts'
 import { createAddressLimit } from '#governance/address-limit.ts'
@@ -122,7 +123,14 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
   const queue = await openQueue({ env: env.queue, clock, log, tokens })
   opened.defer(() => queue.close())
   const hasRuns = env.sql.engine === 'postgres' || existsSync(env.sql.path)
-  const migrations = [turnsMigration, endedTurnsMigration, ...runMigrations, runFiguresMigration, ticketsMigration]
+  const migrations = [
+    turnsMigration,
+    endedTurnsMigration,
+    dataKeysMigration,
+    ...runMigrations,
+    runFiguresMigration,
+    ticketsMigration,
+  ]
   const sql = await openSql({ env: env.sql, migrations, clock, log, tokens })
   opened.defer(() => sql.close())
 
@@ -130,7 +138,7 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
   const { conversationIdleMs } = env.limits
   const { masterKeys } = env
   // A chat that calls no actions does not open PGlite.
-  const archive = env.sql.engine === 'postgres' ? await createArchive({ sql, kv, masterKeys }) : undefined
+  const archive = env.sql.engine === 'postgres' ? await createArchive({ sql, masterKeys }) : undefined
   if (archive) opened.defer(startRetention({ archive, clock, log, keepMs: env.limits.archiveMs }))
   const conversations = await createConversations({ kv, masterKeys, idleMs: conversationIdleMs, clock, archive })
 

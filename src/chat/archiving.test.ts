@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
-import { after, before, test } from 'node:test'
+import { after, before, beforeEach, test } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
 import { createArchive } from '#conversations/archive/create.ts'
 import { turnsMigration } from '#conversations/archive/turns-migration.ts'
 import type { Archive } from '#conversations/archive.ts'
+import { dataKeysMigration } from '#conversations/data-keys/migration.ts'
 import { conversationKeys } from '#conversations/keys.ts'
 import { ParleyError } from '#errors.ts'
 import { createLog } from '#log.ts'
@@ -30,8 +31,17 @@ before(async () => {
   server = await startPostgres()
   const env = { engine: 'postgres', url: await server.createDatabase(), auth: 'url', poolSize: 4 } as const
   const tokens = { token: async () => ({ token: '', expiresAt: 0 }) }
-  sql = await openSql({ env, migrations: [turnsMigration], clock: systemClock, log: createLog('silent'), tokens })
+  sql = await openSql({
+    env,
+    migrations: [turnsMigration, dataKeysMigration],
+    clock: systemClock,
+    log: createLog('silent'),
+    tokens,
+  })
 })
+
+// Each chat at hand has a master key of its own.
+beforeEach(() => sql.query('system', 'DELETE FROM data_keys'))
 
 after(async () => {
   await sql.close()
@@ -58,8 +68,8 @@ async function withArchive(way: Way, options: ChatAtHandOptions): Promise<ChatAt
   let archive: Archive | undefined
   const hand = await chatAtHand({
     ...options,
-    archive: async (kv, masterKeys) => {
-      const real = await createArchive({ sql, kv, masterKeys })
+    archive: async (_kv, masterKeys) => {
+      const real = await createArchive({ sql, masterKeys })
       archive = {
         ...real,
         keep: async (...turn) => {

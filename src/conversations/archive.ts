@@ -1,4 +1,5 @@
 import type { Owner } from '#identity/principal.ts'
+import type { KeySafe } from './data-keys/key-safe.ts'
 import type { Seal } from './vault.ts'
 
 /**
@@ -7,6 +8,8 @@ import type { Seal } from './vault.ts'
  * of reach. Made by `createArchive` (see `archive/create.ts`).
  */
 export interface Archive {
+  /** What opens it: the data keys of those whose turns it has. */
+  readonly keys: KeySafe
   /** Safe to repeat; what a later producer kept (a higher fence) stands. `seal` is the owner's. */
   keep(turn: FinishedTurn, seal: Seal): Promise<void>
   /** Takes back what a producer kept of a turn that was somebody else's by then, unless a later one has kept it too. */
@@ -22,8 +25,6 @@ export interface Archive {
   forget(owner: Owner, conversation: string): Promise<number>
   /** Takes out some of what ended before, of all owners: of a conversation nothing as long as it has later turns. Resolves with how many. */
   prune(before: number): Promise<number>
-  /** Nothing of the owner's can be read any more, nor what is kept from now on under `seal`, that of the present key. */
-  destroyKeys(owner: Owner, seal: Seal | undefined): Promise<void>
 }
 
 export interface FinishedTurn {

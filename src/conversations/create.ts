@@ -26,7 +26,7 @@ export interface ConversationsOptions {
   /** How long a conversation without activity is kept. */
   idleMs: number
   clock?: Clock
-  /** Has the messages of conversations that `kv` has lost. */
+  /** Has the messages of conversations that `kv` has lost, and the keys. */
   archive?: Archive | undefined
 }
 
@@ -36,7 +36,12 @@ const PINS = 50_000
 /** Throws environment_invalid when there are no master keys to be had. */
 export async function createConversations(options: ConversationsOptions): Promise<Conversations> {
   const { kv, idleMs, clock = systemClock, archive } = options
-  const dataKeys = new DataKeys({ kv, masterKeys: await openMasterKeys(options.masterKeys), clock })
+  const dataKeys = new DataKeys({
+    kv,
+    masterKeys: await openMasterKeys(options.masterKeys),
+    clock,
+    safe: archive?.keys,
+  })
   await dataKeys.listen()
 
   /** By the key of its record, which names its owner too. */
@@ -131,8 +136,6 @@ export async function createConversations(options: ConversationsOptions): Promis
     seal: (principal) => dataKeys.seal(principal),
 
     async destroyKey(principal) {
-      // First there, where it may be out of reach: the live key is what tells whether it has been done.
-      if (archive) await archive.destroyKeys(principal, await dataKeys.seal(principal).catch(ifUnreadable))
       await dataKeys.destroy(principal, [conversationIndex(principal)])
     },
   }
@@ -140,10 +143,6 @@ export async function createConversations(options: ConversationsOptions): Promis
 
 function ifNotFound(error: unknown): undefined {
   if (!(error instanceof ParleyError) || error.code !== 'conversation_not_found') throw error
-}
-
-function ifUnreadable(error: unknown): undefined {
-  if (!(error instanceof ParleyError) || error.code !== 'sealed_unreadable') throw error
 }
 
 function tooMany(): ParleyError {

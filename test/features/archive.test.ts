@@ -19,6 +19,11 @@ test('Redis has lost everything: what was said is still there, on another replic
   const messages = await client.call('GET', `/api/v1/conversations/${conversation}/messages`)
   assert.equal(before.body.text, text)
   assert.notEqual(text, '')
+  const asked = { arguments: { expression: '6*7' } }
+  const { body } = await client.call('POST', '/api/v1/actions/calculate/runs', asked, { prefer: 'wait=30' })
+  const run = body.id
+  const done = await client.call('GET', `/api/v1/runs/${run}`)
+  assert.deepEqual([done.body.status, done.body.arguments], ['succeeded', asked.arguments])
 
   const redis = new Redis(engines.redis.url)
   await redis.flushall()
@@ -30,6 +35,7 @@ test('Redis has lost everything: what was said is still there, on another replic
     const { call, resume } = nativeClient(url)
     assert.deepEqual((await call('GET', `/api/v1/turns/${turn}`)).body, before.body)
     assert.deepEqual((await call('GET', `/api/v1/conversations/${conversation}/messages`)).body, messages.body)
+    assert.deepEqual((await call('GET', `/api/v1/runs/${run}`)).body, done.body)
     const again = await collect(await resume(turn))
     assert.deepEqual(
       again.map(({ type }) => type),

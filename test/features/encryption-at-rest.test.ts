@@ -5,10 +5,14 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, before, test } from 'node:test'
 import { Redis } from 'ioredis'
+import { createArchive } from '#conversations/archive/create.ts'
+import { turnsMigration } from '#conversations/archive/turns-migration.ts'
 import { createConversations } from '#conversations/create.ts'
+import { dataKeysMigration } from '#conversations/data-keys/migration.ts'
 import { createLog } from '#log.ts'
 import { systemClock } from '#platform/clock.ts'
 import { openKv } from '#platform/kv/open.ts'
+import { openSql } from '#platform/sql/open.ts'
 import { type Env, readEnv } from '../../src/env.ts'
 import { startApp, TEST_MASTER_KEYS } from '../support/app.ts'
 import { chatConfig, upstreamModel } from '../support/chat-config.ts'
@@ -125,13 +129,16 @@ const variables = () => ({
   PARLEY_EGRESS_HOSTS: upstream.host,
 })
 
-async function destroyKeyOf(kvEnv: Env['kv'], masterKeys: Env['masterKeys']): Promise<void> {
+async function destroyKeyOf({ kv: kvEnv, sql: sqlEnv, masterKeys }: Env): Promise<void> {
   const log = createLog('silent')
   const tokens = { token: () => Promise.reject(new Error('no tokens are needed')) }
   const kv = await openKv({ env: kvEnv, clock: systemClock, log, tokens })
-  const conversations = await createConversations({ kv, masterKeys, idleMs: 60_000 })
+  const migrations = [turnsMigration, dataKeysMigration]
+  const sql = await openSql({ env: sqlEnv, migrations, clock: systemClock, log, tokens })
+  const archive = sqlEnv.engine === 'postgres' ? await createArchive({ sql, masterKeys }) : undefined
+  const conversations = await createConversations({ kv, masterKeys, idleMs: 60_000, archive })
   await conversations.destroyKey({ tenant: 'local', id: 'local' })
-  await kv.close()
+  await Promise.all([kv.close(), sql.close()])
 }
 
 async function checkErased(url: string, { conversation, turn }: { conversation: string; turn: string }): Promise<void> {
@@ -179,7 +186,7 @@ test('SQLite: with the key of a principal all that it said is gone', async () =>
     await using app = await startApp({ dataDir, variables: variables() })
     past = await talk(app.url)
   }
-  await destroyKeyOf(env.kv, env.masterKeys)
+  await destroyKeyOf(env)
   await using app = await startApp({ dataDir, variables: variables() })
   await checkErased(app.url, past)
 })
@@ -189,7 +196,7 @@ test('Redis: with the key of a principal all that it said is gone, on running re
   const env = readEnv({ ...variables(), ...engines.variables })
   await using app = await startApp({ variables: { ...variables(), ...engines.variables } })
   const past = await talk(app.url)
-  await destroyKeyOf(env.kv, env.masterKeys)
+  await destroyKeyOf(env)
   await checkErased(app.url, past)
 })
 

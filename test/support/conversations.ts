@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
+import type { Archive } from '#conversations/archive.ts'
 import type { Conversation, ConversationPin, Conversations, Message } from '#conversations/conversations.ts'
 import { createConversations } from '#conversations/create.ts'
 import { conversationKeys } from '#conversations/keys.ts'
 import { encodeMessages } from '#conversations/message-codec.ts'
+import type { MasterKeysEnv } from '#env.ts'
 import type { Principal } from '#identity/principal.ts'
 import { newId } from '#ids.ts'
 import type { Clock } from '#platform/clock.ts'
@@ -13,6 +15,8 @@ import type { Kv, Operation } from '#platform/kv/kv.ts'
 export interface TestStore {
   /** Two replicas' ways to it. */
   kvs: readonly [Kv, Kv]
+  /** Where keys are at home, if not there. */
+  archive?(masterKeys: MasterKeysEnv): Promise<Archive>
   /** All that an intruder would find. */
   atRest(): Promise<Buffer>
   close(): Promise<void>
@@ -51,8 +55,14 @@ export function masterKey(id: string): MasterKey {
   return { id, key: randomBytes(32) }
 }
 
-export function openConversations(kv: Kv, keys: readonly MasterKey[], clock: Clock): Promise<Conversations> {
-  return createConversations({ kv, masterKeys: { source: 'environment', keys }, idleMs, clock })
+export async function openConversations(
+  kv: Kv,
+  keys: readonly MasterKey[],
+  clock: Clock,
+  { archive }: Pick<TestStore, 'archive'> = {},
+): Promise<Conversations> {
+  const masterKeys = { source: 'environment', keys } as const
+  return createConversations({ kv, masterKeys, idleMs, clock, archive: await archive?.(masterKeys) })
 }
 
 export function somebody(): Principal {

@@ -1,28 +1,19 @@
 import type { MasterKeysEnv } from '#env.ts'
 import { ParleyError } from '#errors.ts'
 import type { Owner } from '#identity/principal.ts'
-import type { Kv } from '#platform/kv/kv.ts'
 import type { Sql } from '#platform/sql/sql.ts'
 import type { Archive } from '../archive.ts'
+import { keyIdOf } from '../data-keys/key-id.ts'
+import { createKeySafe } from '../data-keys/key-safe.ts'
+import { dataKeyOf, unwrap } from '../data-keys/wrapping.ts'
 import { openMasterKeys } from '../master-keys.ts'
 import type { WrappedKey } from '../store/data-key.ts'
-import type { Seal } from '../vault.ts'
-import {
-  destroyKeys,
-  forgetConversation,
-  keepTurn,
-  pruneTurns,
-  readEntries,
-  readTurn,
-  withdrawTurn,
-} from './statements.ts'
-import { keyIdOf, WrappedKeys } from './wrapped-keys.ts'
+import { createSeal, type Seal } from '../vault.ts'
+import { forgetConversation, keepTurn, pruneTurns, readEntries, readTurn, withdrawTurn } from './statements.ts'
 
 export interface ArchiveOptions {
-  /** With `turnsMigration`. */
+  /** With `turnsMigration` and `dataKeysMigration`. */
   sql: Sql
-  /** Where the data keys are. */
-  kv: Kv
   masterKeys: MasterKeysEnv
 }
 
@@ -30,20 +21,21 @@ export interface ArchiveOptions {
 const PAGE_BYTES = 4 * 1024 * 1024
 
 /** Throws environment_invalid when there are no master keys to be had. */
-export async function createArchive({ sql, kv, masterKeys }: ArchiveOptions): Promise<Archive> {
-  const keys = new WrappedKeys(kv, await openMasterKeys(masterKeys))
+export async function createArchive({ sql, masterKeys: masterKeysEnv }: ArchiveOptions): Promise<Archive> {
+  const masterKeys = await openMasterKeys(masterKeysEnv)
 
   function opened(owner: Owner, { wrapped, master }: KeyRow): Seal {
     if (wrapped === null || master === null) throw new ParleyError('sealed_unreadable')
-    return keys.open(owner, { wrapped, master })
+    return createSeal(unwrap(masterKeys, { wrapped, master }, dataKeyOf(owner)))
   }
 
   return {
+    keys: createKeySafe(sql),
+
     async keep(turn, seal) {
       const { id, owner, entry, fence, status, endedAt, input, outcome } = turn
-      const key = await keys.of(owner, seal)
       const { conversation = null, position = null, messages = null } = entry ?? {}
-      const whose = [owner.tenant, owner.id, keyIdOf(seal), key?.wrapped ?? null, key?.master ?? null]
+      const whose = [owner.tenant, owner.id, keyIdOf(seal)]
       const what = [id, conversation, position, fence, status, endedAt, input, outcome, messages]
       await sql.query({ tenant: owner.tenant }, keepTurn, [...whose, ...what])
     },
@@ -88,11 +80,6 @@ export async function createArchive({ sql, kv, masterKeys }: ArchiveOptions): Pr
     async prune(before) {
       const [row] = await sql.query<{ count: number }>('system', pruneTurns, [before])
       return row?.count ?? 0
-    },
-
-    async destroyKeys(owner, seal) {
-      const present = seal ? keyIdOf(seal) : ''
-      await sql.query({ tenant: owner.tenant }, destroyKeys, [owner.tenant, owner.id, present])
     },
   }
 }

@@ -1,16 +1,10 @@
 /**
- * $1 tenant, $2 owner, $3 id of the data key, $4 the key wrapped (null: it is not to be had), $5 id of its master key,
- * $6 turn, $7 conversation, $8 position, $9 fence, $10 status, $11 end, $12 input, $13 outcome, $14 messages
+ * $1 tenant, $2 owner, $3 id of the data key, $4 turn, $5 conversation, $6 position, $7 fence, $8 status, $9 end, $10 input,
+ * $11 outcome, $12 messages
  */
 export const keepTurn = `
-WITH kept_key AS (
-  INSERT INTO turn_keys (tenant, owner, id, wrapped, master)
-  SELECT $1::text, $2::text, $3::text, $4::bytea, $5::text WHERE $4::bytea IS NOT NULL
-  ON CONFLICT (tenant, owner, id) DO UPDATE SET wrapped = excluded.wrapped, master = excluded.master
-  WHERE turn_keys.wrapped IS NOT NULL AND turn_keys.master <> excluded.master
-)
 INSERT INTO turns (tenant, owner, key, id, conversation, position, fence, status, ended_at, input, outcome, messages)
-VALUES ($1::text, $2::text, $3::text, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 ON CONFLICT (tenant, id) DO UPDATE SET
   key = excluded.key, conversation = excluded.conversation, position = excluded.position, fence = excluded.fence,
   status = excluded.status, ended_at = excluded.ended_at, input = excluded.input, outcome = excluded.outcome,
@@ -23,7 +17,7 @@ export const withdrawTurn = 'DELETE FROM turns WHERE tenant = $1 AND owner = $2 
 /** $1 tenant, $2 owner, $3 turn */
 export const readTurn = `
 SELECT t.input, t.outcome, k.wrapped, k.master
-FROM turns t LEFT JOIN turn_keys k ON k.tenant = t.tenant AND k.owner = t.owner AND k.id = t.key
+FROM turns t LEFT JOIN data_keys k ON k.tenant = t.tenant AND k.owner = t.owner AND k.id = t.key
 WHERE t.tenant = $1 AND t.owner = $2 AND t.id = $3`
 
 /**
@@ -44,7 +38,7 @@ WITH page AS (
 SELECT s.position, t.messages AS body, s.key, s.place < s.found AS more, k.wrapped, k.master
 FROM shown s
 JOIN turns t ON t.tenant = $1 AND t.id = s.id
-LEFT JOIN turn_keys k ON k.tenant = $1 AND k.owner = $2 AND k.id = s.key
+LEFT JOIN data_keys k ON k.tenant = $1 AND k.owner = $2 AND k.id = s.key
 UNION ALL
 SELECT $4::int8, NULL, '', false, NULL, NULL
 WHERE NOT EXISTS (SELECT FROM shown)
@@ -68,11 +62,3 @@ WITH gone AS (
   RETURNING id
 )
 SELECT count(*) AS count FROM gone`
-
-/** $1 tenant, $2 owner, $3 id of the present key: noted even where nothing was kept under it yet. */
-export const destroyKeys = `
-WITH earlier AS (
-  UPDATE turn_keys SET wrapped = NULL, master = NULL WHERE tenant = $1 AND owner = $2 AND id <> $3
-)
-INSERT INTO turn_keys (tenant, owner, id) VALUES ($1, $2, $3)
-ON CONFLICT (tenant, owner, id) DO UPDATE SET wrapped = NULL, master = NULL`

@@ -1,8 +1,8 @@
 import type { Migration } from '#platform/sql/sql.ts'
 
 /**
- * Finished turns, and the wrapped data keys that they are sealed with: the live state, which may be lost, has them too.
- * A key without `wrapped` is destroyed, and stays so.
+ * Finished turns: the live state, which may be lost, has them too. `turn_keys` was given up for a home of all data keys (see
+ * `../data-keys/migration.ts`).
  */
 export const turnsMigration: Migration = {
   name: '0005-turns',

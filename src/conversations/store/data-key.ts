@@ -1,9 +1,33 @@
-import type { Operation } from '#platform/kv/kv.ts'
+import type { Operation, Reply } from '#platform/kv/kv.ts'
 
 /** A data key at rest, sealed with the master key of this id. */
 export interface WrappedKey {
   wrapped: Buffer
   master: string
+}
+
+/** As the live state has it. */
+export interface KeptKey extends WrappedKey {
+  /** It is a copy of what is at home in SQL, under this id. */
+  home: string | undefined
+}
+
+/** How long a key that was destroyed cannot come back from a step that was under way. */
+const REFUSED_MS = 60 * 60_000
+
+/**
+ * The principal's data key as it is kept, if there is one.
+ * KEYS data key
+ */
+export const peekDataKey: Operation<KeptKey | undefined> = {
+  name: 'data-key.peek',
+  lua: `return redis.call('HMGET', KEYS[1], 'wrapped', 'master', 'home')`,
+  twin: (step, [dataKey]) => {
+    if (!dataKey) throw new RangeError('data-key.peek needs a key')
+    return ['wrapped', 'master', 'home'].map((field) => step.get(dataKey, field) ?? null)
+  },
+  decode: ([wrapped, master, home]) =>
+    Buffer.isBuffer(wrapped) ? { wrapped, master: String(master), home: home ? String(home) : undefined } : undefined,
 }
 
 /**
@@ -13,14 +37,41 @@ export interface WrappedKey {
 export const obtainDataKey: Operation<WrappedKey | undefined> = {
   name: 'data-key.obtain',
   lua: `
-    if redis.call('HSETNX', KEYS[1], 'wrapped', ARGV[1]) == 1 then redis.call('HSET', KEYS[1], 'master', ARGV[2]) end
+    if redis.call('HSETNX', KEYS[1], 'wrapped', ARGV[1]) == 1 then
+      redis.call('HSET', KEYS[1], 'master', ARGV[2])
+      redis.call('PERSIST', KEYS[1])
+    end
     return redis.call('HMGET', KEYS[1], 'wrapped', 'master')`,
   twin: (step, [dataKey], [wrapped, master]) => {
     if (!dataKey) throw new RangeError('data-key.obtain needs a key')
-    if (!step.get(dataKey, 'wrapped')) step.set(dataKey, { wrapped: wrapped ?? '', master: master ?? '' })
+    if (!step.get(dataKey, 'wrapped')) {
+      step.set(dataKey, { wrapped: wrapped ?? '', master: master ?? '' })
+      step.persist(dataKey)
+    }
     return [step.get(dataKey, 'wrapped') ?? null, step.get(dataKey, 'master') ?? null]
   },
-  decode: ([wrapped, master]) => (Buffer.isBuffer(wrapped) ? { wrapped, master: String(master) } : undefined),
+  decode: decodeWrapped,
+}
+
+/**
+ * Keeps a copy of what is at home elsewhere, in place of whatever is here, unless that very key was destroyed meanwhile.
+ * KEYS data key · ARGV id, wrapped key, id of its master key
+ */
+export const copyDataKey: Operation<WrappedKey | undefined> = {
+  name: 'data-key.copy',
+  lua: `
+    if redis.call('HGET', KEYS[1], 'destroyed') == ARGV[1] then return {} end
+    redis.call('HSET', KEYS[1], 'home', ARGV[1], 'wrapped', ARGV[2], 'master', ARGV[3])
+    redis.call('PERSIST', KEYS[1])
+    return {ARGV[2], ARGV[3]}`,
+  twin: (step, [dataKey], [home, wrapped, master]) => {
+    if (!dataKey || !(wrapped instanceof Uint8Array)) throw new RangeError('data-key.copy needs a key and bytes')
+    if (step.get(dataKey, 'destroyed')?.toString() === home) return []
+    step.set(dataKey, { home: home ?? '', wrapped, master: master ?? '' })
+    step.persist(dataKey)
+    return [Buffer.from(wrapped), Buffer.from(String(master))]
+  },
+  decode: decodeWrapped,
 }
 
 /**
@@ -44,14 +95,29 @@ export const rewrapDataKey: Operation<void> = {
 
 /**
  * Destroys the key, and what is of no use without it.
- * KEYS data key, others
+ * KEYS data key, others · ARGV id of the key that must not be copied here again ('' = none)
  */
 export const destroyDataKey: Operation<void> = {
   name: 'data-key.destroy',
-  lua: `redis.call('UNLINK', unpack(KEYS)) return {}`,
-  twin: (step, keys) => {
-    for (const key of keys) step.delete(key)
+  lua: `
+    redis.call('UNLINK', unpack(KEYS))
+    if ARGV[1] ~= '' then
+      redis.call('HSET', KEYS[1], 'destroyed', ARGV[1])
+      redis.call('PEXPIRE', KEYS[1], ${REFUSED_MS})
+    end
+    return {}`,
+  twin: (step, [dataKey, ...others], [id]) => {
+    if (!dataKey) throw new RangeError('data-key.destroy needs a key')
+    for (const key of [dataKey, ...others]) step.delete(key)
+    if (id !== '') {
+      step.set(dataKey, { destroyed: id ?? '' })
+      step.expire(dataKey, REFUSED_MS)
+    }
     return []
   },
   decode: () => undefined,
+}
+
+function decodeWrapped([wrapped, master]: Reply): WrappedKey | undefined {
+  return Buffer.isBuffer(wrapped) ? { wrapped, master: String(master) } : undefined
 }
