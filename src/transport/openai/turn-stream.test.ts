@@ -43,17 +43,19 @@ test('a turn is streamed as its text; our calls stay our business', async () => 
 })
 
 test('the turn gets what the caller said, asked for and named it by', async () => {
+  const traceparent = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`
   const tools = [{ type: 'function', function: { name: 'mine', parameters: {} } }]
   const messages = [{ role: 'user', content: 'And now?' }]
   const { chat, transport, asked, turn } = await streaming(
     { messages, tools, temperature: 0.5, stream_options: { include_usage: true } },
-    { headers: { 'idempotency-key': 'k1' } },
+    { headers: { 'idempotency-key': 'k1', traceparent } },
   )
   await using _ = transport
   const served = { config: 'v001', arm: 'stable', cohort: '', unit: chat.addressed[0] }
   assert.deepEqual(chat.started[0]?.request, {
     in: { specialist: 'helper', history: messages, parameters: { tools, temperature: 0.5 }, served },
     idempotencyKey: 'k1',
+    traceparent,
   })
   playWithAction(turn)
   assert.equal((await asked).status, 200)

@@ -84,6 +84,7 @@ test('EventSource asks, gets the whole answer, comes back once and is told that 
   assert.deepEqual(chat.started[0]?.request, {
     in: { specialist: 'apollo', history: [{ role: 'user', content: 'grüß dich & co' }], parameters: {} },
     readOnly: true,
+    traceparent: undefined,
   })
 })
 
