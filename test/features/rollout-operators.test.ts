@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { createCounterStore } from '#config/rollout/store/counter-store.ts'
 import type { RolloutView } from '#config/rollouts.ts'
 import { failed, openRolloutGround, operator, ROUND_MS, type RolloutGround } from '../support/rollouts-at-hand.ts'
 
@@ -131,4 +132,31 @@ test('who follows sees the view now, and each change of state or verdict', async
   abort.abort()
   assert.equal((await views.next()).done, true)
   await replica.close()
+})
+
+test('what an operator decides on another replica stands, though the leader was about to advance on what was before', async () => {
+  await using ground = await openRolloutGround({ env: { trialClosesMs: 0 } })
+  ground.push('v1')
+  const leader = await ground.replica()
+  const other = await ground.replica()
+  for (let n = 0; n < 250; n++) leader.converse()
+  await ground.pass(ROUND_MS)
+  ground.push('v2')
+  await ground.pass(2 * ROUND_MS)
+  assert.deepEqual([leader.rollouts.view().leader, other.rollouts.view().live?.status], [true, 'canary'])
+  for (let n = 0; n < 70; n++) leader.converse({ arm: 'canary' })
+  leader.converse({ arm: 'canary', status: 'cancelled', finish: null })
+  // The leader has news to judge, and has not heard of the pause when it does.
+  const counters = createCounterStore(ground.kv, { trialClosesMs: 0 })
+  const rollout = other.rollouts.view().live?.id ?? ''
+  const cancelled = async () => {
+    const { counters: read } = await counters.read(rollout, 1)
+    return read === 'lost' ? 0 : read.steps[0]?.bad['not-completed'].canary
+  }
+  while ((await cancelled()) !== 1) await new Promise(setImmediate)
+  const paused = await other.rollouts.pause(operator(), decision(other.rollouts.view(), 'Wait.'))
+  await ground.pass(3 * ROUND_MS, 100)
+  const { live } = leader.rollouts.view()
+  assert.deepEqual([live?.status, live?.step, leader.rollouts.view().epoch], ['paused', 0, paused.epoch])
+  await Promise.all([leader.close(), other.close()])
 })

@@ -56,6 +56,7 @@ export class Watch {
 
   async #judge(live: LiveRollout): Promise<void> {
     const { leadership, serving, shared } = this.#options
+    const { epoch } = shared.present
     const found = await this.#read(live)
     if (!found) {
       this.verdict = AWAY
@@ -71,9 +72,9 @@ export class Watch {
     const { decision, figures } = verdict
     const occasion = this.#occasion(verdict.sentence, { figures, counters: found.counters }, found.now)
     if (decision === 'advance') {
-      // Another replica may have ordered a rollback since.
+      // Since it was judged, another replica may have ordered a rollback, and an operator may have paused it, or promoted it.
       await shared.look()
-      if (shared.present.live?.id === live.id) await shared.move((state) => advance(state, occasion))
+      if (shared.present.epoch === epoch) await shared.move((state) => advance(state, occasion))
     } else if (decision === 'pause') {
       const { cause } = verdict
       await shared.move((state) => pause(state, cause, occasion))
