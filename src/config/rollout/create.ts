@@ -14,6 +14,7 @@ import { createBeginnings } from './beginning.ts'
 import { follow } from './follow.ts'
 import type { KnownVersions } from './known-versions.ts'
 import { Leadership } from './leadership.ts'
+import { listenForNews } from './news.ts'
 import { Observing } from './observing.ts'
 import { createOperators } from './operators.ts'
 import { Rounds } from './rounds.ts'
@@ -148,7 +149,7 @@ export async function createRollouts(
   })
   await rounds.inTurn(round)
   rounds.begin()
-  const stopNews = listenForNews(kv, rounds, clock)
+  const stopNews = listenForNews(kv, newsKey, () => rounds.soon('round'), clock)
   return {
     serving,
     rollouts: {
@@ -187,27 +188,5 @@ async function firstState(blob: StateBlob, versions: KnownVersions, clock: Clock
     const kept = await blob.kept().catch(() => undefined)
     if (kept) return kept
     throw error
-  }
-}
-
-const LISTEN_RETRY_MS = 1000
-
-/** Until it listens, and where a signal is lost, the next round finds what it would have heard. */
-function listenForNews(kv: Kv, rounds: Rounds, clock: Clock): () => Promise<void> {
-  let isClosed = false
-  let stopWaiting = () => {}
-  let listening: Promise<() => void> | undefined
-  const attempt = () => {
-    listening = kv.listen(newsKey, () => rounds.soon('round'))
-    listening.catch(() => {
-      if (!isClosed) stopWaiting = clock.after(LISTEN_RETRY_MS, attempt)
-    })
-  }
-  attempt()
-  return async () => {
-    isClosed = true
-    stopWaiting()
-    const stop = await listening?.catch(() => undefined)
-    stop?.()
   }
 }

@@ -1,0 +1,93 @@
+import type { ShadowEnv } from '#env.ts'
+import { ParleyError } from '#errors.ts'
+import type { Principal } from '#identity/principal.ts'
+import { newId } from '#ids.ts'
+import type { Log } from '#log.ts'
+import type { Clock } from '#platform/clock.ts'
+import type { ConfigDiff } from '../diff.ts'
+import type { ConfigVersion } from '../document.ts'
+import type { KnownVersion } from '../rollout/known-versions.ts'
+import { hasSecond } from '../rollout/waiting.ts'
+import type { LiveShadow, ShadowStart, Shadows, ShadowView } from '../shadow.ts'
+import type { Figures } from './figures.ts'
+import type { PresentShadow } from './present.ts'
+import { begin, stop } from './shadow-state.ts'
+
+export interface OperatorsOptions {
+  present: PresentShadow
+  figures: Figures
+  versions: { get(name: string): ConfigVersion | undefined; list(): readonly KnownVersion[] }
+  stable(): ConfigVersion
+  diff(from: ConfigVersion, to: ConfigVersion): Pick<ConfigDiff, 'weakenings'>
+  env: ShadowEnv
+  /** Whether versions that guard less need a second operator. */
+  secondOperator: boolean
+  clock: Clock
+  log: Log
+  view(): Promise<ShadowView>
+}
+
+const LONGEST_MS = 7 * 86_400_000
+
+/** What operators decide, each on what they have seen. */
+export function createOperators(options: OperatorsOptions): Pick<Shadows, 'start' | 'stop'> {
+  const { present, figures, env, clock, log, view } = options
+  return {
+    async start(by, request) {
+      checkRole(by)
+      checkAsked(request, env)
+      const { name: version, hash } = permitted(options, by, request.version)
+      const { share, budgetUsd, turns } = request
+      const startedAt = clock.now()
+      const bounds = { share, budgetUsd, turns, until: startedAt + LONGEST_MS }
+      const live: LiveShadow = { id: newId('shadow'), version, hash, ...bounds, startedAt, startedBy: by.name }
+      await figures.lay(live.id)
+      try {
+        await present.change((state) => begin(state, request.ifMatch, live))
+      } catch (error) {
+        await figures.forget(live.id).catch(() => {})
+        throw error
+      }
+      log.info({ shadow: live.id, config: version, share, budgetUsd, turns, operator: by.id }, 'A shadow has begun')
+      return view()
+    },
+
+    async stop(by, { reason, ifMatch }) {
+      checkRole(by)
+      const ending = { ended: 'stopped' as const, reason: `${by.name}: ${reason}`, endedAt: clock.now() }
+      await present.change((state) => stop(state, ifMatch, ending))
+      log.info({ shadow: present.state.finished[0]?.id, operator: by.id }, 'A shadow was stopped')
+      return view()
+    },
+  }
+}
+
+function checkRole({ roles }: Principal): void {
+  if (!roles.some((role) => role === 'Config.Operator' || role === 'Admin')) throw new ParleyError('forbidden')
+}
+
+function checkAsked({ share, budgetUsd, turns }: ShadowStart, env: ShadowEnv): void {
+  const refuse = (param: keyof ShadowStart, message: string) => new ParleyError('invalid_request', { param, message })
+  if (!(share > 0 && share <= 100)) throw refuse('share', 'share has to be above 0 and at most 100, in percent.')
+  if (!(budgetUsd > 0)) throw refuse('budgetUsd', 'budgetUsd has to be above 0.')
+  if (!(Number.isInteger(turns) && turns > 0)) throw refuse('turns', 'turns has to be a whole number above 0.')
+  if (budgetUsd > env.budgetUsd)
+    throw refuse('budgetUsd', `The environment permits ${env.budgetUsd} USD (PARLEY_SHADOW_USD).`)
+  if (turns > env.turns) throw refuse('turns', `The environment permits ${env.turns} turns (PARLEY_SHADOW_TURNS).`)
+}
+
+/**
+ * As for a rollout: what people say goes to the models of the version, so one that adds a host, or guards less in another way,
+ * needs a second operator.
+ */
+function permitted({ versions, stable, diff, secondOperator }: OperatorsOptions, by: Principal, name: string) {
+  const entry = versions.list().find((one) => one.name === name)
+  if (!entry) throw new ParleyError('config_not_found', { param: 'version' })
+  const version = versions.get(name)
+  if (entry.status === 'refused' || !version) throw new ParleyError('config_invalid', { param: 'version' })
+  if (version.hash === stable().hash)
+    throw new ParleyError('rollout_state', { message: `${name} is what serves everyone already.` })
+  const needsSecond = secondOperator && !hasSecond(entry, by.id) && diff(stable(), version).weakenings.length > 0
+  if (needsSecond) throw new ParleyError('second_operator_needed')
+  return version
+}
