@@ -4,11 +4,9 @@ import type { FastifyInstance } from 'fastify'
 import { createActions } from '#actions/create.ts'
 import { builtinExecutors } from '#actions/executors/builtin/registry.ts'
 import { serviceDesk } from '#actions/executors/builtin/service-desk/service-desk.ts'
-import { ticketsMigration } from '#actions/executors/builtin/service-desk/tickets-migration.ts'
 import { lendToken } from '#actions/executors/lend-token.ts'
 import { openExecutors } from '#actions/executors/open.ts'
-import { readRunFigures, runFiguresMigration } from '#actions/run-figures.ts'
-import { runMigrations } from '#actions/runs/migrations.ts'
+import { readRunFigures } from '#actions/run-figures.ts'
 import { createChat } from '#chat/create.ts'
 import { diffConfigs } from '#config/diff/diff-configs.ts'
 import type { ConfigVersion } from '#config/document.ts'
@@ -18,15 +16,14 @@ import { ConfigLoader } from '#config/versions/loader.ts'
 import { openConfigVersions } from '#config/versions.ts'
 import { createArchive } from '#conversations/archive/create.ts'
 import { startRetention } from '#conversations/archive/retention.ts'
-import { endedTurnsMigration, turnsMigration } from '#conversations/archive/turns-migration.ts'
 import { createConversations } from '#conversations/create.ts'
-import { dataKeysMigration } from '#conversations/data-keys/migration.ts'
 import { ParleyError } from '#errors.ts'
 import { createEvents, type Events } from '#events/events.ts'
 import { createAddressLimit } from '#governance/address-limit.ts'
 import { createAdmission } from '#governance/admission.ts'
 import type { AuditEntry } from '#governance/audit.ts'
 import { createKillSwitches } from '#governance/kill-switches.ts'
+import { openLedger } from '#governance/ledger/open.ts'
 import { openLimits } from '#governance/limits/limits.ts'
 import { createStops } from '#governance/stops/create.ts'
 import { isLoopbackHost } from '#identity/local.ts'
@@ -60,6 +57,7 @@ import { registerWebSocketApi } from '#transport/websocket/web-socket-api.ts'
 import manifest from '../package.json' with { type: 'json' }
 import { configChecks } from './config-checks.ts'
 import type { Env } from './env.ts'
+import { migrations } from './migrations.ts'
 
 /** The whole process, built and not yet listening. */
 export interface App {
@@ -123,14 +121,6 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
   const queue = await openQueue({ env: env.queue, clock, log, tokens })
   opened.defer(() => queue.close())
   const hasRuns = env.sql.engine === 'postgres' || existsSync(env.sql.path)
-  const migrations = [
-    turnsMigration,
-    endedTurnsMigration,
-    dataKeysMigration,
-    ...runMigrations,
-    runFiguresMigration,
-    ticketsMigration,
-  ]
   const sql = await openSql({ env: env.sql, migrations, clock, log, tokens })
   opened.defer(() => sql.close())
 
@@ -199,6 +189,9 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
   loader.toThread()
   const events = createEvents(log)
   overrides.listen?.(events)
+  const ledger = openLedger({ sql, kv, clock, log })
+  opened.defer(() => ledger.close())
+  opened.defer(events.on('relay.ended', ledger.relayEnded))
   const rollout = await createRollouts({
     blobs: blobs.rollout,
     kv,
@@ -272,6 +265,7 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
           replica,
           spans,
           stops,
+          settled: ledger.turnEnded,
           leaseMs: env.limits.turnLeaseMs,
           conversationIdleMs,
           admission: createAdmission({ atOnce: env.limits.turnsAtOnce, limits: callerLimits, log }),

@@ -1,0 +1,93 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
+import { ParleyError } from '#errors.ts'
+import { capturedLog } from '../../../test/support/captured-log.ts'
+import { manualClock } from '../../../test/support/clock.ts'
+import type { Bill } from './bill.ts'
+import { MOST_RETAINED, Writing } from './writing.ts'
+
+const away = new ParleyError('database_unavailable')
+const bill = (turn: string): Bill => ({ tenant: 't', turn, entries: [] })
+
+function atHand(fault: (turns: string[]) => Error | undefined = () => undefined) {
+  const clock = manualClock()
+  const { log, lines } = capturedLog()
+  const kept: string[][] = []
+  const keep = async (bills: readonly Bill[]) => {
+    const turns = bills.map(({ turn }) => turn)
+    const error = fault(turns)
+    if (error) throw error
+    kept.push(turns)
+  }
+  const pass = async (ms: number) => {
+    for (let left = ms; left > 0; left -= 100) {
+      clock.advance(100)
+      for (let times = 0; times < 5; times++) await setImmediate()
+    }
+  }
+  return { writing: new Writing({ store: { keep }, clock, log }), kept, pass, lines }
+}
+
+test('what comes together is kept together', async () => {
+  const { writing, kept, pass } = atHand()
+  const all = Promise.all([writing.keep(bill('a')), writing.keep(bill('b'))])
+  writing.retain(bill('c'))
+  assert.deepEqual(kept, [])
+  await pass(100)
+  await all
+  assert.deepEqual(kept, [['a', 'b', 'c']])
+  await pass(5000)
+  assert.equal(kept.length, 1)
+})
+
+test('with the store away who tells again is refused, what nobody tells again waits for it', async () => {
+  let fault: Error | undefined = away
+  const { writing, kept, pass } = atHand(() => fault)
+  const refused = assert.rejects(writing.keep(bill('a')), { code: 'database_unavailable' })
+  writing.retain(bill('b'))
+  await pass(100)
+  await refused
+  await pass(3000)
+  fault = undefined
+  await pass(1000)
+  assert.deepEqual(kept, [['b']])
+})
+
+test('one that the store does not take fails alone, and is told of', async () => {
+  const { writing, kept, pass, lines } = atHand((turns) => (turns.includes('bad') ? new Error('no') : undefined))
+  const bad = assert.rejects(writing.keep(bill('bad')), /no/)
+  const good = writing.keep(bill('good'))
+  await pass(100)
+  await Promise.all([bad, good])
+  assert.deepEqual(kept, [['good']])
+  assert.deepEqual(
+    lines.map(({ turn, level }) => [turn, level]),
+    [['bad', 50]],
+  )
+})
+
+test('beyond the bound the oldest are lost, and it is said how many', async () => {
+  let fault: Error | undefined = away
+  const { writing, kept, pass, lines } = atHand(() => fault)
+  for (let index = 0; index < MOST_RETAINED + 3; index++) writing.retain(bill(String(index)))
+  await pass(200)
+  fault = undefined
+  await writing.close()
+  const all = kept.flat()
+  assert.equal(all.length, MOST_RETAINED)
+  assert.equal(all[0], '3')
+  assert.equal(lines.at(-1)?.bills, 3)
+})
+
+test('closing keeps what waits, and tells what cannot be kept any more', async () => {
+  const { writing, kept, lines } = atHand()
+  const last = writing.keep(bill('a'))
+  await writing.close()
+  await last
+  assert.deepEqual([kept, lines], [[['a']], []])
+  const gone = atHand(() => away)
+  gone.writing.retain(bill('b'))
+  await gone.writing.close()
+  assert.equal(gone.lines.at(-1)?.bills, 1)
+})

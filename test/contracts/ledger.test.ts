@@ -1,0 +1,219 @@
+import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
+import { after, describe, test } from 'node:test'
+import fc from 'fast-check'
+import type { SpentSegment, TurnEnded } from '#events/events.ts'
+import { billOfTurn } from '#governance/ledger/bill.ts'
+import { sumDecimals } from '#governance/ledger/decimals.ts'
+import { createKvLedger } from '#governance/ledger/kv-store.ts'
+import { ledgerMigration } from '#governance/ledger/migration.ts'
+import { createSqlLedger } from '#governance/ledger/sql-store.ts'
+import type { LedgerStore } from '#governance/ledger/store.ts'
+import type { LedgerEntry } from '#governance/ledger.ts'
+import { newId } from '#ids.ts'
+import { createLog } from '#log.ts'
+import { systemClock } from '#platform/clock.ts'
+import { openKv } from '#platform/kv/open.ts'
+import { openSql } from '#platform/sql/open.ts'
+import { startPostgres } from '../support/postgres.ts'
+import { startRedis } from '../support/redis.ts'
+
+const common = {
+  clock: systemClock,
+  log: createLog('silent'),
+  tokens: { token: async () => ({ token: '', expiresAt: 0 }) },
+}
+const opened = new AsyncDisposableStack()
+after(() => opened.disposeAsync())
+const postgres = opened.use(await startPostgres())
+const redis = opened.use(await startRedis())
+const url = await postgres.createDatabase()
+const sql = await openSql({
+  env: { engine: 'postgres', url, auth: 'url', poolSize: 4 },
+  migrations: [ledgerMigration],
+  ...common,
+})
+opened.defer(() => sql.close())
+const onRedis = await openKv({ env: { engine: 'redis', url: redis.url, cluster: false, auth: 'url' }, ...common })
+opened.defer(() => onRedis.close())
+const onSqlite = await openKv({ env: { engine: 'sqlite', path: ':memory:' }, ...common })
+opened.defer(() => onSqlite.close())
+
+const NOVEMBER = Date.UTC(2026, 10, 1)
+const DECEMBER = Date.UTC(2026, 11, 1)
+const november = { from: NOVEMBER, to: DECEMBER }
+const DAY = 86_400_000
+
+function turnOf(tenant: string, segments: readonly SpentSegment[], more: Partial<TurnEnded> = {}): TurnEnded {
+  const turn = newId('turn')
+  return {
+    ...{ turn, tenant, principal: 'ana', conversation: null, specialist: 'helper', config: 'v1', arm: 'stable' },
+    ...{ cohort: '', unit: turn, status: 'completed', finish: 'stop', code: null, faults: [], firstTokenMs: null },
+    ...{ startedAt: NOVEMBER, endedAt: NOVEMBER + 5 * DAY, segments },
+    ...more,
+  }
+}
+
+function called(costUsd: number, more: Partial<SpentSegment> = {}): SpentSegment {
+  const call = { provider: 'openai', outcome: 'completed', durationMs: 1 } as const
+  return { model: 'primary', inputTokens: 10, outputTokens: 3, costUsd, call, ...more }
+}
+
+const listed = async (ledger: LedgerStore, tenant: string, period = november) =>
+  (await Array.fromAsync(ledger.entries(tenant, period))).flat()
+
+function ledgerContract(engine: string, ledger: LedgerStore): void {
+  describe(`the ledger in ${engine}`, () => {
+    const keep = (...turns: TurnEnded[]) => ledger.keep(turns.map(billOfTurn))
+
+    test('a turn is kept call by call, as its receipt has it, and once, however often it is told', async () => {
+      const tenant = randomUUID()
+      const failed = { provider: 'openai', outcome: 'failed', reason: 'stalled', durationMs: 9 } as const
+      const segments = [called(0.25, { call: failed, estimated: true }), called(1e-7, { model: 'backup' })]
+      const turn = turnOf(tenant, segments, { groups: ['g1', 'g2'], arm: 'canary' })
+      await keep(turn)
+      await Promise.all([keep(turn), keep(turn, turn)])
+      const shared = { turn: turn.turn, at: turn.endedAt, user: 'ana', groups: ['g1', 'g2'] }
+      const served = { specialist: 'helper', config: 'v1', arm: 'canary', inputTokens: 10, outputTokens: 3 } as const
+      assert.deepEqual(await listed(ledger, tenant), [
+        { ...shared, ...served, segment: 0, model: 'primary', costUsd: 0.25, outcome: 'failed', estimated: true },
+        { ...shared, ...served, segment: 1, model: 'backup', costUsd: 1e-7, outcome: 'completed', estimated: false },
+      ] satisfies LedgerEntry[])
+    })
+
+    test('what is spent is counted by tenant, person and group, from a moment on', async () => {
+      const tenant = randomUUID()
+      await keep(
+        turnOf(tenant, [called(0.1), called(0.2)], { groups: ['g1'] }),
+        turnOf(tenant, [called(0.4)], { principal: 'bob', groups: ['g1', 'g2'], endedAt: NOVEMBER + 20 * DAY }),
+        turnOf(tenant, [called(8)], { principal: 'bob', endedAt: NOVEMBER - 1 }),
+        turnOf(randomUUID(), [called(99)], { groups: ['g1'] }),
+      )
+      assert.equal(await ledger.spent(tenant, {}, NOVEMBER), 0.7)
+      assert.equal(await ledger.spent(tenant, {}, 0), 8.7)
+      assert.equal(await ledger.spent(tenant, { user: 'ana' }, 0), 0.3)
+      assert.equal(await ledger.spent(tenant, { user: 'bob' }, NOVEMBER), 0.4)
+      assert.equal(await ledger.spent(tenant, { group: 'g1' }, 0), 0.7)
+      assert.equal(await ledger.spent(tenant, { group: 'g2' }, NOVEMBER + 21 * DAY), 0)
+      assert.equal(await ledger.spent(randomUUID(), {}, 0), 0)
+    })
+
+    test('sums are by day, specialist and model, of all or of one; a month ends before the next', async () => {
+      const tenant = randomUUID()
+      await keep(
+        turnOf(tenant, [called(0.1), called(0.2)]),
+        turnOf(tenant, [called(0.3)], { principal: 'bob' }),
+        turnOf(tenant, [called(1, { model: 'backup' })], { endedAt: NOVEMBER }),
+        turnOf(tenant, [called(1)], { endedAt: DECEMBER - 1, specialist: 'apollo' }),
+        turnOf(tenant, [called(7)], { endedAt: DECEMBER }),
+      )
+      const tokens = (calls: number) => ({ calls, inputTokens: 10 * calls, outputTokens: 3 * calls })
+      const helper = { specialist: 'helper', model: 'primary', day: '2026-11-06' }
+      assert.deepEqual(await ledger.usage(tenant, {}, november), [
+        { day: '2026-11-01', specialist: 'helper', model: 'backup', ...tokens(1), costUsd: 1 },
+        { ...helper, ...tokens(3), costUsd: 0.6 },
+        { day: '2026-11-30', specialist: 'apollo', model: 'primary', ...tokens(1), costUsd: 1 },
+      ])
+      assert.deepEqual(await ledger.usage(tenant, { user: 'bob' }, november), [
+        { ...helper, ...tokens(1), costUsd: 0.3 },
+      ])
+      assert.deepEqual(await ledger.usage(tenant, { user: 'nobody' }, november), [])
+    })
+
+    test('figures stay when a person goes, and are nobody’s', async () => {
+      const tenant = randomUUID()
+      const bill = turnOf(tenant, [called(0.1), called(0.2)])
+      await keep(bill, turnOf(tenant, [called(0.4)], { principal: 'bob' }))
+      assert.equal(await ledger.disown(tenant, 'ana'), 2)
+      assert.equal(await ledger.disown(tenant, 'ana'), 0)
+      await keep(bill)
+      assert.equal(await ledger.spent(tenant, {}, 0), 0.7)
+      assert.equal(await ledger.spent(tenant, { user: 'ana' }, 0), 0)
+      assert.deepEqual(new Set((await listed(ledger, tenant)).map(({ user }) => user)), new Set(['', 'bob']))
+    })
+
+    test('many pages come whole', async () => {
+      const tenant = randomUUID()
+      const turns = Array.from({ length: 1200 }, () => turnOf(tenant, [called(0.01), called(0.02)]))
+      await ledger.keep(turns.map(billOfTurn))
+      const all = await listed(ledger, tenant)
+      assert.equal(all.length, 2400)
+      assert.equal(new Set(all.map(({ turn, segment }) => `${turn}/${segment}`)).size, 2400)
+      assert.equal(await ledger.spent(tenant, {}, 0), 36)
+    })
+
+    test('it adds up to the receipts exactly, whatever turns there are, in whatever order they are told', async () => {
+      const cost = fc.oneof(
+        fc.constant(0),
+        fc.tuple(fc.nat(2_000_000), fc.nat(1000)).map(([tokens, price]) => (tokens * (price / 7)) / 1_000_000),
+        fc.double({ min: 1e-9, max: 1000, noNaN: true }),
+      )
+      const tokens = fc.nat(2_000_000)
+      const segment = fc.record({
+        inputTokens: tokens,
+        outputTokens: tokens,
+        costUsd: cost,
+        model: fc.constantFrom('a', 'b'),
+      })
+      const turns = fc.array(
+        fc.record({
+          segments: fc.array(segment, { maxLength: 4 }),
+          principal: fc.constantFrom('ana', 'bob'),
+          endedAt: fc.integer({ min: NOVEMBER, max: DECEMBER - 1 }),
+        }),
+        { minLength: 1, maxLength: 12 },
+      )
+      await fc.assert(
+        fc.asyncProperty(turns, fc.nat(), async (given, order) => {
+          const tenant = randomUUID()
+          const told = given.map(({ segments, ...more }) =>
+            turnOf(
+              tenant,
+              segments.map((one) => called(0, one)),
+              more,
+            ),
+          )
+          const again = told.filter((_, index) => (order >> index) & 1)
+          for (const part of [told.slice(order % told.length), again, told]) await keep(...part)
+          const entries = await listed(ledger, tenant)
+          const segments = told.flatMap((turn) => turn.segments)
+          assert.equal(entries.length, segments.length)
+          for (const turn of told) {
+            const kept = entries.filter((entry) => entry.turn === turn.turn).sort((a, b) => a.segment - b.segment)
+            // The receipt adds its segments in their order.
+            const sumOf = (all: readonly { costUsd: number }[]) => all.reduce((sum, { costUsd }) => sum + costUsd, 0)
+            assert.equal(sumOf(kept), sumOf(turn.segments))
+          }
+          const sums = await ledger.usage(tenant, {}, november)
+          for (const figure of ['inputTokens', 'outputTokens'] as const) {
+            const sum = (all: readonly Record<typeof figure, number>[]) =>
+              all.reduce((total, one) => total + one[figure], 0)
+            assert.equal(sum(sums), sum(segments))
+          }
+          const exact = sumDecimals(segments.map(({ costUsd }) => costUsd))
+          assert.equal(await ledger.spent(tenant, {}, 0), exact)
+          assert.equal(sumDecimals(entries.map(({ costUsd }) => costUsd)), exact)
+        }),
+        { numRuns: 30 },
+      )
+    })
+  })
+}
+
+ledgerContract('PostgreSQL', createSqlLedger(sql))
+ledgerContract('SQLite', createKvLedger(onSqlite))
+ledgerContract('Redis', createKvLedger(onRedis))
+
+test('PostgreSQL shows a tenant its own entries only, takes no changes of figures and no deletions', async () => {
+  const [mine, theirs] = [randomUUID(), randomUUID()]
+  const ledger = createSqlLedger(sql)
+  await ledger.keep([billOfTurn(turnOf(mine, [called(1)])), billOfTurn(turnOf(theirs, [called(2)]))])
+  const seen = await sql.query({ tenant: mine }, 'SELECT DISTINCT tenant FROM ledger')
+  assert.deepEqual(seen, [{ tenant: mine }])
+  for (const scope of [{ tenant: mine }, 'system'] as const) {
+    for (const change of ['UPDATE ledger SET cost_usd = 0', 'DELETE FROM ledger', 'TRUNCATE ledger']) {
+      await assert.rejects(sql.query(scope, change), { code: '42501' }, `${change} as ${JSON.stringify(scope)}`)
+    }
+  }
+  assert.equal(await ledger.spent(theirs, {}, 0), 2)
+})
