@@ -2,6 +2,8 @@ import assert from 'node:assert/strict'
 import { rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { test } from 'node:test'
+import { createCounterStore } from '#config/rollout/store/counter-store.ts'
+import { FolderBlobStore } from '#platform/blob/folder.ts'
 import { failed, openRolloutGround, operator, ROUND_MS, type RolloutGround } from '../support/rollouts-at-hand.ts'
 
 const MINUTE = 60_000
@@ -165,4 +167,34 @@ test('a stable version that is not at hand is not replaced by what is newest', a
   const next = await ground.replica()
   assert.equal(next.serving.stable().name, 'v1', 'where it is not, what was stable before')
   await Promise.all([replica.close(), next.close()])
+})
+
+test('a rollback that was ordered while its version became stable is heard before the next one begins', async () => {
+  await using ground = await openRolloutGround({ env: { floors: [{ weight: 50, conversations: 1 }] } })
+  const counters = createCounterStore(ground.kv, { trialClosesMs: 0 })
+  const order = (rollout: string) => ({ rollout, by: 'system', operator: null, reason: '', evidence: null, at: 1 })
+  const blobs = new FolderBlobStore({ root: ground.folder, clock: ground.clock, log: ground.log })
+  const put = blobs.put.bind(blobs)
+  // Another replica orders it in the moment between the leader's look and its write.
+  blobs.put = async (name, bytes, condition) => {
+    const { finished = [] } = name === 'state.json' ? JSON.parse(Buffer.from(bytes).toString()) : {}
+    if (finished[0]?.outcome === 'stable' && finished.length === 1) await counters.order(order(finished[0].id))
+    return put(name, bytes, condition)
+  }
+  ground.push('v1')
+  const leader = await ground.replica({ blobs })
+  ground.push('v2')
+  await ground.pass(ROUND_MS)
+  const promote = () => leader.rollouts.promote(operator(), { reason: '', ifMatch: leader.rollouts.view().etag })
+  await promote()
+  ground.push('v3')
+  assert.equal(leader.rollouts.view().live?.status, 'baking')
+  await ground.pass(910_000, 10_000)
+  const { live, stable, finished } = leader.rollouts.view()
+  assert.deepEqual([stable.version, live?.candidate.version], ['v1', 'v3'])
+  assert.deepEqual(
+    finished.map(({ outcome }) => outcome),
+    ['rolled-back'],
+  )
+  await leader.close()
 })

@@ -88,14 +88,21 @@ export function createBeginnings(options: BeginningOptions) {
     await shared.move((state) => start(state, beginning, { by, operator, reason, evidence, at }))
   }
 
+  function nextFree(): ConfigVersion | undefined {
+    const free = shared.present.live ? undefined : waiting().find(({ isFree }) => isFree)
+    return free && versions.get(free.version)
+  }
+
   return {
     waiting,
     anew,
 
     /** The newest version that nothing keeps from it. */
     async beginWaiting(): Promise<void> {
-      const free = shared.present.live ? undefined : waiting().find(({ isFree }) => isFree)
-      const candidate = free && versions.get(free.version)
+      if (!nextFree()) return
+      // What has just become stable may have been ordered back meanwhile; an order counts until the next one begins.
+      await shared.look()
+      const candidate = nextFree()
       if (!candidate) return
       const reason = `${candidate.name} is newer than ${shared.present.stable.version}.`
       await begin(candidate, { by: 'system', operator: null, reason, waived: [] })
