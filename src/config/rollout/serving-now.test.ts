@@ -30,12 +30,14 @@ function stateOf(change: Partial<RolloutState> = {}): RolloutState {
   return { epoch: 1, stable: ref('v1'), live: null, finished: [], ...change } as RolloutState
 }
 
+const entry = { status: 'sound', uploadedBy: null, approvedBy: null } as const
+
 function servingOf(names: string[], state: RolloutState) {
   const known = new Map(names.map((name) => [name, versionOf(name)]))
   const versions = {
     get: (name: string) => known.get(name),
     newest: () => versionOf(names.at(-1) ?? 'v0'),
-    list: () => [],
+    list: () => names.toReversed().map((name) => ({ ...entry, name, hash: `hash-of-${name}` })),
     onChange: () => () => {},
     refresh: async () => {},
   }
@@ -103,4 +105,24 @@ test('a stable version that is gone leaves what was served, and who listens hear
     serving.inUse().map(({ name }) => name),
     ['v1'],
   )
+})
+
+test('where stable is not at hand nothing is drawn, and what one arm alone could be counted for is not', () => {
+  const { serving, known } = servingOf(['v1', 'v2'], stateOf({ live }))
+  const pin = (config: string, arm: 'stable' | 'canary') =>
+    serving.resolve({ config, arm, cohort: cohortOf(rollout, 0) })
+  assert.equal(pin('v2', 'canary').cohort, cohortOf(rollout, 0))
+  known.set('v1', versionOf('v1', 'other bytes'))
+  serving.apply(stateOf({ live }))
+  assert.ok(units.every((unit) => serving.assign(unit).cohort === ''))
+  assert.deepEqual([pin('v2', 'canary').config.name, pin('v2', 'canary').cohort], ['v2', ''])
+  assert.equal(pin('v1', 'stable').cohort, '')
+})
+
+test('where stable was never at hand, what was rolled back or is on its way does not take its place', () => {
+  const { live: _, ...state } = stateOf()
+  const finished = [{ candidate: ref('v3'), stable: ref('v1'), outcome: 'rolled-back', endedAt: 1 }]
+  const missing = { ...state, finished, live: { ...live, candidate: ref('v4') } } as unknown as RolloutState
+  assert.equal(servingOf(['v2', 'v3', 'v4'], missing).serving.stable().name, 'v2')
+  assert.throws(() => servingOf(['v3', 'v4'], missing), { code: 'config_unavailable' })
 })

@@ -17,13 +17,18 @@ export interface ServingNow extends Serving {
   hold(isHeld: boolean): void
 }
 
-/** What is served, from memory: a state that names what this replica does not have changes nothing until it has it. */
+/**
+ * What is served, from memory: a state that names what this replica does not have changes nothing until it has it. Throws
+ * config_unavailable where neither stable nor anything that may stand in for it is at hand.
+ */
 export function createServing(versions: KnownVersions, log: Log, initial: RolloutState): ServingNow {
   const listeners = new Set<() => void>()
   const picked = new LRUCache<string, ConfigVersion>({ max: PICKED })
   let state = initial
   let stable = versionOf(initial.stable) ?? lastGood(initial)
   let candidate: ConfigVersion | undefined
+  /** Both arms can be served: else only one of them would be counted. */
+  let isWhole = false
   let drawing: { live: LiveRollout; weight: number; cohort: string; candidate: ConfigVersion } | undefined
   let isHeld = false
 
@@ -32,23 +37,35 @@ export function createServing(versions: KnownVersions, log: Log, initial: Rollou
     return known?.hash === hash ? known : undefined
   }
 
-  /** Of what was stable before; what is newest only where nothing of that is left. */
-  function lastGood({ stable: missing, finished }: RolloutState): ConfigVersion {
+  /** Of what was stable before; where nothing of that is left, the newest of those that nothing is known against. */
+  function lastGood({ stable: missing, live, finished }: RolloutState): ConfigVersion {
     const before = finished.filter(({ outcome }) => outcome === 'stable').flatMap((one) => [one.candidate, one.stable])
-    const found = before.map(versionOf).find((version) => version !== undefined) ?? versions.newest()
+    const doubtful = new Set([
+      ...finished.filter(({ outcome }) => outcome === 'rolled-back').map(({ candidate: one }) => one.hash),
+      ...(live ? [live.candidate.hash] : []),
+    ])
+    const others = versions.list().filter(({ status, hash }) => status === 'sound' && !doubtful.has(hash))
+    const refs = [...before, ...others.map(({ name, hash }) => ({ version: name, hash }))]
+    const found = refs.map(versionOf).find((version) => version !== undefined)
+    if (!found) {
+      const message = `The stable version ${missing.version} is not at hand, and none that may stand in for it.`
+      throw new ParleyError('config_unavailable', { message })
+    }
     log.error({ missing: missing.version, version: found.name }, 'The stable version is not at hand; another is served')
     return found
   }
 
   function settle(): void {
     const { live } = state
-    stable = versionOf(state.stable) ?? stable
+    const own = versionOf(state.stable)
+    stable = own ?? stable
     candidate = live ? versionOf(live.candidate) : undefined
+    isWhole = own !== undefined && candidate !== undefined
     const weight = live?.steps[live.step]?.weight
     // An arm that this replica cannot serve is not drawn, and its units are not counted as drawn.
     const isDrawing = live !== null && live.status !== 'paused' && !isHeld
     drawing =
-      isDrawing && candidate && weight !== undefined
+      isDrawing && isWhole && candidate && weight !== undefined
         ? { live, weight, cohort: cohortOf(live.id, live.step), candidate }
         : undefined
     for (const listener of listeners) listener()
@@ -79,7 +96,8 @@ export function createServing(versions: KnownVersions, log: Log, initial: Rollou
     resolve({ config: name, arm, cohort }: Pin) {
       const holds = cohort === 'picked' || (state.live !== null && readCohort(cohort)?.rollout === state.live.id)
       const config = holds ? versions.get(name) : undefined
-      return config ? { config, arm, cohort } : outside()
+      if (!config) return outside()
+      return { config, arm, cohort: isWhole || cohort === 'picked' ? cohort : '' }
     },
 
     rolledBackSince: (version, at) =>
