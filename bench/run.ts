@@ -12,6 +12,7 @@ import { measureConfigLoad } from './config-load.ts'
 import { measureConversations } from './conversations.ts'
 import { describeMachine, findCores, pin } from './machine.ts'
 import type { BenchOptions, PartReport } from './parts.ts'
+import { measureRollback } from './rollback.ts'
 import { measureState } from './state.ts'
 import { holdStreams } from './streams.ts'
 import { measureWebSocket } from './websocket.ts'
@@ -24,6 +25,7 @@ const PARTS: Record<string, (options: BenchOptions) => Promise<PartReport>> = {
   config: measureConfigLoad,
   conversations: measureConversations,
   state: measureState,
+  rollback: measureRollback,
   websocket: measureWebSocket,
   streams: holdStreams,
 }
