@@ -162,7 +162,7 @@ export async function openConfigVersions(options: ConfigVersionsOptions): Promis
       return () => listeners.delete(listener)
     },
     refresh: async () => {
-      await watch.look(false)
+      await watch.refresh()
     },
     close: () => watch.close(),
   }

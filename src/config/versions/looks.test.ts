@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
 import { FolderBlobStore } from '#platform/blob/folder.ts'
 import { capturedLog } from '../../../test/support/captured-log.ts'
 import { manualClock } from '../../../test/support/clock.ts'
@@ -35,7 +36,7 @@ async function opened(t: TestContext, names: readonly string[]) {
     await versions.refresh()
   }
   const kept = async () => (await readdir(cacheDir)).map((file) => file.replace('.version', '')).sort()
-  return { versions, write, looks, kept, clock }
+  return { versions, blobs, write, looks, kept, clock }
 }
 
 const numbered = (count: number) => Array.from({ length: count }, (_, at) => `v${String(at + 1).padStart(3, '0')}`)
@@ -56,4 +57,21 @@ test('the 200 newest are known, and older ones from the look on that follows the
   // Of those asked for: the first two. The third has become old by the newest.
   assert.deepEqual((await kept()).slice(0, 3), ['v001', 'v002', 'v004'])
   assert.equal(versions.list().length, 202)
+})
+
+test('however many ask for a look while one is under way, one more follows, which sees what they have heard of', async (t) => {
+  const { versions, blobs, write } = await opened(t, numbered(1))
+  const list = blobs.versions.list.bind(blobs.versions)
+  let listed = 0
+  blobs.versions.list = (prefix) => {
+    listed += 1
+    return list(prefix)
+  }
+  const first = versions.refresh()
+  while (listed === 0) await setImmediate()
+  await write('v002')
+  await Promise.all([first, ...Array.from({ length: 1000 }, () => versions.refresh())])
+  assert.equal(listed, 2)
+  await versions.refresh()
+  assert.equal(listed, 3)
 })

@@ -11,6 +11,8 @@ export class VersionWatch {
   readonly #clock: Clock
   readonly #log: Log
   #last: Promise<unknown> = Promise.resolve()
+  /** Asked for, and not begun. */
+  #next: Promise<unknown> | undefined
   #isFine = true
   #isClosed = false
   #stopPolling = () => {}
@@ -31,6 +33,15 @@ export class VersionWatch {
   /** What kept it from looking, if anything. */
   look(isFirst: boolean): Promise<unknown> {
     return this.inTurn(() => this.#look(isFirst))
+  }
+
+  /** After what is under way, and once for all that ask until it begins: a container that fills is told of blob by blob. */
+  refresh(): Promise<unknown> {
+    this.#next ??= this.inTurn(() => {
+      this.#next = undefined
+      return this.#look(false)
+    })
+    return this.#next
   }
 
   begin(): void {
