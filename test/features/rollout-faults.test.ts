@@ -198,3 +198,15 @@ test('a rollback that was ordered while its version became stable is heard befor
   )
   await leader.close()
 })
+
+test('a new replica asks for a stable version that has become an old one, before it serves another', async () => {
+  await using ground = await openRolloutGround({ env: { starts: 'by-hand' } })
+  ground.push('v1')
+  const first = await ground.replica()
+  await first.close()
+  ground.push('v1', { isOld: true })
+  ground.push('v2')
+  const next = await ground.replica()
+  assert.equal(next.serving.stable().name, 'v1')
+  await next.close()
+})

@@ -44,6 +44,8 @@ export interface RolloutGround extends AsyncDisposable {
 }
 
 export interface PushedVersion extends Omit<KnownVersion, 'name'> {
+  /** Not in memory: there from the look on that follows its being asked for. */
+  isOld: boolean
   document: Partial<ConfigDocument>
 }
 
@@ -100,17 +102,24 @@ export async function openRolloutGround(options: { env?: Partial<RolloutEnv>; kv
   if (!options.kv) opened.defer(() => kv.close())
   const env = { ...rolloutEnv, ...options.env }
   const known = new Map<string, ConfigVersion & KnownVersion>()
+  const [old, asked] = [new Set<string>(), new Set<string>()]
   const listeners = new Set<(version: ConfigVersion) => void>()
   const newestFirst = () => [...known.values()].sort((a, b) => b.name.localeCompare(a.name, 'en', { numeric: true }))
   const versions: KnownVersions = {
-    get: (name) => known.get(name),
+    get(name) {
+      if (!old.has(name)) return known.get(name)
+      asked.add(name)
+      return undefined
+    },
     newest: () => newestFirst()[0] ?? raise('There is no version.'),
     list: newestFirst,
     onChange: (listener) => {
       listeners.add(listener)
       return () => listeners.delete(listener)
     },
-    refresh: async () => {},
+    refresh: async () => {
+      for (const name of asked) old.delete(name)
+    },
   }
   const replicas = new Set<{ isIdle(): boolean }>()
   const idle = () => until(() => [...replicas].every((replica) => replica.isIdle()), 10_000)
@@ -130,6 +139,7 @@ export async function openRolloutGround(options: { env?: Partial<RolloutEnv>; kv
       const { hash = `hash-of-${name}`, status = 'sound', uploadedBy = null, approvedBy = null } = more
       const version = { name, hash, document, status, uploadedBy, approvedBy }
       known.set(name, version)
+      if (more.isOld) old.add(name)
       for (const listener of listeners) listener(version)
       return version
     },

@@ -46,7 +46,7 @@ const KEEP_EVERY_MS = 60_000
 
 /**
  * Rejects with blob_unavailable where the blob store is away and the live state's store has no copy of the state: what is stable
- * nobody knows then.
+ * nobody knows then; with config_unavailable where neither stable nor anything that may stand in for it is at hand.
  */
 export async function createRollouts(
   options: RolloutsOptions,
@@ -57,6 +57,8 @@ export async function createRollouts(
   const baselines = new Baselines(kv, env)
   const leadership = new Leadership({ blobs, clock })
   const initial = await firstState(blob, versions, clock)
+  // Asked for, an old one is there after a look.
+  if (!versions.get(initial.stable.version)) await versions.refresh()
   const serving = createServing(versions, log, initial)
   const changed = new EventTarget()
   const shared = new SharedState(initial, {
@@ -103,8 +105,8 @@ export async function createRollouts(
   }
 
   async function round(): Promise<void> {
-    await shared.look()
-    const leads = await leadership.keep()
+    // A store that is silent is waited for once: a rollback must not wait any longer.
+    const [leads] = await Promise.all([leadership.keep(), shared.look()])
     await observing.flush()
     await watch.look()
     if (leads) await lead()
