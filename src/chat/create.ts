@@ -4,15 +4,14 @@ import type { Admission } from '#governance/admission.ts'
 import { stopError, type Work } from '#governance/stops.ts'
 import type { Principal } from '#identity/principal.ts'
 import { newId } from '#ids.ts'
-import type { AnswerSink, Candidate, ChatMessage } from '#models/answer.ts'
-import { countMessages, maxTokens } from '#models/tokenizer.ts'
+import type { AnswerRequest, AnswerSink, Candidate, ChatMessage } from '#models/answer.ts'
 import { noSpans, type Spans } from '#telemetry/spans.ts'
 import { address, addresseeOf, addresseesOf, hasSpecialist } from './addressees.ts'
 import type { Chat, Feedback, StartedTurn } from './chat.ts'
-import type { TokenCounter } from './compaction.ts'
 import { deleteConversation } from './delete-conversation.ts'
 import { FollowUps } from './follow-ups.ts'
 import { type Opening, type Setting, startTurn } from './open-turn.ts'
+import { answerPaid } from './paying.ts'
 import { Producers } from './producers.ts'
 import { readTurn } from './read-turn.ts'
 import { relay } from './relay.ts'
@@ -21,6 +20,7 @@ import { Relays } from './relays.ts'
 import { cancelTurn, noteFeedback } from './store/commands.ts'
 import { placeOf, replicaKey, turnKeys } from './store/turn-keys.ts'
 import { Sweeper } from './sweeper.ts'
+import { tokenCounter } from './token-counter.ts'
 import type { ChatRoom } from './turn-context.ts'
 import { servedOf } from './turn-ended.ts'
 import { readInput } from './turn-input.ts'
@@ -37,16 +37,11 @@ const OTHER_VERSION = {
   param: 'x-parley-config',
 }
 
-const counter: TokenCounter = {
-  bound: (messages) => maxTokens(JSON.stringify(messages)),
-  count: countMessages,
-}
-
 /** Builds the chat and starts what it does by itself: the upkeep of leases, the sweeper, follow-ups. `drain` ends it. */
 export function createChat(options: ChatOptions): Chat {
   const { admission, spans = noSpans, ...shared } = options
-  const room: ChatRoom = { ...shared, spans, counter }
-  const { kv, clock, conversations, configs, serving, events, models, stops } = room
+  const room: ChatRoom = { ...shared, spans, counter: tokenCounter }
+  const { kv, clock, conversations, configs, serving, events, stops } = room
   const producers = new Producers(room)
   const sweeper = new Sweeper(room, producers)
   const followUps = new FollowUps(room, start)
@@ -169,7 +164,8 @@ export function createChat(options: ChatOptions): Chat {
             what.model = candidate.name
             watched.speaker?.(candidate)
           }
-          return relay(models, config, request, { ...watched, speaker }, stops)
+          const paid = { answer: (asked: AnswerRequest, to: AnswerSink) => answerPaid(room, principal, asked, to) }
+          return relay(paid, config, request, { ...watched, speaker }, stops)
         }
         return await relays.run(request.abort, what, () => tellingRelay(room, principal, request, sink, work))
       } finally {

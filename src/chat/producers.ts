@@ -230,13 +230,15 @@ export class Producers {
     const { room, input, log } = turn
     if (end.status === 'cancelled') await room.actions.withdraw(input.turn)
     if (isLost(turn.signal)) this.#showLast(turn, end)
-    let result = await commitEnd(turn, end, this.#stopped.signal)
+    let last = end
+    let result = await commitEnd(turn, last, this.#stopped.signal)
     if (result === 'lost') {
-      const failure: End = { status: 'failed', error: new ParleyError('turn_lost') }
-      this.#showLast(turn, failure)
-      result = await commitEnd(turn, failure, this.#stopped.signal)
+      last = { status: 'failed', error: new ParleyError('turn_lost') }
+      this.#showLast(turn, last)
+      result = await commitEnd(turn, last, this.#stopped.signal)
     }
     log.live.close()
+    if (result === 'committed') room.shadow?.offer(turn, last)
     if (result === 'refused') await withdrawEnd(turn)
     // Its entry leads the sweeper to a turn that the archive has yet to get.
     if (result !== 'committed' || turn.unarchived) return

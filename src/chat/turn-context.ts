@@ -6,6 +6,7 @@ import type { Conversations } from '#conversations/conversations.ts'
 import type { Seal } from '#conversations/vault.ts'
 import type { ParleyError } from '#errors.ts'
 import type { Events, TurnEnded } from '#events/events.ts'
+import type { Budgets } from '#governance/budgets.ts'
 import type { Stops } from '#governance/stops.ts'
 import type { Log } from '#log.ts'
 import type { Candidate, ChatMessage } from '#models/answer.ts'
@@ -38,8 +39,16 @@ export interface ChatRoom {
   settled?: ((turn: TurnEnded) => Promise<void>) | undefined
   counter: TokenCounter
   spans: Spans
+  /** What answers are paid from; nothing when absent. */
+  budgets?: Pick<Budgets, 'spending'> | undefined
   /** What operators and budgets have stopped; nothing when absent. */
   stops?: Pick<Stops, 'found' | 'onChange'> | undefined
+  /** Hears of each turn that was committed here, once its readers have. Returns at once and never throws. */
+  shadow?:
+    | {
+        offer(turn: TurnContext, end: { status: 'completed' | 'cancelled' | 'failed'; error?: { code: string } }): void
+      }
+    | undefined
   replica: string
   leaseMs: number
   /** Idle conversations and what belongs to them are kept this long, ms. */

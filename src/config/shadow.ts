@@ -120,6 +120,7 @@ export type SkipReason =
   | 'loaded'
   | 'own-tools'
   | 'same-version'
+  | 'version-missing'
   | 'specialist-missing'
   | 'too-long'
   | 'budget-held'
