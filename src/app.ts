@@ -8,7 +8,7 @@ import { lendToken } from '#actions/executors/lend-token.ts'
 import { openExecutors } from '#actions/executors/open.ts'
 import { readRunFigures } from '#actions/run-figures.ts'
 import { createChat } from '#chat/create.ts'
-import { diffConfigs } from '#config/diff/diff-configs.ts'
+import { diffConfigs, weakeningsOf } from '#config/diff/diff-configs.ts'
 import type { ConfigVersion } from '#config/document.ts'
 import { createRollouts } from '#config/rollout/create.ts'
 import type { Serving } from '#config/serving.ts'
@@ -196,7 +196,7 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
     blobs: blobs.rollout,
     kv,
     versions: configs,
-    diff: diffConfigs,
+    weakeningsOf,
     clock,
     log,
     env: env.rollout,

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { diffConfigs } from '../../src/config/diff/diff-configs.ts'
+import { weakeningsOf } from '../../src/config/diff/diff-configs.ts'
 import type { ConfigDocument, ConfigVersion } from '../../src/config/document.ts'
 import { createRollouts } from '../../src/config/rollout/create.ts'
 import type { KnownVersion, KnownVersions } from '../../src/config/rollout/known-versions.ts'
@@ -147,7 +147,7 @@ export async function openRolloutGround(options: { env?: Partial<RolloutEnv>; kv
       const watched = watchedClock(clock, skewMs)
       const events = createEvents(log)
       const made = await createRollouts({
-        ...{ blobs, kv: own, versions, diff: diffConfigs, clock: watched.clock, log, env, events },
+        ...{ blobs, kv: own, versions, weakeningsOf, clock: watched.clock, log, env, events },
       })
       const entry = { isIdle: () => watched.isIdle() }
       replicas.add(entry)

@@ -1,4 +1,4 @@
-import type { Change, Compared, ConfigDiff, Section } from '../diff.ts'
+import type { Change, Compared, ConfigDiff, Section, Weakening } from '../diff.ts'
 import { approvalWeakenings } from './approvals.ts'
 import { changesOfEntry, keysOf } from './changes.ts'
 import { own } from './json.ts'
@@ -21,10 +21,12 @@ export function diffConfigs(from: Compared, to: Compared): ConfigDiff {
     )
   })
   const changes = [...ofWhole('description'), ...ofEntries, ...ofWhole('rollout')]
-  const weakenings = [
-    ...approvalWeakenings(before, after),
-    ...reachWeakenings(before, after),
-    ...limitWeakenings(before, after),
-  ]
+  const weakenings = weakeningsOf(from, to)
   return { from: from.name, to: to.name, identical: changes.length === 0, changes, weakenings }
+}
+
+/** What guards less, alone: in less than a millisecond, where comparing texts may hold everything else up for a tenth of a second. */
+export function weakeningsOf(from: Pick<Compared, 'document'>, to: Pick<Compared, 'document'>): Weakening[] {
+  const [before, after] = [from.document, to.document]
+  return [...approvalWeakenings(before, after), ...reachWeakenings(before, after), ...limitWeakenings(before, after)]
 }

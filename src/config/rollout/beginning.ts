@@ -3,7 +3,7 @@ import type { RolloutEnv } from '#env.ts'
 import { ParleyError } from '#errors.ts'
 import { newId } from '#ids.ts'
 import type { Clock } from '#platform/clock.ts'
-import type { ConfigDiff } from '../diff.ts'
+import type { Weakening } from '../diff.ts'
 import type { ConfigVersion } from '../document.ts'
 import type { Metric } from '../evidence/metrics.ts'
 import type { Baselines } from './baselines.ts'
@@ -23,7 +23,7 @@ export interface BeginningOptions {
   versions: KnownVersions
   counters: CounterStore
   baselines: Baselines
-  diff(from: ConfigVersion, to: ConfigVersion): ConfigDiff
+  weakeningsOf(from: ConfigVersion, to: ConfigVersion): readonly Weakening[]
   env: RolloutEnv
   clock: Clock
 }
@@ -40,14 +40,14 @@ export type Beginnings = ReturnType<typeof createBeginnings>
 
 /** How rollouts begin: which versions wait, and what is laid down before the first unit is assigned. */
 export function createBeginnings(options: BeginningOptions) {
-  const { shared, serving, versions, counters, baselines, diff, env, clock } = options
+  const { shared, serving, versions, counters, baselines, weakeningsOf, env, clock } = options
   /** By hashes of both: a difference of two versions does not change. */
   const weakens = new Map<string, boolean>()
 
   function isWeaker(candidate: ConfigVersion): boolean {
     const stable = serving.stable()
     const pair = `${stable.hash} ${candidate.hash}`
-    return weakens.getOrInsertComputed(pair, () => diff(stable, candidate).weakenings.length > 0)
+    return weakens.getOrInsertComputed(pair, () => weakeningsOf(stable, candidate).length > 0)
   }
 
   const needsSecond = (candidate: ConfigVersion, entry: KnownVersion, by: string | null): boolean =>

@@ -5,7 +5,7 @@ import type { Log } from '#log.ts'
 import type { BlobStore } from '#platform/blob/blob.ts'
 import type { Clock } from '#platform/clock.ts'
 import type { Kv } from '#platform/kv/kv.ts'
-import type { ConfigDiff } from '../diff.ts'
+import type { Weakening } from '../diff.ts'
 import type { ConfigVersion } from '../document.ts'
 import type { Rollouts, RolloutView } from '../rollouts.ts'
 import type { Serving } from '../serving.ts'
@@ -33,7 +33,7 @@ export interface RolloutsOptions {
   blobs: BlobStore
   kv: Kv
   versions: KnownVersions
-  diff(from: ConfigVersion, to: ConfigVersion): ConfigDiff
+  weakeningsOf(from: ConfigVersion, to: ConfigVersion): readonly Weakening[]
   clock: Clock
   log: Log
   env: RolloutEnv
@@ -51,7 +51,7 @@ const KEEP_EVERY_MS = 60_000
 export async function createRollouts(
   options: RolloutsOptions,
 ): Promise<{ rollouts: Rollouts; serving: Serving; close(): Promise<void> }> {
-  const { blobs, kv, versions, diff, clock, log, env, events } = options
+  const { blobs, kv, versions, weakeningsOf, clock, log, env, events } = options
   const blob = new StateBlob({ blobs, kv, log })
   const counters = createCounterStore(kv, env)
   const baselines = new Baselines(kv, env)
@@ -66,7 +66,7 @@ export async function createRollouts(
     onChange: () => onChange(),
   })
   const watch = new Watch({ shared, counters, baselines, leadership, serving, clock, log })
-  const beginnings = createBeginnings({ shared, serving, versions, counters, baselines, diff, env, clock })
+  const beginnings = createBeginnings({ shared, serving, versions, counters, baselines, weakeningsOf, env, clock })
   const observing = new Observing({
     ...{ events, counters, baselines, clock, log },
     versionOf: versions.get,
