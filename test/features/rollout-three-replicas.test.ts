@@ -1,0 +1,99 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { after, before, test } from 'node:test'
+import type { RolloutView } from '#config/rollouts.ts'
+import { startApp, type TestApp } from '../support/app.ts'
+import { chatConfig, upstreamModel } from '../support/chat-config.ts'
+import { nativeClient } from '../support/native-client.ts'
+import { startSharedEngines } from '../support/shared-engines.ts'
+import { startUpstream, type Upstream } from '../support/upstream.ts'
+
+const AT_ONCE = 15
+
+const opened = new AsyncDisposableStack()
+const apps: TestApp[] = []
+let upstream: Upstream
+let folder: string
+
+before(async () => {
+  const engines = opened.use(await startSharedEngines())
+  upstream = await startUpstream(({ model }) => (model === 'choosy' ? { status: 400 } : { tokens: 3 }))
+  opened.defer(() => upstream.close())
+  folder = await mkdtemp(path.join(tmpdir(), 'parley-versions-'))
+  opened.defer(() => rm(folder, { recursive: true, force: true }))
+  await drop('v1', 'steady')
+  for (let n = 0; n < 3; n++) {
+    const variables = {
+      ...engines.variables,
+      PARLEY_CONFIG_DIR: folder,
+      PARLEY_EGRESS_HOSTS: upstream.host,
+      PARLEY_ROLLOUT_FLOORS: '20:40',
+      PARLEY_ROLLOUT_TRIALS: 'conversation',
+      PARLEY_ROLLOUT_CLOSES_MS: '0',
+      PARLEY_ROLLOUT_BAKE_MS: '0',
+    }
+    apps.push(opened.use(await startApp({ variables })))
+  }
+})
+
+after(() => opened.disposeAsync())
+
+/** As any tool would put it there. */
+async function drop(name: string, model: string): Promise<void> {
+  const document = { ...chatConfig({ primary: upstreamModel(model, upstream.baseUrl) }), description: name }
+  await writeFile(path.join(folder, '.draft'), JSON.stringify(document))
+  await rename(path.join(folder, '.draft'), path.join(folder, `${name}.json`))
+}
+
+const views = () =>
+  Promise.all(
+    apps.map(
+      async ({ url }): Promise<RolloutView> => (await nativeClient(url).call('GET', '/api/v1/config/rollout')).body,
+    ),
+  )
+
+/** A new conversation on each replica in turn; the version that each was assigned, and whether its turn was answered. */
+async function talk(): Promise<{ version: string | null; status: number }[]> {
+  return Promise.all(
+    Array.from({ length: AT_ONCE }, async (_, at) => {
+      const { call } = nativeClient(apps[at % apps.length]?.url ?? '')
+      const begun = await call('POST', '/api/v1/conversations', { specialist: 'plain' })
+      const turn = await call('POST', `/api/v1/conversations/${begun.body.id}/turns`, { message: 'Hello' })
+      return { version: begun.headers.get('x-parley-config'), status: turn.status }
+    }),
+  )
+}
+
+async function talkUntil(holds: (view: RolloutView) => boolean) {
+  const all: Awaited<ReturnType<typeof talk>> = []
+  for (let rounds = 0; rounds < 400; rounds++) {
+    const now = await views()
+    if (now.every(holds)) return all
+    all.push(...(await talk()))
+  }
+  return assert.fail(JSON.stringify(await views()))
+}
+
+test('a version that validates, and whose provider answers 400, is gone from every replica, and nobody gets it after that', async () => {
+  await drop('v2', 'choosy')
+  const before = await talkUntil(({ finished }) => finished[0]?.candidate.version === 'v2')
+  for (const { finished, stable } of await views()) {
+    assert.deepEqual([finished[0]?.outcome, stable.version], ['rolled-back', 'v1'])
+    assert.match(finished[0]?.reason ?? '', /turns in a row of v2 failed|conversations with failed turns are of v2/)
+  }
+  assert.ok(before.every(({ version, status }) => (version === 'v2') === status >= 400))
+  const asked = upstream.requests.filter(({ body }) => body.model === 'choosy').length
+  const since = (await Promise.all([talk(), talk(), talk()])).flat()
+  assert.ok(since.every(({ version, status }) => version === 'v1' && status === 200))
+  assert.equal(upstream.requests.filter(({ body }) => body.model === 'choosy').length, asked)
+})
+
+test('a good one is promoted on every replica, and no turn fails on its way', async () => {
+  await drop('v3', 'steadier')
+  const talks = await talkUntil(({ stable }) => stable.version === 'v3')
+  assert.ok(talks.every(({ status }) => status === 200))
+  assert.ok(['v1', 'v3'].every((version) => talks.some((one) => one.version === version)))
+  assert.ok((await talk()).every(({ version }) => version === 'v3'))
+})
