@@ -30,8 +30,6 @@ export const auditKinds = [
   'run.approved',
   'run.rejected',
   'run.repaired',
-  'config.pushed',
-  'config.approved',
   'rollout.moved',
   'budget.set',
   'budget.overridden',
