@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, before, test } from 'node:test'
+import { setTimeout } from 'node:timers/promises'
 import type { RolloutView } from '#config/rollouts.ts'
 import { startApp, type TestApp } from '../support/app.ts'
 import { chatConfig, upstreamModel } from '../support/chat-config.ts'
@@ -23,7 +24,7 @@ before(async () => {
   opened.defer(() => upstream.close())
   folder = await mkdtemp(path.join(tmpdir(), 'parley-versions-'))
   opened.defer(() => rm(folder, { recursive: true, force: true }))
-  await drop('v1', 'steady')
+  await writeFile(path.join(folder, 'v1.json'), textOf('v1', 'steady'))
   for (let n = 0; n < 3; n++) {
     const variables = {
       ...engines.variables,
@@ -40,11 +41,16 @@ before(async () => {
 
 after(() => opened.disposeAsync())
 
-/** As any tool would put it there. */
-async function drop(name: string, model: string): Promise<void> {
-  const document = { ...chatConfig({ primary: upstreamModel(model, upstream.baseUrl) }), description: name }
-  await writeFile(path.join(folder, '.draft'), JSON.stringify(document))
-  await rename(path.join(folder, '.draft'), path.join(folder, `${name}.json`))
+const textOf = (name: string, model: string) =>
+  JSON.stringify({ ...chatConfig({ primary: upstreamModel(model, upstream.baseUrl) }), description: name })
+
+/** To one of them; the others hear of it. */
+async function push(name: string, model: string): Promise<void> {
+  const headers = { 'content-type': 'application/json' }
+  const init = { method: 'PUT', headers, body: textOf(name, model) }
+  const { status } = await fetch(`${apps[0]?.url}/api/v1/config/versions/${name}`, init)
+  assert.equal(status, 201)
+  while ((await views()).some(({ live }) => live?.candidate.version !== name)) await setTimeout(50)
 }
 
 const views = () =>
@@ -77,7 +83,7 @@ async function talkUntil(holds: (view: RolloutView) => boolean) {
 }
 
 test('a version that validates, and whose provider answers 400, is gone from every replica, and nobody gets it after that', async () => {
-  await drop('v2', 'choosy')
+  await push('v2', 'choosy')
   const before = await talkUntil(({ finished }) => finished[0]?.candidate.version === 'v2')
   for (const { finished, stable } of await views()) {
     assert.deepEqual([finished[0]?.outcome, stable.version], ['rolled-back', 'v1'])
@@ -91,7 +97,7 @@ test('a version that validates, and whose provider answers 400, is gone from eve
 })
 
 test('a good one is promoted on every replica, and no turn fails on its way', async () => {
-  await drop('v3', 'steadier')
+  await push('v3', 'steadier')
   const talks = await talkUntil(({ stable }) => stable.version === 'v3')
   assert.ok(talks.every(({ status }) => status === 200))
   assert.ok(['v1', 'v3'].every((version) => talks.some((one) => one.version === version)))
