@@ -2,13 +2,14 @@ import type { ArchivedTurn, FinishedTurn } from '#conversations/archive.ts'
 import type { ConversationKeys } from '#conversations/conversations.ts'
 import { conversationKeys } from '#conversations/keys.ts'
 import { decodeMessages } from '#conversations/message-codec.ts'
+import { sealTitle, titleFrom } from '#conversations/title.ts'
 import type { Seal } from '#conversations/vault.ts'
 import { ParleyError } from '#errors.ts'
 import type { Owner } from '#identity/principal.ts'
 import { loadFinished } from './store/finished.ts'
 import { placeOf, turnKeys } from './store/turn-keys.ts'
 import type { ChatRoom, TurnContext } from './turn-context.ts'
-import { readInput, type TurnOutcome } from './turn-input.ts'
+import { readInput, type TurnInput, type TurnOutcome } from './turn-input.ts'
 
 /** How long a turn's end waits for the archive; of a short lease it takes a part that leaves time for the commit. */
 const WAIT_MS = 2000
@@ -56,9 +57,9 @@ export async function archiveFinished(room: ChatRoom, owner: Owner, turn: string
   const keys = turnKeys(owner, turn)
   const [record, seal] = await Promise.all([room.kv.run(loadFinished, [keys.turn], []), room.conversations.seal(owner)])
   if (!record) return
-  const { conversation } = readInput(seal, keys, record.input)
+  const input = readInput(seal, keys, record.input)
   const { terminal }: TurnOutcome = JSON.parse(seal.unseal(record.outcome, placeOf(keys.turn, 'end')).toString())
-  const entry = conversation === null ? null : await entryOf(room, owner, conversation, turn, seal)
+  const entry = await entryOf(room, owner, input, seal)
   const finished = { ...record, id: turn, owner, entry, status: statusOf(terminal), endedAt: endOf(terminal) }
   await room.archive.keep(finished, seal)
 }
@@ -70,21 +71,31 @@ export async function archivedTurn(room: ChatRoom, owner: Owner, turn: string): 
   return found
 }
 
-/** Null when the conversation is gone. */
-async function entryOf(
-  { kv }: ChatRoom,
-  owner: Owner,
-  conversation: string,
-  turn: string,
-  seal: Seal,
-): Promise<FinishedTurn['entry']> {
+/** What is known of the conversation as its turn has it. */
+export function entryFacts({ specialist, config, arm, cohort, startedAt }: TurnInput) {
+  return { specialist, config, arm, cohort, startedAt }
+}
+
+/** The title of a conversation that has none: the beginning of its first message, sealed. */
+export function firstTitle(seal: Seal, keys: ConversationKeys, { message }: TurnInput): Buffer {
+  return sealTitle(seal, keys, titleFrom(message))
+}
+
+/** Null when the conversation is gone, or there is none. */
+async function entryOf({ kv }: ChatRoom, owner: Owner, input: TurnInput, seal: Seal): Promise<FinishedTurn['entry']> {
+  const { conversation, turn } = input
+  if (conversation === null) return null
   const keys: ConversationKeys = conversationKeys(owner, conversation)
   for (let after = -1; ; ) {
     const entries = await kv.read(keys.messages, after, ENTRIES_AT_ONCE)
     for (const entry of entries) {
-      const [first] = decodeMessages(seal, keys, entry)
-      if (first?.turn === turn) return { conversation, position: entry.position, messages: entry.body }
-      after = entry.position
+      const { position, body } = entry
+      const said = decodeMessages(seal, keys, entry)
+      if (said[0]?.turn === turn) {
+        const title = position === 0 ? firstTitle(seal, keys, input) : null
+        return { ...entryFacts(input), conversation, position, messages: body, count: said.length, title }
+      }
+      after = position
     }
     if (entries.length < ENTRIES_AT_ONCE) return null
   }

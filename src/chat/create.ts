@@ -87,6 +87,12 @@ export function createChat(options: ChatOptions): Chat {
     if (!producers.cancel(turn)) await kv.signal(replicaKey(result.owner), turn)
   }
 
+  /** What was remembered of a conversation may be all that was left of it, until it was looked for. */
+  async function isBack(principal: Principal, { conversation }: Setting, error: unknown): Promise<boolean> {
+    const isGone = error instanceof ParleyError && error.code === 'conversation_not_found'
+    return isGone && conversation !== null && (await conversations.recover(principal, conversation))
+  }
+
   async function start(principal: Principal, request: Opening): Promise<StartedTurn> {
     refuseWhileDraining()
     const kind = request.followUp ? 'follow-up' : 'turn'
@@ -96,7 +102,11 @@ export function createChat(options: ChatOptions): Chat {
       const setting = await settingOf(principal, request)
       refuseStopped({ principal, specialist: setting.specialist })
       if (!hasSpecialist(setting.specialist)(setting.config)) throw new ParleyError('specialist_not_found')
-      const started = await startTurn(room, producers, principal, request, setting, () => admitted.release())
+      const open = () => startTurn(room, producers, principal, request, setting, () => admitted.release())
+      const started = await open().catch(async (error) => {
+        if (await isBack(principal, setting, error)) return open()
+        throw error
+      })
       return { ...started, ...(admitted.limits && { limits: admitted.limits }) }
     } catch (error) {
       admitted.release()

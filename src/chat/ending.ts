@@ -1,12 +1,11 @@
 import type { ConversationKeys, Message } from '#conversations/conversations.ts'
 import { conversationKeys } from '#conversations/keys.ts'
 import { encodeMessages } from '#conversations/message-codec.ts'
-import { sealTitle, titleFrom } from '#conversations/title.ts'
 import type { ParleyError } from '#errors.ts'
 import { newId } from '#ids.ts'
 import type { Log } from '#log.ts'
 import type { Answer } from '#models/answer.ts'
-import { archiveEnd } from './archiving.ts'
+import { archiveEnd, entryFacts, firstTitle } from './archiving.ts'
 import type { TurnView } from './chat.ts'
 import { loadHistory } from './history.ts'
 import { callId, saidIn, stepRecords } from './prompt.ts'
@@ -47,9 +46,12 @@ export async function commitEnd(turn: TurnContext, end: End, signal: AbortSignal
       if (turn.messagesAt !== archivedAt && !turn.unarchived) {
         archivedAt = turn.messagesAt
         const entry = messages && {
+          ...entryFacts(input),
           conversation: messages.conversation,
           position: archivedAt,
           messages: messages.sealed,
+          count: messages.count,
+          title: archivedAt === 0 ? firstTitle(turn.seal, messages.keys, input) : null,
         }
         turn.unarchived = !(await archiveEnd(turn, { status: end.status, outcome: sealed, entry }))
       }
@@ -138,7 +140,7 @@ function conversationPart(turn: TurnContext, messages: MessagesPart | null): End
       messagesAt,
       messages.sealed,
       messages.count,
-      messagesAt === 0 ? sealTitle(seal, keys, titleFrom(input.message)) : '',
+      messagesAt === 0 ? firstTitle(seal, keys, input) : '',
       room.conversationIdleMs,
     ],
   }

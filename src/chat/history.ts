@@ -8,7 +8,7 @@ const PAGE = 500
 
 /** All messages of a conversation, and the position of its next entry; nothing for a turn that stands alone. */
 export async function loadHistory(
-  { kv, conversations }: Pick<ChatRoom, 'kv' | 'conversations'>,
+  { kv, conversations, archive }: Pick<ChatRoom, 'kv' | 'conversations' | 'archive'>,
   principal: Principal,
   conversation: string | null,
 ): Promise<{ messages: Message[]; next: number }> {
@@ -20,6 +20,8 @@ export async function loadHistory(
     const [entries, seal] = await Promise.all([kv.read(keys.messages, top, PAGE), conversations.seal(principal)])
     for (const entry of entries) messages.push(...decodeMessages(seal, keys, entry))
     top = entries.at(-1)?.position ?? top
-    if (entries.length < PAGE) return { messages, next: top + 1 }
+    if (entries.length === PAGE) continue
+    const isLost = top === -1 && archive && (await conversations.recoverMessages(principal, conversation))
+    if (!isLost) return { messages, next: top + 1 }
   }
 }

@@ -21,6 +21,11 @@ export interface Archive {
    * `undefined` when it knows no turns of this conversation at all. Rejects with sealed_unreadable.
    */
   messages(owner: Owner, conversation: string, after: number, limit: number): Promise<ArchivedEntries | undefined>
+  /**
+   * Conversations that have finished turns, the newest first, all or those of `ids`; at most 10,000. Only what the owner's present
+   * key (`seal`) opens.
+   */
+  conversations(owner: Owner, seal: Seal, ids: readonly string[] | undefined): Promise<ArchivedConversation[]>
   /** All turns of a conversation; resolves with their number. */
   forget(owner: Owner, conversation: string): Promise<number>
   /** Takes out some of what ended before, of all owners: of a conversation nothing as long as it has later turns. Resolves with how many. */
@@ -31,7 +36,7 @@ export interface FinishedTurn {
   id: string
   owner: Owner
   /** Where its messages stand; null for a turn that stands alone. */
-  entry: { conversation: string; position: number; messages: Buffer } | null
+  entry: FinishedEntry | null
   fence: number
   status: 'completed' | 'failed' | 'cancelled'
   /** ms since the epoch. */
@@ -39,6 +44,32 @@ export interface FinishedTurn {
   /** Sealed, like the outcome and the messages, for the place where the live state has it. */
   input: Buffer
   outcome: Buffer
+}
+
+/** What a turn adds to its conversation, and what is needed to have that back. */
+export interface FinishedEntry {
+  conversation: string
+  position: number
+  messages: Buffer
+  /** Messages in it. */
+  count: number
+  specialist: string
+  config: string
+  arm: 'stable' | 'canary'
+  cohort: string
+  startedAt: number
+  /** Sealed; by the first turn of a conversation. */
+  title: Buffer | null
+}
+
+/** Times in ms since the epoch; `messages` and `version` count as the live state does. */
+export interface ArchivedConversation
+  extends Pick<FinishedEntry, 'specialist' | 'config' | 'arm' | 'cohort' | 'title'> {
+  id: string
+  createdAt: number
+  updatedAt: number
+  messages: number
+  version: number
 }
 
 export interface ArchivedTurn {

@@ -27,6 +27,10 @@ export interface Conversations {
    * Rejects with conversation_not_found, invalid_request.
    */
   messages(principal: Principal, id: string, after: number, limit: number): Promise<MessagePage>
+  /** Looks for a conversation that the live state has lost; whether it is back. */
+  recover(principal: Owner, id: string): Promise<boolean>
+  /** Looks for messages that the live state has lost of a conversation that it has; whether they are back. */
+  recoverMessages(principal: Owner, id: string): Promise<boolean>
   /**
    * The seal of a principal's data, for what other modules keep at rest (turn logs). To be asked for with each turn or
    * request and not kept beyond: it goes on working when the key is destroyed meanwhile.

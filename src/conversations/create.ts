@@ -6,13 +6,14 @@ import { newId } from '#ids.ts'
 import { type Clock, systemClock } from '#platform/clock.ts'
 import type { Key, Kv } from '#platform/kv/kv.ts'
 import type { Archive } from './archive.ts'
-import type { Conversation, ConversationPins, Conversations, MessagePage } from './conversations.ts'
+import type { Conversation, ConversationPins, Conversations } from './conversations.ts'
 import { DataKeys } from './data-keys.ts'
 import { conversationIndex, conversationKeys } from './keys.ts'
 import { listConversations, pruneConversations } from './list.ts'
 import { openMasterKeys } from './master-keys.ts'
 import { decodeMessages } from './message-codec.ts'
 import { readEntries } from './read-messages.ts'
+import { Recovery } from './recovery.ts'
 import { createConversation } from './store/create.ts'
 import { deleteConversation } from './store/delete.ts'
 import { loadConversation } from './store/read.ts'
@@ -44,11 +45,15 @@ export async function createConversations(options: ConversationsOptions): Promis
   })
   await dataKeys.listen()
 
+  const recovery = archive && new Recovery({ kv, archive, sealOf: (owner) => dataKeys.seal(owner), idleMs, clock })
+
   /** By the key of its record, which names its owner too. */
   const pins = new LRUCache<Key, ConversationPins>({ max: PINS })
 
-  async function load(record: Key): Promise<StoredConversation> {
-    const stored = await kv.run(loadConversation, [record], [])
+  async function load(owner: Owner, id: string): Promise<StoredConversation> {
+    const { record } = conversationKeys(owner, id)
+    const find = () => kv.run(loadConversation, [record], [])
+    const stored = (await find()) ?? ((await recovery?.conversation(owner, id)) ? await find() : undefined)
     if (!stored) throw new ParleyError('conversation_not_found')
     return stored
   }
@@ -57,13 +62,6 @@ export async function createConversations(options: ConversationsOptions): Promis
     const { title, cohort: _, ...rest } = stored
     if (!title) return { id, ...rest, title: null }
     return { id, ...rest, title: unsealTitle(await dataKeys.seal(owner), conversationKeys(owner, id), title) }
-  }
-
-  async function archived(owner: Owner, id: string, after: number, limit: number): Promise<MessagePage | undefined> {
-    const found = await archive?.messages(owner, id, after, limit)
-    if (!found) return undefined
-    const keys = conversationKeys(owner, id)
-    return { items: found.entries.flatMap((entry) => decodeMessages(entry.seal, keys, entry)), next: found.next }
   }
 
   return {
@@ -85,20 +83,21 @@ export async function createConversations(options: ConversationsOptions): Promis
     },
 
     async get(principal, id) {
-      return shown(principal, id, await load(conversationKeys(principal, id).record))
+      return shown(principal, id, await load(principal, id))
     },
 
     async pins(principal, id) {
       const { record } = conversationKeys(principal, id)
       const known = pins.get(record)
       if (known) return known
-      const { specialist, config, arm, cohort } = await load(record)
+      const { specialist, config, arm, cohort } = await load(principal, id)
       const found = { specialist, config, arm, cohort }
       pins.set(record, found)
       return found
     },
 
     async list(principal, page) {
+      if (page.cursor === undefined) await recovery?.all(principal)
       const { items, next } = await listConversations(kv, principal, page)
       return { items: await Promise.all(items.map(({ id, stored }) => shown(principal, id, stored))), next }
     },
@@ -107,7 +106,9 @@ export async function createConversations(options: ConversationsOptions): Promis
       const keys = conversationKeys(principal, id)
       const sealed = sealTitle(await dataKeys.seal(principal), keys, checkTitle(title))
       const { record, messages, index } = keys
-      const result = await kv.run(renameConversation, [record, messages, index], [id, sealed, ifVersion ?? '', idleMs])
+      const renamed = () => kv.run(renameConversation, [record, messages, index], [id, sealed, ifVersion ?? '', idleMs])
+      let result = await renamed()
+      if (result.kind === 'gone' && (await recovery?.conversation(principal, id))) result = await renamed()
       if (result.kind === 'gone') throw new ParleyError('conversation_not_found')
       if (result.kind === 'changed') throw new ParleyError('version_conflict')
       return shown(principal, id, result.conversation)
@@ -121,17 +122,19 @@ export async function createConversations(options: ConversationsOptions): Promis
 
     async messages(principal, id, after, limit) {
       const keys = conversationKeys(principal, id)
-      const found = await readEntries(kv, keys, after, limit).catch(ifNotFound)
-      if (!found) {
-        const page = await archived(principal, id, after, limit)
-        if (page) return page
-        throw new ParleyError('conversation_not_found')
-      }
+      const read = () => readEntries(kv, keys, after, limit)
+      let found = await read().catch(ifNotFound)
+      if (!found && (await recovery?.conversation(principal, id))) found = await read()
+      if (!found) throw new ParleyError('conversation_not_found')
+      if (found.entries.length === 0 && (await recovery?.messages(principal, id))) found = await read()
       const { entries, next } = found
       if (entries.length === 0) return { items: [], next }
       const seal = await dataKeys.seal(principal)
       return { items: entries.flatMap((entry) => decodeMessages(seal, keys, entry)), next }
     },
+
+    recover: async (principal, id) => (await recovery?.conversation(principal, id)) ?? false,
+    recoverMessages: async (principal, id) => (await recovery?.messages(principal, id)) ?? false,
 
     seal: (principal) => dataKeys.seal(principal),
 

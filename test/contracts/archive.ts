@@ -2,13 +2,18 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { after, before, describe, test } from 'node:test'
 import { createArchive } from '#conversations/archive/create.ts'
-import { endedTurnsMigration, turnsMigration } from '#conversations/archive/turns-migration.ts'
+import {
+  conversationTurnsMigration,
+  endedTurnsMigration,
+  turnsMigration,
+} from '#conversations/archive/turns-migration.ts'
 import type { Archive, FinishedTurn } from '#conversations/archive.ts'
 import type { Conversations } from '#conversations/conversations.ts'
 import { createConversations } from '#conversations/create.ts'
 import { dataKeysMigration } from '#conversations/data-keys/migration.ts'
 import { conversationKeys } from '#conversations/keys.ts'
 import { encodeMessages } from '#conversations/message-codec.ts'
+import { sealTitle, unsealTitle } from '#conversations/title.ts'
 import type { Principal } from '#identity/principal.ts'
 import { newId } from '#ids.ts'
 import { createLog } from '#log.ts'
@@ -41,7 +46,7 @@ export function archiveContract(engine: string, openDatabase: () => Promise<Data
     }
     before(async () => {
       database = await openDatabase()
-      sql = await database.open([turnsMigration, endedTurnsMigration, dataKeysMigration])
+      sql = await database.open([turnsMigration, endedTurnsMigration, conversationTurnsMigration, dataKeysMigration])
       await emptyStore()
     })
     after(async () => {
@@ -49,6 +54,9 @@ export function archiveContract(engine: string, openDatabase: () => Promise<Data
       await sql.close()
       await database[Symbol.asyncDispose]()
     })
+
+    const pin = { specialist: 'apollo', config: 'v1', arm: 'stable', cohort: '' } as const
+    const served = { ...pin, startedAt: 1000 }
 
     async function finished(owner: Principal, said: string, given: Partial<FinishedTurn> = {}): Promise<FinishedTurn> {
       const seal = await conversations.seal(owner)
@@ -72,8 +80,10 @@ export function archiveContract(engine: string, openDatabase: () => Promise<Data
     async function entry(owner: Principal, conversation: string, position: number, content: string) {
       const seal = await conversations.seal(owner)
       const message = { id: newId('msg'), turn: newId('turn'), role: 'user' as const, content, at: 1 }
-      const messages = encodeMessages(seal, conversationKeys(owner, conversation), position, [message])
-      return { conversation, position, messages }
+      const keys = conversationKeys(owner, conversation)
+      const messages = encodeMessages(seal, keys, position, [message])
+      const title = position === 0 ? sealTitle(seal, keys, content) : null
+      return { ...served, conversation, position, messages, count: 1, title }
     }
     test('what ended long ago goes, but for conversations that went on', async () => {
       const owner = somebody()
@@ -172,7 +182,8 @@ export function archiveContract(engine: string, openDatabase: () => Promise<Data
       const large = async (position: number, bytes: number) => {
         const messages = (await entry(who, conversation, position, 'x'.repeat(bytes))).messages
         // Exactly so many bytes, sealing included.
-        return { conversation, position, messages: Buffer.concat([messages, Buffer.alloc(bytes)]).subarray(0, bytes) }
+        const exactly = Buffer.concat([messages, Buffer.alloc(bytes)]).subarray(0, bytes)
+        return { ...served, conversation, position, messages: exactly, count: 1, title: null }
       }
       const half = 2 * 1024 * 1024
       for (const [position, bytes] of [half, half - 1, 1, 1].entries()) {
@@ -185,6 +196,45 @@ export function archiveContract(engine: string, openDatabase: () => Promise<Data
       // One byte short after the second, full with the third.
       assert.deepEqual(await positions(-1), [[0, 1, 2], 2])
       assert.deepEqual(await positions(2), [[3], null])
+    })
+
+    test('what it takes to have conversations back is told, newest first, and of nobody else', async () => {
+      const who = somebody()
+      const [one, two] = [newId('conv'), newId('conv')]
+      await keep(who, 'a', { entry: await entry(who, one, 0, 'first'), endedAt: 5000 })
+      const later = { ...(await entry(who, one, 1, 'second')), specialist: 'athena', config: 'v2', startedAt: 6000 }
+      await keep(who, 'b', { entry: later, endedAt: 7000 })
+      await keep(who, 'c', { entry: await entry(who, two, 0, 'other'), endedAt: 8000 })
+      await keep(who, 'alone')
+      const seal = await conversations.seal(who)
+      const found = await archive.conversations(who, seal, undefined)
+      assert.deepEqual(
+        found.map(({ title, ...rest }) => rest),
+        [
+          { id: two, ...pin, createdAt: 1000, updatedAt: 8000, messages: 1, version: 2 },
+          {
+            id: one,
+            ...pin,
+            specialist: 'athena',
+            config: 'v2',
+            createdAt: 1000,
+            updatedAt: 7000,
+            messages: 2,
+            version: 3,
+          },
+        ],
+      )
+      const titles = found.map(({ id, title }) => title && unsealTitle(seal, conversationKeys(who, id), title))
+      assert.deepEqual(titles, ['other', 'first'])
+      assert.deepEqual(
+        (await archive.conversations(who, seal, [one])).map(({ id }) => id),
+        [one],
+      )
+      assert.deepEqual(await archive.conversations(who, seal, []), [])
+      const other = somebody()
+      assert.deepEqual(await archive.conversations(other, await conversations.seal(other), [one]), [])
+      await conversations.destroyKey(who)
+      assert.deepEqual(await archive.conversations(who, await conversations.seal(who), undefined), [])
     })
 
     test('a conversation is forgotten with all its turns', async () => {

@@ -2,17 +2,25 @@ import type { MasterKeysEnv } from '#env.ts'
 import { ParleyError } from '#errors.ts'
 import type { Owner } from '#identity/principal.ts'
 import type { Sql } from '#platform/sql/sql.ts'
-import type { Archive } from '../archive.ts'
+import type { Archive, ArchivedConversation } from '../archive.ts'
 import { keyIdOf } from '../data-keys/key-id.ts'
 import { createKeySafe } from '../data-keys/key-safe.ts'
 import { dataKeyOf, unwrap } from '../data-keys/wrapping.ts'
 import { openMasterKeys } from '../master-keys.ts'
 import type { WrappedKey } from '../store/data-key.ts'
 import { createSeal, type Seal } from '../vault.ts'
-import { forgetConversation, keepTurn, pruneTurns, readEntries, readTurn, withdrawTurn } from './statements.ts'
+import {
+  forgetConversation,
+  keepTurn,
+  pruneTurns,
+  readConversations,
+  readEntries,
+  readTurn,
+  withdrawTurn,
+} from './statements.ts'
 
 export interface ArchiveOptions {
-  /** With `turnsMigration` and `dataKeysMigration`. */
+  /** With the migrations of `turns-migration.ts` and `dataKeysMigration`. */
   sql: Sql
   masterKeys: MasterKeysEnv
 }
@@ -34,10 +42,19 @@ export async function createArchive({ sql, masterKeys: masterKeysEnv }: ArchiveO
 
     async keep(turn, seal) {
       const { id, owner, entry, fence, status, endedAt, input, outcome } = turn
-      const { conversation = null, position = null, messages = null } = entry ?? {}
+      const { conversation = null, position = null, messages = null, count = null } = entry ?? {}
+      const {
+        specialist = null,
+        config = null,
+        arm = null,
+        cohort = null,
+        startedAt = null,
+        title = null,
+      } = entry ?? {}
       const whose = [owner.tenant, owner.id, keyIdOf(seal)]
       const what = [id, conversation, position, fence, status, endedAt, input, outcome, messages]
-      await sql.query({ tenant: owner.tenant }, keepTurn, [...whose, ...what])
+      const how = [count, specialist, config, arm, cohort, startedAt, title]
+      await sql.query({ tenant: owner.tenant }, keepTurn, [...whose, ...what, ...how])
     },
 
     async withdraw(owner, turn, fence) {
@@ -70,6 +87,14 @@ export async function createArchive({ sql, masterKeys: masterKeysEnv }: ArchiveO
       const last = entries.at(-1)
       return { entries, next: last && rows.at(-1)?.more ? last.position : null }
     },
+
+    conversations: (owner, seal, ids) =>
+      sql.query<ArchivedConversation>({ tenant: owner.tenant }, readConversations, [
+        owner.tenant,
+        owner.id,
+        keyIdOf(seal),
+        ids ?? null,
+      ]),
 
     async forget(owner, conversation) {
       const params = [owner.tenant, owner.id, conversation]

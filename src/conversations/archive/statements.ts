@@ -1,14 +1,17 @@
 /**
  * $1 tenant, $2 owner, $3 id of the data key, $4 turn, $5 conversation, $6 position, $7 fence, $8 status, $9 end, $10 input,
- * $11 outcome, $12 messages
+ * $11 outcome, $12 messages, $13 messages in it, $14 specialist, $15 config, $16 arm, $17 cohort, $18 start, $19 title
  */
 export const keepTurn = `
-INSERT INTO turns (tenant, owner, key, id, conversation, position, fence, status, ended_at, input, outcome, messages)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+INSERT INTO turns (tenant, owner, key, id, conversation, position, fence, status, ended_at, input, outcome, messages,
+  message_count, specialist, config, arm, cohort, started_at, title)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
 ON CONFLICT (tenant, id) DO UPDATE SET
   key = excluded.key, conversation = excluded.conversation, position = excluded.position, fence = excluded.fence,
   status = excluded.status, ended_at = excluded.ended_at, input = excluded.input, outcome = excluded.outcome,
-  messages = excluded.messages
+  messages = excluded.messages, message_count = excluded.message_count, specialist = excluded.specialist,
+  config = excluded.config, arm = excluded.arm, cohort = excluded.cohort, started_at = excluded.started_at,
+  title = excluded.title
 WHERE turns.owner = excluded.owner AND turns.fence <= excluded.fence`
 
 /** $1 tenant, $2 owner, $3 turn, $4 fence */
@@ -44,6 +47,18 @@ SELECT $4::int8, NULL, '', false, NULL, NULL
 WHERE NOT EXISTS (SELECT FROM shown)
   AND EXISTS (SELECT FROM turns WHERE tenant = $1 AND owner = $2 AND conversation = $3)
 ORDER BY position`
+
+/** $1 tenant, $2 owner, $3 id of the data key, $4 conversations, or null for all. Turns of before say less, and name none. */
+export const readConversations = `
+SELECT conversation AS id, min(started_at) AS "createdAt", max(ended_at) AS "updatedAt",
+  sum(message_count) AS messages, count(*) + 1 AS version,
+  (array_agg(specialist ORDER BY position DESC))[1] AS specialist, (array_agg(config ORDER BY position DESC))[1] AS config,
+  (array_agg(arm ORDER BY position DESC))[1] AS arm, (array_agg(cohort ORDER BY position DESC))[1] AS cohort,
+  (array_agg(title ORDER BY position) FILTER (WHERE title IS NOT NULL))[1] AS title
+FROM turns
+WHERE tenant = $1 AND owner = $2 AND key = $3 AND specialist IS NOT NULL
+  AND conversation IS NOT NULL AND ($4::text[] IS NULL OR conversation = ANY($4::text[]))
+GROUP BY conversation ORDER BY max(ended_at) DESC LIMIT 10000`
 
 /** $1 tenant, $2 owner, $3 conversation */
 export const forgetConversation = `

@@ -42,3 +42,11 @@ export const endedTurnsMigration: Migration = {
   name: '0014-ended-turns',
   sql: 'CREATE INDEX turns_by_end ON turns (ended_at);',
 }
+
+/** What it takes to have a conversation back that the live state has lost. */
+export const conversationTurnsMigration: Migration = {
+  name: '0032-conversation-turns',
+  sql: `
+ALTER TABLE turns ADD COLUMN message_count integer, ADD COLUMN specialist text, ADD COLUMN config text, ADD COLUMN arm text,
+  ADD COLUMN cohort text, ADD COLUMN started_at bigint, ADD COLUMN title bytea;`,
+}
