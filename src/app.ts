@@ -51,6 +51,7 @@ import { type MetricsServer, serveMetrics } from '#transport/metrics-server.ts'
 import { registerHealth, registerMetrics, registerNativeApi, registerSignIn } from '#transport/native-api.ts'
 import { registerOpenAiApi } from '#transport/openai/openai-api.ts'
 import { registerPage } from '#transport/page/page-routes.ts'
+import { registerPrivacyApi } from '#transport/privacy-api.ts'
 import { createServer } from '#transport/server.ts'
 import { registerTracing } from '#transport/tracing.ts'
 import { registerWebSocketApi } from '#transport/websocket/web-socket-api.ts'
@@ -58,6 +59,7 @@ import manifest from '../package.json' with { type: 'json' }
 import { configChecks } from './config-checks.ts'
 import type { Env } from './env.ts'
 import { migrations } from './migrations.ts'
+import { openPersonalData } from './personal-data.ts'
 
 /** The whole process, built and not yet listening. */
 export interface App {
@@ -270,6 +272,12 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
           conversationIdleMs,
           admission: createAdmission({ atOnce: env.limits.turnsAtOnce, limits: callerLimits, log }),
         })
+  const privacy = openPersonalData({
+    ...{ kv, sql, conversations, actions, chat, ledger, clock, log },
+    hasSql: () => env.sql.engine === 'postgres' || existsSync(env.sql.path),
+    record: async (entry) => note(entry),
+  })
+  opened.defer(() => privacy.erasures.close())
 
   // transport
   let stopping = false
@@ -296,6 +304,7 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
     const { eventGridKey } = env.rollout
     registerConfigApi(server, { versions: configs, rollouts: rollout.rollouts, diff: diffConfigs, eventGridKey }, log)
     registerGovernanceApi(server, { killSwitches: createKillSwitches({ stops, clock, note }) })
+    registerPrivacyApi(server, privacy)
     registerWebSocketApi(server, api)
     registerOpenAiApi(server, { chat, log, clock, limits })
     registerPage(server)

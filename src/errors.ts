@@ -38,6 +38,7 @@ const catalogue = {
   turn_not_found: invalid(404, 'There is no such turn.'),
   action_not_found: invalid(404, 'There is no such action.'),
   run_not_found: invalid(404, 'There is no such run.'),
+  erasure_not_found: invalid(404, 'Nothing was erased of this person.'),
   run_state: {
     status: 409,
     type: 'conflict_error',

@@ -6,5 +6,6 @@ export const whom = {
   known: { roles: 'any' },
   chat: { roles: ['Chat.User', 'Admin'] },
   operators: { roles: ['Config.Operator', 'Admin'] },
+  privacyOfficers: { roles: ['Privacy.Officer'] },
   repairers: { roles: ['Action.Approver', 'Admin'] },
 } as const satisfies Record<string, FastifyContextConfig>

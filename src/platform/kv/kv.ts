@@ -138,6 +138,8 @@ export interface Step {
   highest(key: Key, below: number | undefined, limit: number): { member: string; score: number }[]
   /** ZCARD. */
   count(key: Key): number
+  /** SCAN … MATCH `{partition}*` of the key's partition: at most `limit` keys above `after` ('' for all), in order. */
+  beside(key: Key, after: string, limit: number): Key[]
   /** `signal`: delivered after the commit. */
   signal(key: Key, payload: string): void
 }

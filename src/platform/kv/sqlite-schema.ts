@@ -45,6 +45,7 @@ export function prepareStatements(database: DatabaseSync) {
     findKey: sql('SELECT id, kind, expires FROM keys WHERE key = ?'),
     hasKey: sql('SELECT 1 FROM keys WHERE id = ?'),
     addKey: sql('INSERT INTO keys (id, key, kind) VALUES (?, ?, ?)'),
+    keysBetween: sql('SELECT key FROM keys WHERE key > ? AND key < ? ORDER BY key LIMIT ?'),
     dropKey: sql('DELETE FROM keys WHERE id = ?'),
     expireKey: sql('UPDATE keys SET expires = ? WHERE id = ?'),
     expiredKeys: sql('SELECT key FROM keys WHERE expires <= ? LIMIT ?'),

@@ -121,6 +121,13 @@ export class SqliteStep implements Step {
     return index ? Number(this.#sql.countMembers.get(index.id)?.count) : 0
   }
 
+  beside(key: Key, after: string, limit: number): Key[] {
+    // Names are printable ASCII, all of it below DEL.
+    const partition = key.slice(0, key.indexOf('}') + 1)
+    const from = after === '' ? partition : after
+    return this.#sql.keysBetween.all(from, `${partition}\x7f`, limit).map((row) => String(row.key) as Key)
+  }
+
   signal(key: Key, payload: string): void {
     checkPayload(payload)
     this.signals.push({ key, payload })
