@@ -123,6 +123,7 @@ export type SkipReason =
   | 'version-missing'
   | 'specialist-missing'
   | 'too-long'
+  | 'stopped'
   | 'budget-held'
 
 export interface Taken {

@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify'
+import type { Shadows } from '#config/shadow.ts'
 import type { Log } from '#log.ts'
 import type { ServedConfig } from './config-deps.ts'
 import { configDecisionRoutes } from './routes/config-decisions.ts'
@@ -6,6 +7,7 @@ import { configEventRoutes } from './routes/config-events.ts'
 import { configPushRoute } from './routes/config-push.ts'
 import { configRolloutRoutes } from './routes/config-rollout.ts'
 import { configSchemaRoute } from './routes/config-schema.ts'
+import { configShadowRoutes } from './routes/config-shadow.ts'
 import { configVersionRoutes } from './routes/config-versions.ts'
 import type { Routes } from './routing.ts'
 
@@ -18,4 +20,9 @@ export function registerConfigApi(server: FastifyInstance, config: ServedConfig,
   configDecisionRoutes(routes, config)
   if (config.eventGridKey !== undefined) configEventRoutes(routes, config.versions, config.eventGridKey)
   configSchemaRoute(routes)
+}
+
+/** Versions that are tried on copies of live turns. */
+export function registerShadowApi(server: FastifyInstance, shadows: Shadows): void {
+  configShadowRoutes(server.withTypeProvider() as unknown as Routes, shadows)
 }

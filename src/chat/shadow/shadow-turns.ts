@@ -3,6 +3,7 @@ import type { ActionPort } from '#actions/port.ts'
 import type { ConfigVersion } from '#config/document.ts'
 import type { LiveShadow, ShadowBook, SkipReason, Taken } from '#config/shadow.ts'
 import { ParleyError } from '#errors.ts'
+import type { Stops, Work } from '#governance/stops.ts'
 import type { Owner } from '#identity/principal.ts'
 import type { Log } from '#log.ts'
 import type { Models } from '#models/models.ts'
@@ -26,10 +27,18 @@ export interface ShadowTurnsOptions {
   counter: TokenCounter
   /** Whether a person has consented to copies of their turns. */
   hasConsented(person: Owner): Promise<boolean>
+  /** What operators have stopped is not copied either; nothing when absent. */
+  stops?: Pick<Stops, 'found' | 'onChange'> | undefined
   /** Whether this replica has enough to do. */
   isLoaded(): boolean
   clock: Clock
   log: Log
+}
+
+interface Running {
+  shadow: string
+  work: Work
+  done: Promise<void>
 }
 
 /** Copies under way on a replica; what comes beyond is not copied. */
@@ -48,15 +57,17 @@ const CONSENT_LOOK_MS = 1000
  */
 export class ShadowTurns {
   readonly #options: ShadowTurnsOptions
-  readonly #running = new Map<AbortController, { shadow: string; done: Promise<void> }>()
+  readonly #running = new Map<AbortController, Running>()
   readonly #stopListening: () => void
+  readonly #stopHearing: (() => void) | undefined
   #isClosed = false
   /** The one that its models were asked for. */
   #tried: string | undefined
 
   constructor(options: ShadowTurnsOptions) {
     this.#options = options
-    this.#stopListening = options.book.onStop((shadow) => this.#giveUp(shadow))
+    this.#stopListening = options.book.onStop((stopped) => this.#giveUp(({ shadow }) => shadow === stopped))
+    this.#stopHearing = options.stops?.onChange(() => this.#giveUp(({ work }) => this.#isStopped(work)))
   }
 
   /** A turn was committed. Returns at once and never throws. */
@@ -74,7 +85,8 @@ export class ShadowTurns {
   async close(): Promise<void> {
     this.#isClosed = true
     this.#stopListening()
-    this.#giveUp()
+    this.#stopHearing?.()
+    this.#giveUp(() => true)
     await Promise.all([...this.#running.values()].map(({ done }) => done))
     await this.#options.models.close()
   }
@@ -93,19 +105,23 @@ export class ShadowTurns {
     if (this.#tried !== shadow.id) models.use([])
     this.#tried = shadow.id
     const abort = new AbortController()
-    const done = this.#copy(shadow, step, abort)
+    const { principal, specialist } = step.input
+    const work: Work = { principal, specialist }
+    const done = this.#copy(shadow, step, abort, work)
       .catch((error: unknown) => log.warn({ err: error, shadow: shadow.id }, 'A turn could not be copied'))
       .finally(() => this.#running.delete(abort))
-    this.#running.set(abort, { shadow: shadow.id, done })
+    this.#running.set(abort, { shadow: shadow.id, work, done })
   }
 
-  async #copy(shadow: LiveShadow, step: FirstStep, abort: AbortController): Promise<void> {
+  async #copy(shadow: LiveShadow, step: FirstStep, abort: AbortController, work: Work): Promise<void> {
     const { book, configs } = this.#options
     const version = configs.get(shadow.version)
     if (version?.hash !== shadow.hash) return book.skipped(shadow, 'version-missing')
     if (!(await this.#mayBeCopied(step))) return book.skipped(shadow, 'no-consent')
     const copy = await copyOf(step, version, this.#options)
     if (typeof copy === 'string') return book.skipped(shadow, copy)
+    work.model = copy.candidate.name
+    if (this.#isStopped(work)) return book.skipped(shadow, 'stopped')
     const taken = abort.signal.aborted ? undefined : await book.take(shadow, copy.mostUsd)
     if (!taken) return
     const stopWatching = this.#watch(step, abort)
@@ -149,14 +165,18 @@ export class ShadowTurns {
     }
   }
 
-  #giveUp(shadow?: string): void {
+  #isStopped(work: Work): boolean {
+    return this.#options.stops?.found(work) !== undefined
+  }
+
+  #giveUp(isMeant: (running: Running) => boolean): void {
     for (const [abort, running] of this.#running) {
-      if (shadow === undefined || running.shadow === shadow) abort.abort(new GivenUp())
+      if (isMeant(running)) abort.abort(new GivenUp())
     }
   }
 }
 
-/** The same turn is drawn by one and not by another, on whichever replica. */
+/** By the turn's id: on whichever replica it ends. */
 function isDrawn({ id, share }: LiveShadow, turn: string): boolean {
   const drawn = Number.parseInt(hash('sha256', `${id} ${turn}`, 'hex').slice(0, 8), 16)
   return drawn < (share / 100) * 2 ** 32

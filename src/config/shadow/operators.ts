@@ -1,6 +1,7 @@
 import type { ShadowEnv } from '#env.ts'
 import { ParleyError } from '#errors.ts'
-import type { Principal } from '#identity/principal.ts'
+import type { AuditEntry } from '#governance/audit.ts'
+import { type Principal, partitionOf } from '#identity/principal.ts'
 import { newId } from '#ids.ts'
 import type { Log } from '#log.ts'
 import type { Clock } from '#platform/clock.ts'
@@ -24,6 +25,8 @@ export interface OperatorsOptions {
   secondOperator: boolean
   clock: Clock
   log: Log
+  /** What operators do is kept with who did it. */
+  note(entry: AuditEntry): unknown
   view(): Promise<ShadowView>
 }
 
@@ -31,7 +34,10 @@ const LONGEST_MS = 7 * 86_400_000
 
 /** What operators decide, each on what they have seen. */
 export function createOperators(options: OperatorsOptions): Pick<Shadows, 'start' | 'stop'> {
-  const { present, figures, env, clock, log, view } = options
+  const { present, figures, env, clock, log, note, view } = options
+  const noted = (by: Principal, subject: string, details: AuditEntry['details'] & object) =>
+    note({ tenant: by.tenant, kind: 'rollout.moved', actor: partitionOf(by), subject, details, at: clock.now() })
+
   return {
     async start(by, request) {
       checkRole(by)
@@ -48,7 +54,8 @@ export function createOperators(options: OperatorsOptions): Pick<Shadows, 'start
         await figures.forget(live.id).catch(() => {})
         throw error
       }
-      log.info({ shadow: live.id, config: version, share, budgetUsd, turns, operator: by.id }, 'A shadow has begun')
+      log.info({ shadow: live.id, config: version, share, budgetUsd, turns }, 'A shadow has begun')
+      noted(by, version, { to: 'shadow', shadow: live.id, share, budgetUsd, turns })
       return view()
     },
 
@@ -56,7 +63,9 @@ export function createOperators(options: OperatorsOptions): Pick<Shadows, 'start
       checkRole(by)
       const ending = { ended: 'stopped' as const, reason: `${by.name}: ${reason}`, endedAt: clock.now() }
       await present.change((state) => stop(state, ifMatch, ending))
-      log.info({ shadow: present.state.finished[0]?.id, operator: by.id }, 'A shadow was stopped')
+      const { id: shadow, version = '' } = present.state.finished[0] ?? {}
+      log.info({ shadow, config: version }, 'A shadow was stopped')
+      noted(by, version, { to: 'shadow-stopped', ...(shadow !== undefined && { shadow }) })
       return view()
     },
   }
