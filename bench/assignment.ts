@@ -76,7 +76,7 @@ function servingOf(live: LiveRollout | null) {
     ...{ reason: '', evidence: null },
   }
   const state: RolloutState = { epoch: 1, stable: { version: 'v1', hash: 'v1' }, live, finished: [], last }
-  return createServing(known, createLog('silent'), state)
+  return createServing(known, createLog('silent'), state, () => false)
 }
 
 function liveRollout(): LiveRollout {

@@ -58,10 +58,10 @@ test('what no served version has any more goes on with the version that it was p
 test('who operates picks a version, and gets it even where it lacks what is asked for', () => {
   const serving = rollout('stable')
   for (const role of ['Config.Operator', 'Admin'] satisfies Role[]) {
-    assert.deepEqual(shown(pickVersion(serving, { roles: [role] }, 'v3')), ['v3', 'stable', 'picked'])
+    assert.deepEqual(shown(pickVersion(serving, { id: 'olga', roles: [role] }, 'v3')), ['v3', 'stable', 'picked'])
   }
   const pin = { config: 'v3', arm: 'stable', cohort: 'picked' } as const
   assert.deepEqual(shown(resolveFor(serving, pin, only(v1))), ['v3', 'stable', 'picked'])
-  assert.throws(() => pickVersion(serving, { roles: ['Chat.User'] }, 'v3'), { code: 'forbidden' })
-  assert.throws(() => pickVersion(serving, { roles: ['Admin'] }, 'v9'), { code: 'config_not_found' })
+  assert.throws(() => pickVersion(serving, { id: 'olga', roles: ['Chat.User'] }, 'v3'), { code: 'forbidden' })
+  assert.throws(() => pickVersion(serving, { id: 'olga', roles: ['Admin'] }, 'v9'), { code: 'config_not_found' })
 })

@@ -30,11 +30,15 @@ export function resolveFor(serving: Serving, pin: Pin, has: Has): Assignment {
 }
 
 /** A version by name, for those who operate, also to test it. Throws forbidden, config_not_found. */
-export function pickVersion(serving: Serving, { roles }: Pick<Principal, 'roles'>, version: string): Assignment {
+export function pickVersion(
+  serving: Serving,
+  { id, roles }: Pick<Principal, 'id' | 'roles'>,
+  version: string,
+): Assignment {
   if (!roles.some((role) => role === 'Config.Operator' || role === 'Admin')) {
     throw new ParleyError('forbidden', { message: 'Only Config.Operator and Admin may choose the config version.' })
   }
-  return serving.pick(version)
+  return serving.pick(version, id)
 }
 
 /** Whether what comes of it says anything about a version. */

@@ -29,8 +29,11 @@ export interface Serving {
   candidate(): ConfigVersion | undefined
   /** Draws the arm by salted hash of the unit: the same unit gets the same arm as long as the step lasts. */
   assign(unit: string): Assignment
-  /** The named version, not counted. Rejects (throws) with config_not_found. */
-  pick(version: string): Assignment
+  /**
+   * The named version, not counted. Throws config_not_found; and forbidden, where `by`, the id of who asks for it now, would be alone
+   * in serving what guards less than stable does.
+   */
+  pick(version: string, by?: string): Assignment
   /**
    * What a pin means now: itself while its rollout lasts (or where it was picked), else the stable version: so a rollback takes
    * the conversations of the canary along at their next turn.

@@ -207,6 +207,10 @@ test('what guards less waits for a second operator, who is not the one who pushe
   assert.deepEqual([stable.version, waiting[0]?.version], ['v1', 'v2'])
   assert.match(waiting[0]?.reason ?? '', /second operator/)
   assert.equal((await call('POST', `${versions}/v2/approve`)).status, 403)
+  // Else a header would be the way around.
+  const picking = (version: string) =>
+    call('POST', '/api/v1/conversations', { specialist: 'plain' }, { 'x-parley-config': version })
+  assert.deepEqual([(await picking('v2')).status, (await picking('v1')).status], [403, 201])
   const started = await decide('start', { version: 'v2' })
   assert.deepEqual([started.status, started.body.error.code], [409, 'second_operator_needed'])
 })

@@ -3,19 +3,19 @@ import type { RolloutEnv } from '#env.ts'
 import { ParleyError } from '#errors.ts'
 import { newId } from '#ids.ts'
 import type { Clock } from '#platform/clock.ts'
-import type { Weakening } from '../diff.ts'
 import type { ConfigVersion } from '../document.ts'
 import type { Metric } from '../evidence/metrics.ts'
 import type { Baselines } from './baselines.ts'
 import { LEAST_STABLE_TRIALS } from './judge.ts'
 import type { KnownVersion, KnownVersions } from './known-versions.ts'
 import { planOf } from './plan.ts'
+import type { NeedsSecond } from './second-operator.ts'
 import type { ServingNow } from './serving-now.ts'
 import type { SharedState } from './shared-state.ts'
 import type { Baseline } from './state.ts'
 import type { CounterStore } from './store/counter-store.ts'
 import { start } from './transitions.ts'
-import { hasSecond, type Waiting, waitingVersions } from './waiting.ts'
+import { type Waiting, waitingVersions } from './waiting.ts'
 
 export interface BeginningOptions {
   shared: SharedState
@@ -23,7 +23,7 @@ export interface BeginningOptions {
   versions: KnownVersions
   counters: CounterStore
   baselines: Baselines
-  weakeningsOf(from: ConfigVersion, to: ConfigVersion): readonly Weakening[]
+  needsSecond: NeedsSecond
   env: RolloutEnv
   clock: Clock
 }
@@ -40,18 +40,9 @@ export type Beginnings = ReturnType<typeof createBeginnings>
 
 /** How rollouts begin: which versions wait, and what is laid down before the first unit is assigned. */
 export function createBeginnings(options: BeginningOptions) {
-  const { shared, serving, versions, counters, baselines, weakeningsOf, env, clock } = options
-  /** By hashes of both: a difference of two versions does not change. */
-  const weakens = new Map<string, boolean>()
-
-  function isWeaker(candidate: ConfigVersion): boolean {
-    const stable = serving.stable()
-    const pair = `${stable.hash} ${candidate.hash}`
-    return weakens.getOrInsertComputed(pair, () => weakeningsOf(stable, candidate).length > 0)
-  }
-
+  const { shared, serving, versions, counters, baselines, env, clock } = options
   const needsSecond = (candidate: ConfigVersion, entry: KnownVersion, by: string | null): boolean =>
-    env.secondOperator && !hasSecond(entry, by) && isWeaker(candidate)
+    options.needsSecond(serving.stable(), candidate, entry, by)
 
   const waiting = (): Waiting[] =>
     waitingVersions({

@@ -18,9 +18,10 @@ import { listenForNews } from './news.ts'
 import { Observing } from './observing.ts'
 import { createOperators } from './operators.ts'
 import { Rounds } from './rounds.ts'
+import { createSecondOperator } from './second-operator.ts'
 import { createServing } from './serving-now.ts'
 import { SharedState } from './shared-state.ts'
-import type { RolloutState } from './state.ts'
+import type { RolloutState, Transition } from './state.ts'
 import { StateBlob } from './state-blob.ts'
 import { createCounterStore } from './store/counter-store.ts'
 import { newsKey } from './store/keys.ts'
@@ -38,6 +39,8 @@ export interface RolloutsOptions {
   log: Log
   env: RolloutEnv
   events: Events
+  /** Hears of each step that this replica wrote. */
+  onStep?: ((step: Transition) => void) | undefined
 }
 
 const EVERY_MS = 2000
@@ -59,14 +62,16 @@ export async function createRollouts(
   const initial = await firstState(blob, versions, clock)
   // Asked for, an old one is there after a look.
   if (!versions.get(initial.stable.version)) await versions.refresh()
-  const serving = createServing(versions, log, initial)
+  const needsSecond = createSecondOperator({ weakeningsOf, env })
+  const serving = createServing(versions, log, initial, needsSecond)
   const changed = new EventTarget()
   const shared = new SharedState(initial, {
     ...{ blob, counters, kv, log },
+    onWritten: options.onStep,
     onChange: () => onChange(),
   })
   const watch = new Watch({ shared, counters, baselines, leadership, serving, clock, log })
-  const beginnings = createBeginnings({ shared, serving, versions, counters, baselines, weakeningsOf, env, clock })
+  const beginnings = createBeginnings({ shared, serving, versions, counters, baselines, needsSecond, env, clock })
   const observing = new Observing({
     ...{ events, counters, baselines, clock, log },
     versionOf: versions.get,
@@ -90,7 +95,7 @@ export async function createRollouts(
   const view = (): RolloutView =>
     viewOf(shared.present, {
       etag: shared.etag,
-      verdict: watch.verdict,
+      verdict: watch.verdictOf(shared.present.live),
       waiting: beginnings.waiting(),
       leader: leadership.held,
       reachable: shared.reachable,

@@ -41,7 +41,7 @@ function servingOf(names: string[], state: RolloutState) {
     onChange: () => () => {},
     refresh: async () => {},
   }
-  return { known, serving: createServing(versions, createLog('silent'), state) }
+  return { known, serving: createServing(versions, createLog('silent'), state, () => false) }
 }
 
 const units = Array.from({ length: 200 }, (_, n) => `conv_${n}`)

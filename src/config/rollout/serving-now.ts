@@ -5,6 +5,7 @@ import type { ConfigVersion } from '../document.ts'
 import type { Assignment, Pin, Serving } from '../serving.ts'
 import { cohortOf, drawArm, readCohort } from './arms.ts'
 import type { KnownVersions } from './known-versions.ts'
+import type { NeedsSecond } from './second-operator.ts'
 import type { LiveRollout, RolloutState, VersionRef } from './state.ts'
 
 /** Versions that were picked lately: their models are kept in view. */
@@ -21,7 +22,12 @@ export interface ServingNow extends Serving {
  * What is served, from memory: a state that names what this replica does not have changes nothing until it has it. Throws
  * config_unavailable where neither stable nor anything that may stand in for it is at hand.
  */
-export function createServing(versions: KnownVersions, log: Log, initial: RolloutState): ServingNow {
+export function createServing(
+  versions: KnownVersions,
+  log: Log,
+  initial: RolloutState,
+  needsSecond: NeedsSecond,
+): ServingNow {
   const listeners = new Set<() => void>()
   const picked = new LRUCache<string, ConfigVersion>({ max: PICKED })
   let state = initial
@@ -55,6 +61,14 @@ export function createServing(versions: KnownVersions, log: Log, initial: Rollou
     return found
   }
 
+  /** What is served already has passed this, or the rollout that it is on has. */
+  function checkPick(config: ConfigVersion, by: string): void {
+    const entry = versions.list().find(({ name }) => name === config.name)
+    if (!entry || config === stable || config === candidate || !needsSecond(stable, config, entry, by)) return
+    const message = `${config.name} guards less than ${stable.name} does: a second operator has to agree before it serves.`
+    throw new ParleyError('forbidden', { message })
+  }
+
   function settle(): void {
     const { live } = state
     const own = versionOf(state.stable)
@@ -84,9 +98,10 @@ export function createServing(versions: KnownVersions, log: Log, initial: Rollou
       return { config: arm === 'canary' ? drawing.candidate : stable, arm, cohort }
     },
 
-    pick(name) {
+    pick(name, by) {
       const config = versions.get(name)
       if (!config) throw new ParleyError('config_not_found')
+      if (by !== undefined) checkPick(config, by)
       const isKnown = picked.has(name) || config === stable || config === candidate
       picked.set(name, config)
       if (!isKnown) for (const listener of listeners) listener()
