@@ -1,11 +1,7 @@
 import { ticketsMigration } from '#actions/executors/builtin/service-desk/tickets-migration.ts'
 import { runFiguresMigration } from '#actions/run-figures.ts'
 import { runMigrations } from '#actions/runs/migrations.ts'
-import {
-  conversationTurnsMigration,
-  endedTurnsMigration,
-  turnsMigration,
-} from '#conversations/archive/turns-migration.ts'
+import { archiveMigrations } from '#conversations/archive/turns-migration.ts'
 import { dataKeysMigration } from '#conversations/data-keys/migration.ts'
 import { auditMigration } from '#governance/audit/migration.ts'
 import { budgetsMigration } from '#governance/budgets/migration.ts'
@@ -15,9 +11,7 @@ import type { Migration } from '#platform/sql/sql.ts'
 
 /** The tables of all modules. */
 export const migrations: readonly Migration[] = [
-  turnsMigration,
-  endedTurnsMigration,
-  conversationTurnsMigration,
+  ...archiveMigrations,
   ...runMigrations,
   runFiguresMigration,
   ticketsMigration,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, beforeEach, test } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
 import { createArchive } from '#conversations/archive/create.ts'
-import { turnsMigration } from '#conversations/archive/turns-migration.ts'
+import { archiveMigrations } from '#conversations/archive/turns-migration.ts'
 import type { Archive } from '#conversations/archive.ts'
 import { dataKeysMigration } from '#conversations/data-keys/migration.ts'
 import { conversationKeys } from '#conversations/keys.ts'
@@ -33,7 +33,7 @@ before(async () => {
   const tokens = { token: async () => ({ token: '', expiresAt: 0 }) }
   sql = await openSql({
     env,
-    migrations: [turnsMigration, dataKeysMigration],
+    migrations: [...archiveMigrations, dataKeysMigration],
     clock: systemClock,
     log: createLog('silent'),
     tokens,

@@ -2,11 +2,7 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { after, before, describe, test } from 'node:test'
 import { createArchive } from '#conversations/archive/create.ts'
-import {
-  conversationTurnsMigration,
-  endedTurnsMigration,
-  turnsMigration,
-} from '#conversations/archive/turns-migration.ts'
+import { archiveMigrations } from '#conversations/archive/turns-migration.ts'
 import type { Archive, FinishedTurn } from '#conversations/archive.ts'
 import type { Conversations } from '#conversations/conversations.ts'
 import { createConversations } from '#conversations/create.ts'
@@ -46,7 +42,7 @@ export function archiveContract(engine: string, openDatabase: () => Promise<Data
     }
     before(async () => {
       database = await openDatabase()
-      sql = await database.open([turnsMigration, endedTurnsMigration, conversationTurnsMigration, dataKeysMigration])
+      sql = await database.open([...archiveMigrations, dataKeysMigration])
       await emptyStore()
     })
     after(async () => {

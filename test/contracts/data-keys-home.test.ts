@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, beforeEach, describe, it } from 'node:test'
 import { createArchive } from '#conversations/archive/create.ts'
-import { turnsMigration } from '#conversations/archive/turns-migration.ts'
+import { archiveMigrations } from '#conversations/archive/turns-migration.ts'
 import { createKeySafe, type KeySafe } from '#conversations/data-keys/key-safe.ts'
 import { dataKeysMigration } from '#conversations/data-keys/migration.ts'
 import { dataKeyOf } from '#conversations/data-keys/wrapping.ts'
@@ -45,7 +45,7 @@ const openDatabase = (migrations: readonly Migration[], at = url) =>
 before(async () => {
   server = await startPostgres()
   url = await server.createDatabase()
-  sql = await openDatabase([turnsMigration, dataKeysMigration])
+  sql = await openDatabase([...archiveMigrations, dataKeysMigration])
 })
 after(async () => {
   await sql.close()
@@ -246,7 +246,7 @@ describe('data keys at home in PostgreSQL', () => {
 
 it('takes over the keys of archived turns, and that some were destroyed', async () => {
   const at = await server.createDatabase()
-  const before = await openDatabase([turnsMigration], at)
+  const before = await openDatabase(archiveMigrations, at)
   await before.query('system', 'SELECT 1')
   await before.query(
     'system',
@@ -254,7 +254,7 @@ it('takes over the keys of archived turns, and that some were destroyed', async 
      VALUES ('t', 'a', 'one', 'x', 'm'), ('t', 'a', 'two', 'y', 'm'), ('t', 'b', 'three', NULL, NULL), ('t', 'b', '', NULL, NULL)`,
   )
   await before.close()
-  const now = await openDatabase([turnsMigration, dataKeysMigration], at)
+  const now = await openDatabase([...archiveMigrations, dataKeysMigration], at)
   const kept = await now.query(
     'system',
     'SELECT id, owner, wrapped IS NOT NULL AS whole, present FROM data_keys ORDER BY id',

@@ -6,7 +6,7 @@ import path from 'node:path'
 import { after, before, test } from 'node:test'
 import { Redis } from 'ioredis'
 import { createArchive } from '#conversations/archive/create.ts'
-import { turnsMigration } from '#conversations/archive/turns-migration.ts'
+import { archiveMigrations } from '#conversations/archive/turns-migration.ts'
 import { createConversations } from '#conversations/create.ts'
 import { dataKeysMigration } from '#conversations/data-keys/migration.ts'
 import { createLog } from '#log.ts'
@@ -133,7 +133,7 @@ async function destroyKeyOf({ kv: kvEnv, sql: sqlEnv, masterKeys }: Env): Promis
   const log = createLog('silent')
   const tokens = { token: () => Promise.reject(new Error('no tokens are needed')) }
   const kv = await openKv({ env: kvEnv, clock: systemClock, log, tokens })
-  const migrations = [turnsMigration, dataKeysMigration]
+  const migrations = [...archiveMigrations, dataKeysMigration]
   const sql = await openSql({ env: sqlEnv, migrations, clock: systemClock, log, tokens })
   const archive = sqlEnv.engine === 'postgres' ? await createArchive({ sql, masterKeys }) : undefined
   const conversations = await createConversations({ kv, masterKeys, idleMs: 60_000, archive })

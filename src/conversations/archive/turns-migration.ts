@@ -4,7 +4,7 @@ import type { Migration } from '#platform/sql/sql.ts'
  * Finished turns: the live state, which may be lost, has them too. `turn_keys` was given up for a home of all data keys (see
  * `../data-keys/migration.ts`).
  */
-export const turnsMigration: Migration = {
+const turnsMigration: Migration = {
   name: '0005-turns',
   sql: `
 CREATE TABLE turn_keys (
@@ -38,15 +38,18 @@ SELECT parley_tenant_table('turns');
 }
 
 /** What is past its time is found by when it ended. */
-export const endedTurnsMigration: Migration = {
+const endedTurnsMigration: Migration = {
   name: '0014-ended-turns',
   sql: 'CREATE INDEX turns_by_end ON turns (ended_at);',
 }
 
 /** What it takes to have a conversation back that the live state has lost. */
-export const conversationTurnsMigration: Migration = {
+const conversationTurnsMigration: Migration = {
   name: '0032-conversation-turns',
   sql: `
 ALTER TABLE turns ADD COLUMN message_count integer, ADD COLUMN specialist text, ADD COLUMN config text, ADD COLUMN arm text,
   ADD COLUMN cohort text, ADD COLUMN started_at bigint, ADD COLUMN title bytea;`,
 }
+
+/** All of the archive's. */
+export const archiveMigrations: readonly Migration[] = [turnsMigration, endedTurnsMigration, conversationTurnsMigration]
