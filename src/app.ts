@@ -20,12 +20,9 @@ import { createConversations } from '#conversations/create.ts'
 import { ParleyError } from '#errors.ts'
 import { createEvents, type Events } from '#events/events.ts'
 import { createAddressLimit } from '#governance/address-limit.ts'
-import { createAdmission } from '#governance/admission.ts'
 import type { AuditEntry } from '#governance/audit.ts'
-import { createKillSwitches } from '#governance/kill-switches.ts'
 import { openLedger } from '#governance/ledger/open.ts'
-import { openLimits } from '#governance/limits/limits.ts'
-import { createStops } from '#governance/stops/create.ts'
+import { openGovernance } from '#governance/open.ts'
 import { isLoopbackHost } from '#identity/local.ts'
 import { openIdentity } from '#identity/open.ts'
 import type { Owner } from '#identity/principal.ts'
@@ -59,6 +56,7 @@ import manifest from '../package.json' with { type: 'json' }
 import { configChecks } from './config-checks.ts'
 import type { Env } from './env.ts'
 import { migrations } from './migrations.ts'
+import { type Use, usesOf } from './uses.ts'
 import { openPersonalData } from './personal-data.ts'
 
 /** The whole process, built and not yet listening. */
@@ -67,7 +65,7 @@ export interface App {
   /** Turns and relayed requests under way. */
   live(): number
   /** What serves each need, to be shown at start. */
-  uses: readonly { need: string; engine: string }[]
+  uses: readonly Use[]
   /** Where metrics are served without asking who reads them, if anywhere; known after `listen`. */
   readonly metricsAddress: string | undefined
   /** Resolves with the address once requests are served. */
@@ -137,7 +135,9 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
   // identity
   const { egressHosts: hosts, privateRanges, mcpCommands } = env.actions
   const authority = env.identity.engine === 'entra' ? [new URL(env.identity.authority).host] : []
-  const toAuthority = openEgress({ hosts: authority, privateRanges, clock })
+  const { alertWebhook } = env.governance
+  const named = [...authority, ...(alertWebhook === undefined ? [] : [new URL(alertWebhook).host])]
+  const toAuthority = openEgress({ hosts: named, privateRanges, clock })
   opened.defer(() => toAuthority.streaming.close())
   const { fetch } = toAuthority.streaming
   const sealOf = (owner: Owner) => conversations.seal(owner)
@@ -216,9 +216,23 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
   opened.defer(serving.onChange(useModels))
 
   // governance
-  const stops = await createStops({ kv, clock, log })
-  opened.defer(() => stops.close())
   const note = (entry: AuditEntry) => log.warn(entry, 'Something was done that somebody may have to answer for')
+  const governance = await openGovernance({
+    sql,
+    kv,
+    clock,
+    log,
+    events,
+    ledger,
+    env: env.governance,
+    atOnce: env.limits.turnsAtOnce,
+    fetch,
+    record: async (entry) => note(entry),
+    note,
+    awake: hasRuns,
+  })
+  opened.defer(() => governance.close())
+  const { admission, budgets, stops } = governance
 
   // actions, chat
   const actions = createActions({
@@ -248,8 +262,6 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
     actions.userIsBack(user).catch((error) => log.warn({ err: error }, 'Runs of a user who is back could not be woken'))
   })
   if (stopHearing) opened.defer(stopHearing)
-  const callerLimits = openLimits({ kv, clock, log, events, limits: env.governance.limits })
-  if (callerLimits) opened.defer(() => callerLimits.close())
   const chat =
     env.role === 'worker'
       ? undefined
@@ -267,10 +279,11 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
           replica,
           spans,
           stops,
+          budgets,
           settled: ledger.turnEnded,
           leaseMs: env.limits.turnLeaseMs,
           conversationIdleMs,
-          admission: createAdmission({ atOnce: env.limits.turnsAtOnce, limits: callerLimits, log }),
+          admission,
         })
   const privacy = openPersonalData({
     ...{ kv, sql, conversations, actions, chat, ledger, clock, log },
@@ -303,7 +316,7 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
     registerNativeApi(server, api)
     const { eventGridKey } = env.rollout
     registerConfigApi(server, { versions: configs, rollouts: rollout.rollouts, diff: diffConfigs, eventGridKey }, log)
-    registerGovernanceApi(server, { killSwitches: createKillSwitches({ stops, clock, note }) })
+    registerGovernanceApi(server, governance)
     registerPrivacyApi(server, privacy)
     registerWebSocketApi(server, api)
     registerOpenAiApi(server, { chat, log, clock, limits })
@@ -344,14 +357,7 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
   return {
     server,
     live: () => chat?.live ?? 0,
-    uses: [
-      { need: 'state', engine: kv.engine === 'redis' ? 'Redis' : `SQLite in ${env.dataDir}` },
-      { need: 'runs', engine: sql.engine === 'postgres' ? 'PostgreSQL' : 'PGlite, once the first action is called' },
-      { need: 'queue', engine: queue.engine === 'service-bus' ? 'Service Bus' : 'SQLite' },
-      { need: 'config', engine: describeVersions(env, configs.newest()) },
-      { need: 'models', engine: describeModels(env) },
-      { need: 'identity', engine: describeIdentity(env) },
-    ],
+    uses: usesOf(env, { kv: kv.engine, sql: sql.engine, queue: queue.engine }, configs.newest().name),
     get metricsAddress() {
       return metricsServer?.address
     },
@@ -376,28 +382,9 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
   }
 }
 
-function describeVersions({ blob }: Env, { name }: ConfigVersion): string {
-  return `${name} of ${blob.engine === 'azure' ? `the container ${blob.versions}` : blob.versions}`
-}
-
 /** Facts, as much of them as telemetry is told. */
 function tellTelemetry(events: Events, telemetry: Telemetry): void {
   events.on('turn.ended', (turn) => telemetry.turnEnded(turn.turn, { ...turn, addressee: turn.specialist }))
   events.on('relay.ended', (relay) => telemetry.turnEnded(relay.unit, relay))
   events.on('run.settled', (run) => telemetry.runSettled(`${run.run} ${run.settledAt}`, run))
-}
-
-function describeModels({ models: { openai, azureOpenai } }: Env): string {
-  const reachable = [
-    openai && new URL(openai.baseUrl).host,
-    azureOpenai && new URL(azureOpenai.endpoint).host,
-    'offline',
-  ]
-  return reachable.filter(Boolean).join(', ')
-}
-
-function describeIdentity({ identity }: Env): string {
-  if (identity.engine === 'local') return 'whoever sits at this machine'
-  const guests = identity.guests.length
-  return `Entra ID, tenant ${identity.tenant}${guests > 0 ? ` and ${guests} that are guests` : ''}`
 }

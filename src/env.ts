@@ -145,6 +145,8 @@ export interface GovernanceEnv {
   }
   /** Of an address, on each replica, before it is known who calls. */
   addressRequestsPerMinute: number
+  /** Where alerts are posted. */
+  alertWebhook: string | undefined
   /** Proxies whose `x-forwarded-for` is believed: addresses, and ranges in CIDR notation. */
   trustedProxies: readonly string[]
 }
@@ -348,6 +350,7 @@ function readGovernance(read: Reader): GovernanceEnv {
       firstDayRequests: limit('FIRST_DAY_REQUESTS', 0),
     },
     addressRequestsPerMinute: limit('ADDRESS_REQUESTS_PER_MINUTE', 3000),
+    alertWebhook: read.url('PARLEY_ALERT_WEBHOOK', ['http:', 'https:']),
     trustedProxies: read.list('PARLEY_TRUSTED_PROXIES'),
   }
 }

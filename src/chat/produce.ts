@@ -28,7 +28,10 @@ export async function produce(
     turn.candidates = candidatesOf(config, input.specialist)
     turn.prompt = await promptOf(room, input, config, history)
     const lost = takenOver ? await lostSegment(turn) : undefined
-    if (lost) turn.emit('usage', { ...lost, step: progress.current.step })
+    if (lost) {
+      room.budgets?.spending(input.principal)?.charge(lost.costUsd)
+      turn.emit('usage', { ...lost, step: progress.current.step })
+    }
     for (;;) {
       signal.throwIfAborted()
       const { finish, calls } = progress.current

@@ -8,7 +8,7 @@ import type { ChatRoom } from './turn-context.ts'
 
 /** Passes a request through to the models of a route, with a specialist's instructions before it where one was named. */
 export function relay(
-  models: Models,
+  models: Pick<Models, 'answer'>,
   config: ConfigVersion,
   { to, messages, parameters, abort, traceparent }: RelayRequest,
   sink: AnswerSink,

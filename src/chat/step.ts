@@ -2,6 +2,7 @@ import { ParleyError } from '#errors.ts'
 import type { Answer, Candidate, ChatMessage, Segment } from '#models/answer.ts'
 import { type Fitted, fitToWindow } from './compaction.ts'
 import { turnLimits } from './limits.ts'
+import { answerPaid } from './paying.ts'
 import { notStopped } from './prepare.ts'
 import { stepMessages } from './prompt.ts'
 import type { TurnContext } from './turn-context.ts'
@@ -25,7 +26,9 @@ export async function runStep(turn: TurnContext): Promise<void> {
   const completed: Segment[] = []
   let speaker: string | undefined
 
-  const answer = await room.models.answer(
+  const answer = await answerPaid(
+    room,
+    input.principal,
     {
       candidates: candidates.filter((candidate) => fitted.has(candidate)),
       timers: config.document.routes[config.document.specialists[input.specialist]?.route ?? ''] ?? {},

@@ -6,6 +6,7 @@ export interface Facts {
   'relay.ended': RelayEnded
   'run.settled': RunSettled
   'feedback.given': FeedbackGiven
+  'budget.reached': BudgetReached
 }
 
 /** Which version a unit was served from, and where it counts: see `#config/serving.ts`. */
@@ -99,6 +100,17 @@ export interface FeedbackGiven extends Served {
   at: number
 }
 
+/** So much of a budget is spent; each level is told once, by the replica whose call reached it. */
+export interface BudgetReached {
+  tenant: string
+  /** `tenant:<tid>`, `group:<tid>:<id>`, `user:<tid>:<oid>`. */
+  scope: string
+  percent: number
+  spentUsd: number
+  limitUsd: number
+  at: number
+}
+
 export interface Events {
   /** Tells every listener at once. Never throws: what a listener throws is logged. */
   emit<Name extends keyof Facts>(name: Name, fact: Facts[Name]): void
@@ -114,6 +126,7 @@ export function createEvents(log: Log): Events {
     'relay.ended': new Set(),
     'run.settled': new Set(),
     'feedback.given': new Set(),
+    'budget.reached': new Set(),
   }
   return {
     emit(name, fact) {

@@ -4,7 +4,7 @@ import type { Log } from '#log.ts'
 
 /** The gate before every turn and every relayed request. */
 export interface Admission {
-  /** Takes a place; rejects with overloaded, rate_limited, state_unavailable. */
+  /** Takes a place; rejects with overloaded, rate_limited, budget_exceeded, state_unavailable, database_unavailable. */
   admit(principal: Principal, asked: Asked): Promise<Admitted>
 }
 
@@ -27,11 +27,13 @@ export interface AdmissionOptions {
   atOnce: number
   /** Those of all replicas together; none when absent. */
   limits?: { take(principal: Principal, asked: Asked): Promise<Admitted> } | undefined
+  /** Whether anything is left to spend; no budgets when absent. */
+  budgets?: { check(principal: Principal): Promise<void> } | undefined
   log?: Pick<Log, 'warn'>
 }
 
 /** Bounds what one replica takes on at once, and what callers may ask for on all of them. */
-export function createAdmission({ atOnce, limits, log }: AdmissionOptions): Admission {
+export function createAdmission({ atOnce, limits, budgets, log }: AdmissionOptions): Admission {
   let taken = 0
 
   async function withinLimits(principal: Principal, asked: Asked): Promise<Admitted | undefined> {
@@ -55,7 +57,13 @@ export function createAdmission({ atOnce, limits, log }: AdmissionOptions): Admi
         held = false
       }
       try {
-        const within = await withinLimits(principal, asked)
+        // Both in one round trip. What we ask ourselves is paid for as it is answered, or fails then.
+        const isPaid = asked.kind === 'follow-up' ? undefined : budgets?.check(principal)
+        const [limited, paid] = await Promise.allSettled([withinLimits(principal, asked), isPaid])
+        const within = limited.status === 'fulfilled' ? limited.value : undefined
+        if (paid.status === 'rejected') within?.release()
+        if (limited.status === 'rejected') throw limited.reason
+        if (paid.status === 'rejected') throw paid.reason
         return {
           limits: within?.limits,
           release() {

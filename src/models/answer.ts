@@ -42,6 +42,12 @@ export interface AnswerRequest {
    * `response_format`, nothing can be continued.
    */
   mode: 'text' | 'relay'
+  /** Waited for before each call; where it rejects, so does the answer, and nobody is called. */
+  before?(
+    candidate: Candidate,
+    messages: readonly ChatMessage[],
+    parameters: Readonly<Record<string, unknown>>,
+  ): Promise<void>
   signal: AbortSignal
   /** W3C trace context that its calls belong to. */
   traceparent?: string | undefined

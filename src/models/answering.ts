@@ -85,6 +85,7 @@ export class Answering {
   async #call(turn: Turn): Promise<Answer | undefined> {
     const { deployment, permit, candidate } = turn
     const { mode, signal } = this.#request
+    await this.#permitted(turn)
     const attempt = new Attempt({
       ...turn,
       mode,
@@ -116,6 +117,20 @@ export class Answering {
       default:
         this.#callFailed(turn, attempt, end)
         return undefined
+    }
+  }
+
+  /** Gives the turn back where the call must not be made. */
+  async #permitted({ candidate, deployment, permit, messages, parameters }: Turn): Promise<void> {
+    const { before, signal } = this.#request
+    if (!before) return
+    try {
+      await before(candidate, messages, parameters)
+      signal.throwIfAborted()
+    } catch (error) {
+      deployment.breaker.neutral(permit)
+      deployment.limiter.release()
+      throw error
     }
   }
 

@@ -6,6 +6,7 @@ export const whom = {
   known: { roles: 'any' },
   chat: { roles: ['Chat.User', 'Admin'] },
   operators: { roles: ['Config.Operator', 'Admin'] },
+  finance: { roles: ['Finance.Operator', 'Admin'] },
   privacyOfficers: { roles: ['Privacy.Officer'] },
   repairers: { roles: ['Action.Approver', 'Admin'] },
 } as const satisfies Record<string, FastifyContextConfig>

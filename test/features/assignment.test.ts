@@ -80,7 +80,7 @@ before(async () => {
 
 beforeEach(() => {
   serving = startRollout()
-  told = { 'turn.ended': [], 'relay.ended': [], 'feedback.given': [], 'run.settled': [] }
+  told = { 'turn.ended': [], 'relay.ended': [], 'feedback.given': [], 'run.settled': [], 'budget.reached': [] }
 })
 
 after(async () => {

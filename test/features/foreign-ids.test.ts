@@ -56,7 +56,10 @@ const nobodys = new Set([
   'createChatCompletion',
 ])
 const isOfConfig = (path: string) =>
-  path.startsWith('/api/v1/config/') || path.startsWith('/api/v1/kill-switches') || path === '/config.schema.json'
+  path.startsWith('/api/v1/config/') ||
+  path.startsWith('/api/v1/kill-switches') ||
+  path.startsWith('/api/v1/budgets') ||
+  path === '/config.schema.json'
 
 interface Document {
   paths: Record<string, Record<string, { operationId: string }>>

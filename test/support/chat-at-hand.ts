@@ -58,7 +58,8 @@ export interface ChatAtHand extends AsyncDisposable {
 }
 
 /** A fact, as it was told. */
-export type Told = { [Name in keyof Facts]: { name: Name; fact: Facts[Name] } }[keyof Facts]
+type OfChat = Exclude<keyof Facts, 'budget.reached'>
+export type Told = { [Name in OfChat]: { name: Name; fact: Facts[Name] } }[OfChat]
 
 export interface BegunTurn {
   turn: string

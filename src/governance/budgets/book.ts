@@ -1,0 +1,78 @@
+import { ParleyError } from '#errors.ts'
+import type { Principal } from '#identity/principal.ts'
+import type { Log } from '#log.ts'
+import type { Clock } from '#platform/clock.ts'
+import type { Budget } from '../budgets.ts'
+import { budgetScopesOf } from '../stops.ts'
+import type { KeptBudgets } from './kept.ts'
+
+export interface BookOptions {
+  kept: Pick<KeptBudgets, 'all'>
+  clock: Clock
+  log: Log
+  /** There may be some already; else the database is left alone until the first is set. */
+  awake: boolean
+  /** No other process sets any. */
+  alone: boolean
+}
+
+const LOOK_EVERY_MS = 2000
+
+/** The budgets that are set, in memory: read at the start, and every 2 s where other replicas may set them. */
+export class BudgetBook {
+  readonly #options: BookOptions
+  #budgets: ReadonlyMap<string, Budget> | undefined
+  #looking: Promise<void> | undefined
+  #cancelNext = () => {}
+  #closed = false
+
+  constructor(options: BookOptions) {
+    this.#options = options
+    if (options.awake) void this.#keepLooking()
+    else this.#budgets = new Map()
+  }
+
+  /** Of whom it is not known whether they have one, nobody spends. Rejects with database_unavailable. */
+  async ready(): Promise<void> {
+    if (this.#budgets) return
+    await this.#looking
+    if (!this.#budgets) throw new ParleyError('database_unavailable')
+  }
+
+  /** All that somebody's answers are paid from. */
+  of(principal: Principal): readonly Budget[] {
+    const budgets = this.#budgets
+    if (!budgets || budgets.size === 0) return []
+    return budgetScopesOf(principal).flatMap((scope) => budgets.get(scope) ?? [])
+  }
+
+  get(scope: string): Budget | undefined {
+    return this.#budgets?.get(scope)
+  }
+
+  all(): Budget[] {
+    return [...(this.#budgets?.values() ?? [])]
+  }
+
+  /** Rejects with database_unavailable. */
+  async look(): Promise<void> {
+    const budgets = await this.#options.kept.all()
+    this.#budgets = new Map(budgets.map((budget) => [budget.scope, budget]))
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    this.#cancelNext()
+    await this.#looking
+  }
+
+  async #keepLooking(): Promise<void> {
+    const { alone, clock, log } = this.#options
+    this.#looking = this.look().catch((error) => {
+      log.debug({ err: error }, 'Budgets could not be read; those that are known stay in force')
+    })
+    await this.#looking
+    if (this.#closed || (alone && this.#budgets)) return
+    this.#cancelNext = clock.after(LOOK_EVERY_MS, () => void this.#keepLooking())
+  }
+}

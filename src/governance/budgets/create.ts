@@ -1,0 +1,157 @@
+import { ParleyError } from '#errors.ts'
+import type { Events } from '#events/events.ts'
+import { type Principal, partitionOf } from '#identity/principal.ts'
+import type { Log } from '#log.ts'
+import type { Clock } from '#platform/clock.ts'
+import type { Kv } from '#platform/kv/kv.ts'
+import type { Sql } from '#platform/sql/sql.ts'
+import type { AuditEntry } from '../audit.ts'
+import { type Budget, type Budgets, type BudgetView, budgetLevels, type Spending } from '../budgets.ts'
+import type { Ledger } from '../ledger.ts'
+import type { Stops } from '../stops.ts'
+import { BudgetBook } from './book.ts'
+import type { Settled } from './counters.ts'
+import { createKeptBudgets } from './kept.ts'
+import { toUsd } from './micro.ts'
+import { effectiveLimit, periodOf } from './period.ts'
+import { tenantOf } from './scope.ts'
+import { Till } from './till.ts'
+
+export interface BudgetsOptions {
+  sql: Sql
+  kv: Kv
+  clock: Clock
+  log: Log
+  events: Pick<Events, 'emit'>
+  stops: Pick<Stops, 'set' | 'lift'>
+  spent: Ledger['spent']
+  /** What is set, and above all overridden, is not set unseen. */
+  audit(entry: AuditEntry): Promise<void>
+  /** There may be budgets already. */
+  awake: boolean
+  /** No other process sets any. */
+  alone: boolean
+}
+
+const CUT_AT = 110
+
+export function createBudgets(options: BudgetsOptions): Budgets {
+  const { sql, kv, clock, log, events, stops, spent, audit, awake, alone } = options
+  const kept = createKeptBudgets(sql)
+  const book = new BudgetBook({ kept, clock, log, awake, alone })
+  const till = new Till({ kv, clock, log, spent, onSettled })
+
+  function onSettled(budget: Budget, { before, after, spent: micro }: Settled): void {
+    const now = clock.now()
+    const { scope } = budget
+    const limitUsd = effectiveLimit(budget, now)
+    for (const percent of budgetLevels) {
+      if (percent <= before || percent > after) continue
+      events.emit('budget.reached', {
+        tenant: tenantOf(scope),
+        scope,
+        percent,
+        spentUsd: toUsd(micro),
+        limitUsd,
+        at: now,
+      })
+      if (percent === CUT_AT) cut(budget, now)
+    }
+  }
+
+  /** What was metered late has passed the limit by far: answers under way end, on every replica. */
+  function cut(budget: Budget, at: number): void {
+    const stop = {
+      scope: `budget:${budget.scope}`,
+      reason: 'over budget',
+      by: null,
+      at,
+      until: periodOf(budget, at).end,
+    }
+    stops.set(stop).catch((error) => log.error({ err: error }, 'Answers over budget could not be cut'))
+  }
+
+  async function viewOf(budget: Budget): Promise<BudgetView> {
+    const { spent: micro, reserved } = await till.read(budget)
+    return { ...budget, spentUsd: toUsd(micro), reservedUsd: toUsd(reserved) }
+  }
+
+  /** Kept and in force on this replica; others hear of it within 2 s. What was cut may go on by the new terms. */
+  async function changed(budget: Budget): Promise<BudgetView> {
+    await book.look()
+    await stops.lift(`budget:${budget.scope}`)
+    return viewOf(budget)
+  }
+
+  function entryOf(by: Principal, kind: AuditEntry['kind'], scope: string, details: AuditEntry['details']): AuditEntry {
+    const { tenant } = by
+    return { tenant, kind, actor: partitionOf(by), subject: scope, at: clock.now(), ...(details && { details }) }
+  }
+
+  return {
+    async check(principal) {
+      await book.ready()
+      const budgets = book.of(principal)
+      if (budgets.length > 0) await till.reserve(budgets, 0)
+    },
+
+    spending(principal) {
+      const budgets = book.of(principal)
+      return budgets.length > 0 ? spendingFrom(till, budgets) : undefined
+    },
+
+    async list() {
+      if (awake) await book.look()
+      return Promise.all(book.all().map(viewOf))
+    },
+
+    async set(by, scope, terms, ifVersion) {
+      tenantOf(scope)
+      const { limitUsd, period } = terms
+      await audit(entryOf(by, 'budget.set', scope, { limitUsd, period }))
+      if (ifVersion !== undefined) return changed(await kept.change(scope, terms, ifVersion))
+      const created = await kept.create(scope, terms)
+      if (!created) throw new ParleyError('precondition_required', { param: 'if-match' })
+      return changed(created)
+    },
+
+    async override(by, scope, override, ifVersion) {
+      tenantOf(scope)
+      const { addUsd, until } = override
+      await audit(entryOf(by, 'budget.overridden', scope, { addUsd, until }))
+      return changed(await kept.override(scope, override, ifVersion))
+    },
+
+    async remove(by, scope, ifVersion) {
+      tenantOf(scope)
+      await audit(entryOf(by, 'budget.set', scope, { removed: true }))
+      await kept.remove(scope, ifVersion)
+      await book.look()
+      await stops.lift(`budget:${scope}`)
+    },
+
+    async close() {
+      till.close()
+      await book.close()
+    },
+  }
+}
+
+function spendingFrom(till: Till, budgets: readonly Budget[]): Spending {
+  const reserved: string[] = []
+  return {
+    async reserve(usd) {
+      reserved.push(await till.reserve(budgets, usd))
+    },
+    settle(usd) {
+      const id = reserved.shift()
+      if (id !== undefined) till.settle(budgets, id, usd)
+    },
+    charge(usd) {
+      till.settle(budgets, crypto.randomUUID(), usd)
+    },
+    close() {
+      for (const id of reserved.splice(0)) till.settle(budgets, id, 0)
+    },
+  }
+}
