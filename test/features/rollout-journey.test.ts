@@ -42,6 +42,11 @@ test('a good version passes its steps, bakes and serves everyone, without anybod
     await ground.pass(2 * MINUTE, MINUTE)
   }
   assert.equal(replica.rollouts.view().live?.status, 'baking')
+  assert.doesNotMatch(
+    replica.rollouts.view().verdict.sentence,
+    /trials/,
+    'what was said of the step is not said of the watch',
+  )
   assert.equal(replica.serving.stable().name, 'v1')
   await ground.pass(16 * MINUTE, MINUTE)
   assert.equal(replica.serving.stable().name, 'v2')

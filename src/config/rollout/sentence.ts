@@ -26,9 +26,9 @@ function bodyOf(judgement: Judgement, live: Judged, figures: RolloutFigures): st
     case 'paused':
       return `${live.candidate.version} is paused: ${live.paused?.reason.replace(/^Pause: |\.$/g, '')}`
     case 'baking':
-      return `${live.candidate.version} has passed its steps and is watched for ${minutes(live.bakeMs)} more after its last`
+      return `${live.candidate.version} has passed its steps and is watched for ${span(live.bakeMs)}`
     case 'baked':
-      return `${live.candidate.version} was watched for ${minutes(live.bakeMs)} and nothing spoke against it`
+      return `${live.candidate.version} was watched for ${span(live.bakeMs)}, and nothing spoke against it`
     case 'trials':
       return `${trials.canary} of ${trials.needed} trials of ${step} are closed, ${trials.errors} with errors`
     case 'evidence':
@@ -69,7 +69,7 @@ function percent(rate: number): string {
   return `${figure(rate * 100)} %`
 }
 
-function minutes(ms: number): string {
-  const whole = Math.round(ms / 60_000)
-  return whole === 1 ? '1 minute' : `${whole} minutes`
+function span(ms: number): string {
+  const [count, unit] = ms < 90_000 ? [Math.round(ms / 1000), 'second'] : [Math.round(ms / 60_000), 'minute']
+  return `${count} ${unit}${count === 1 ? '' : 's'}`
 }

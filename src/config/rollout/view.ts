@@ -32,7 +32,7 @@ export function viewOf(
     verdict: {
       decision: (live && verdict?.decision) ?? 'hold',
       sentence: live
-        ? (verdict?.sentence ?? `Hold: ${live.candidate.version} has just begun.`)
+        ? (verdict?.sentence ?? `Hold: ${live.candidate.version} has just come this far, and is judged within seconds.`)
         : `No rollout is live: ${stable.version} serves everyone.`,
     },
     figures: live && (verdict?.figures ?? null),

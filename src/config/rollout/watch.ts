@@ -31,21 +31,23 @@ const AWAY: Verdict = {
 
 /** Looks at the counters of what is live, and does what follows from them. */
 export class Watch {
-  /** Of what is live; undefined before the first look at it. */
-  verdict: Verdict | undefined
   readonly #options: WatchOptions
-  #judged: string | undefined
+  #verdict: Verdict | undefined
+  #judged = ''
 
   constructor(options: WatchOptions) {
     this.#options = options
+  }
+
+  /** Of what is live; undefined before the first look at it where it stands: what was said of its last step says nothing of this one. */
+  verdictOf(live: LiveRollout | null): Verdict | undefined {
+    return placeOf(live) === this.#judged ? this.#verdict : undefined
   }
 
   /** Never rejects. What cannot be done now is found again at the next look. */
   async look(): Promise<void> {
     const { shared, log } = this.#options
     const { live } = shared.present
-    if (live?.id !== this.#judged) this.verdict = undefined
-    this.#judged = live?.id
     if (!live) return this.#options.serving.hold(false)
     try {
       await this.#judge(live)
@@ -59,13 +61,13 @@ export class Watch {
     const { epoch } = shared.present
     const found = await this.#read(live)
     if (!found) {
-      this.verdict = AWAY
+      this.#found(live, AWAY)
       return
     }
     serving.hold(found.counters === 'lost')
     if (found.counters === 'lost') return this.#onLoss(live, found.now)
     const verdict = judge(live, found.counters, found.now)
-    this.verdict = verdict
+    this.#found(live, verdict)
     if (verdict.decision === 'roll-back') return this.#rollBack(verdict, found.now)
     if (!leadership.held) return
     if (!live.baseline && (await this.#freeze(found.now))) return
@@ -79,6 +81,11 @@ export class Watch {
       const { cause } = verdict
       await shared.move((state) => pause(state, cause, occasion))
     }
+  }
+
+  #found(live: LiveRollout, verdict: Verdict): void {
+    this.#verdict = verdict
+    this.#judged = placeOf(live)
   }
 
   async #read(live: LiveRollout) {
@@ -97,7 +104,7 @@ export class Watch {
   }
 
   async #onLoss(live: LiveRollout, at: number): Promise<void> {
-    this.verdict = { decision: 'pause', sentence: `Pause: ${LOST}`, figures: null }
+    this.#found(live, { decision: 'pause', sentence: `Pause: ${LOST}`, figures: null })
     if (live.paused?.cause === 'counters-lost') return
     await this.#options.shared.move((state) => pause(state, 'counters-lost', this.#occasion(LOST, null, at)))
   }
@@ -115,6 +122,11 @@ export class Watch {
   #occasion(reason: string, evidence: unknown, at: number): Occasion {
     return { by: 'system', operator: null, reason, evidence, at }
   }
+}
+
+/** What pauses it is what is to be said of it, so a pause is no place of its own. */
+function placeOf(live: LiveRollout | null): string {
+  return live ? `${live.id} ${live.paused?.from ?? live.status} ${live.step}` : ''
 }
 
 /** Somebody was quicker, or a store is away: there is a next time. */
