@@ -1,5 +1,5 @@
 import type { RolloutState } from './state.ts'
-import { type Occasion, rollBack } from './transitions.ts'
+import { madeStable, type Occasion, rollBack } from './transitions.ts'
 
 /**
  * A rollback as it is kept in the live state's store, where every replica finds it within a moment, also while the state blob is
@@ -22,5 +22,5 @@ export function underOrder(state: RolloutState, order: RollbackOrder | undefined
 /** The id of the rollout that a rollback would end now, or undo. */
 export function orderable({ live, finished, stable }: RolloutState): string | undefined {
   if (live) return live.id
-  return finished.find(({ outcome, candidate }) => outcome === 'stable' && candidate.hash === stable.hash)?.id
+  return madeStable(finished, stable)?.id
 }

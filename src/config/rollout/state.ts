@@ -17,7 +17,7 @@ export interface RolloutState {
   epoch: number
   stable: VersionRef
   live: LiveRollout | null
-  /** The newest first, at most 50. */
+  /** The newest first, at most 50; the one that led to stable is among them. */
   finished: readonly FinishedRollout[]
   /** The one that led here. Its line in the history is written after the state; what a crash left out, the next writer adds. */
   last: Transition

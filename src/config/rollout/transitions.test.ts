@@ -140,6 +140,15 @@ test('of finished rollouts the newest fifty are kept', () => {
   assert.equal(state.finished[0]?.candidate.version, 'v69')
 })
 
+test('however many are rolled back, what made the stable version stable is kept, for the way back', () => {
+  let state = start(known(), beginning(v2, []), because(''))
+  for (let n = 3; n < 80; n++) {
+    state = rollBack(start(state, beginning({ version: `v${n}`, hash: `h${n}` }), because('')), because('Bad.'))
+  }
+  assert.equal(state.finished.length, 50)
+  assert.equal(rollBack(state, because('Bad, too.')).stable, v1)
+})
+
 test('an order to roll back counts before the state says so, once, and for its rollout only', () => {
   const order = { rollout: 'roll-v2', ...because('Bad.') }
   const under = underOrder(begun(), order)

@@ -105,14 +105,14 @@ export function rollBack(state: RolloutState, occasion: Occasion): RolloutState 
     const done: FinishedRollout = { id, candidate, stable, startedAt, ...ended }
     return moved(
       state,
-      { live: null, finished: kept([done, ...finished]) },
+      { live: null, finished: kept([done, ...finished], stable) },
       placeOf(live),
       'rolled-back',
       live,
       occasion,
     )
   }
-  const made = finished.find(({ outcome, candidate }) => outcome === 'stable' && candidate.hash === stable.hash)
+  const made = madeStable(finished, stable)
   if (!made) return refuse('There is no version before this one to go back to.')
   const change = {
     stable: made.stable,
@@ -125,12 +125,20 @@ function settled(state: RolloutState, live: LiveRollout, from: string, to: strin
   const { id, candidate, startedAt } = live
   const { reason, at: endedAt } = occasion
   const done: FinishedRollout = { id, candidate, stable: state.stable, outcome: 'stable', reason, startedAt, endedAt }
-  const change = { stable: candidate, live: null, finished: kept([done, ...state.finished]) }
+  const change = { stable: candidate, live: null, finished: kept([done, ...state.finished], candidate) }
   return moved(state, change, from, to, live, occasion)
 }
 
-function kept(finished: readonly FinishedRollout[]): FinishedRollout[] {
-  return finished.slice(0, FINISHED_KEPT)
+/** The rollout by which the stable version became stable; undefined for the first that was served. */
+export function madeStable(finished: readonly FinishedRollout[], stable: VersionRef): FinishedRollout | undefined {
+  return finished.find(({ outcome, candidate }) => outcome === 'stable' && candidate.hash === stable.hash)
+}
+
+/** The newest, and the way back from what is stable. */
+function kept(finished: readonly FinishedRollout[], stable: VersionRef): FinishedRollout[] {
+  const made = madeStable(finished.slice(FINISHED_KEPT - 1), stable)
+  const newest = finished.slice(0, made ? FINISHED_KEPT - 1 : FINISHED_KEPT)
+  return made && !madeStable(newest, stable) ? [...newest, made] : finished.slice(0, FINISHED_KEPT)
 }
 
 function moved(
