@@ -8,9 +8,10 @@ import type { ChatRoom } from './turn-context.ts'
 export async function answerPaid(
   { models, budgets, counter }: Pick<ChatRoom, 'models' | 'budgets' | 'counter'>,
   principal: Principal,
-  request: AnswerRequest,
+  asked: AnswerRequest,
   sink: AnswerSink,
 ): Promise<Answer> {
+  const request = { ...asked, tenant: principal.tenant }
   const spending = budgets?.spending(principal)
   if (!spending) return models.answer(request, sink)
   const before: AnswerRequest['before'] = async (candidate, messages, parameters) =>

@@ -42,6 +42,8 @@ export interface AnswerRequest {
    * `response_format`, nothing can be continued.
    */
   mode: 'text' | 'relay'
+  /** For whom; tenants take turns where calls wait. */
+  tenant?: string
   /** Waited for before each call; where it rejects, so does the answer, and nobody is called. */
   before?(
     candidate: Candidate,

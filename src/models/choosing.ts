@@ -18,13 +18,16 @@ export interface Turn extends Option {
 
 export interface ChoosingOptions {
   route: readonly Option[]
-  request: Pick<AnswerRequest, 'parameters' | 'messages' | 'signal'>
+  request: Pick<AnswerRequest, 'parameters' | 'messages' | 'signal' | 'tenant'>
   /** How long all waiting for places may take. */
   waitMs: number
   counter: TokenCounter
   clock: Clock
   log: Log
 }
+
+/** Calls that wait for a deployment, where its config does not say. */
+const QUEUE = 1000
 
 /** Gives the candidates of one answer their turns, each once, and knows in the end why none is left. */
 export class Choosing {
@@ -94,11 +97,12 @@ export class Choosing {
   }
 
   async #place({ candidate, deployment }: Option): Promise<boolean> {
-    const { concurrency = Number.POSITIVE_INFINITY } = candidate.spec
+    const { concurrency = Number.POSITIVE_INFINITY, queue = QUEUE } = candidate.spec
     if (deployment.limiter.tryAcquire(concurrency)) return true
     const { clock, request } = this.#options
     const since = clock.monotonic()
-    const acquired = await deployment.limiter.wait(concurrency, this.#waitLeftMs, request.signal)
+    const place = { limit: concurrency, queue, tenant: request.tenant ?? '' }
+    const acquired = await deployment.limiter.wait(place, this.#waitLeftMs, request.signal)
     this.#waitLeftMs -= clock.monotonic() - since
     this.#busy ||= !acquired
     return acquired

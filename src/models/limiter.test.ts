@@ -7,8 +7,8 @@ function setUp() {
   const clock = manualClock()
   const limiter = new Limiter(clock)
   const order: string[] = []
-  const wait = (name: string, limit: number, signal = new AbortController().signal) =>
-    limiter.wait(limit, 1000, signal).then((acquired) => {
+  const wait = (name: string, limit: number, signal = new AbortController().signal, tenant = '', queue = limit) =>
+    limiter.wait({ limit, queue, tenant }, 1000, signal).then((acquired) => {
       order.push(`${name} ${acquired}`)
       return acquired
     })
@@ -67,4 +67,41 @@ test('each call brings its own limit', async () => {
   limiter.release()
   assert.equal(await narrow, true)
   assert.equal(limiter.tryAcquire(Number.POSITIVE_INFINITY), true)
+})
+
+test('tenants take turns, and the calls of one are served as they came', async () => {
+  const { limiter, order, wait } = setUp()
+  limiter.tryAcquire(1)
+  const { signal } = new AbortController()
+  const waiting = [
+    ...['a1', 'a2', 'a3', 'a4'].map((name) => wait(name, 1, signal, 'a', 10)),
+    wait('b1', 1, signal, 'b', 10),
+    wait('c1', 1, signal, 'c', 10),
+    wait('b2', 1, signal, 'b', 10),
+  ]
+  for (const _ of waiting) {
+    limiter.release()
+    await Promise.resolve()
+  }
+  await Promise.all(waiting)
+  assert.deepEqual(
+    order.map((line) => line.split(' ')[0]),
+    ['a1', 'b1', 'c1', 'a2', 'b2', 'a3', 'a4'],
+  )
+  assert.equal(limiter.active, 1)
+})
+
+test('in a full queue whoever has the most makes room for who has fewer', async () => {
+  const { limiter, order, wait } = setUp()
+  limiter.tryAcquire(1)
+  const { signal } = new AbortController()
+  const as = ['a1', 'a2', 'a3'].map((name) => wait(name, 1, signal, 'a', 3))
+  const b1 = wait('b1', 1, signal, 'b', 3)
+  assert.equal(await as[2], false, 'the last that came of a')
+  assert.equal(await wait('a4', 1, signal, 'a', 3), false)
+  assert.equal(await wait('b2', 1, signal, 'b', 3), false, 'both would have as many')
+  assert.equal(limiter.queued, 3)
+  for (let n = 0; n < 3; n++) limiter.release()
+  assert.deepEqual(await Promise.all([as[0], as[1], b1]), [true, true, true])
+  assert.deepEqual(order.slice(-3), ['a1 true', 'b1 true', 'a2 true'])
 })

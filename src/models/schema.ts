@@ -43,8 +43,12 @@ export const ModelSpec = Type.Object(
     /** How it takes over a text that another model began. */
     continuation: Type.Union([Type.Literal('prefill'), Type.Literal('instructed'), Type.Literal('restart')]),
     price: Price,
-    /** Calls to this deployment at once, per replica; more wait in a queue of the same length. */
+    /** Calls to this deployment at once, per replica; more wait, and tenants take turns. */
     concurrency: Type.Optional(Type.Integer({ minimum: 1, maximum: 100_000 })),
+    /** How many calls may wait. Default 1000. */
+    queue: Type.Optional(
+      Type.Integer({ minimum: 0, maximum: 100_000, description: 'How many calls may wait. Default 1000.' }),
+    ),
     /** offline: tokens per second. */
     pace: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 1_000_000 })),
     /** Merged into the body of each call, for parameters that only this deployment wants. */
