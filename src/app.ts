@@ -20,7 +20,6 @@ import { createConversations } from '#conversations/create.ts'
 import { ParleyError } from '#errors.ts'
 import { createEvents, type Events } from '#events/events.ts'
 import { createAddressLimit } from '#governance/address-limit.ts'
-import type { AuditEntry } from '#governance/audit.ts'
 import { openLedger } from '#governance/ledger/open.ts'
 import { openGovernance } from '#governance/open.ts'
 import { isLoopbackHost } from '#identity/local.ts'
@@ -40,8 +39,8 @@ import { openEntra } from '#platform/entra/open.ts'
 import { openKv } from '#platform/kv/open.ts'
 import { openQueue } from '#platform/queue/open.ts'
 import { openSql } from '#platform/sql/open.ts'
-import { openTelemetry, type Telemetry } from '#telemetry/telemetry.ts'
-import { registerConfigApi } from '#transport/config-api.ts'
+import { openTelemetry } from '#telemetry/telemetry.ts'
+import { registerConfigApi, registerShadowApi } from '#transport/config-api.ts'
 import { registerGovernanceApi } from '#transport/governance-api.ts'
 import { defaultLimits, type TransportLimits } from '#transport/limits.ts'
 import { type MetricsServer, serveMetrics } from '#transport/metrics-server.ts'
@@ -53,11 +52,14 @@ import { createServer } from '#transport/server.ts'
 import { registerTracing } from '#transport/tracing.ts'
 import { registerWebSocketApi } from '#transport/websocket/web-socket-api.ts'
 import manifest from '../package.json' with { type: 'json' }
+import { openAuditing } from './auditing.ts'
 import { configChecks } from './config-checks.ts'
 import type { Env } from './env.ts'
 import { migrations } from './migrations.ts'
-import { type Use, usesOf } from './uses.ts'
 import { openPersonalData } from './personal-data.ts'
+import { openShadowing } from './shadowing.ts'
+import { tellTelemetry } from './tell-telemetry.ts'
+import { type Use, usesOf } from './uses.ts'
 
 /** The whole process, built and not yet listening. */
 export interface App {
@@ -194,16 +196,17 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
   const ledger = openLedger({ sql, kv, clock, log })
   opened.defer(() => ledger.close())
   opened.defer(events.on('relay.ended', ledger.relayEnded))
+  const auditing = openAuditing({ sql, clock, log, identity: env.identity })
+  opened.defer(() => auditing.close())
+  const { audit } = auditing
   const rollout = await createRollouts({
+    ...{ kv, clock, log, events, weakeningsOf },
     blobs: blobs.rollout,
-    kv,
     versions: configs,
-    weakeningsOf,
-    clock,
-    log,
     env: env.rollout,
-    events,
+    onStep: auditing.onStep,
   })
+  if (env.sql.engine === 'postgres') void auditing.lookBack(rollout.rollouts)
   opened.defer(() => rollout.close())
   const serving = overrides.serving?.(configs) ?? rollout.serving
   const useModels = () =>
@@ -216,19 +219,12 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
   opened.defer(serving.onChange(useModels))
 
   // governance
-  const note = (entry: AuditEntry) => log.warn(entry, 'Something was done that somebody may have to answer for')
   const governance = await openGovernance({
-    sql,
-    kv,
-    clock,
-    log,
-    events,
-    ledger,
+    ...{ sql, kv, clock, log, events, ledger, fetch },
     env: env.governance,
     atOnce: env.limits.turnsAtOnce,
-    fetch,
-    record: async (entry) => note(entry),
-    note,
+    record: audit.record,
+    note: audit.note,
     awake: hasRuns,
   })
   opened.defer(() => governance.close())
@@ -256,12 +252,30 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
     sweepEveryMs: 1000,
     maxWaiting: env.actions.runsWaiting,
     spans,
+    audit,
     isStopped: (work) => stops.found(work) !== undefined,
   })
   const stopHearing = userTokens?.onSeen((user) => {
     actions.userIsBack(user).catch((error) => log.warn({ err: error }, 'Runs of a user who is back could not be woken'))
   })
   if (stopHearing) opened.defer(stopHearing)
+  const shadowing = await openShadowing({
+    ...{
+      kv,
+      versions: configs,
+      stable: () => serving.stable(),
+      diff: diffConfigs,
+      clock,
+      log,
+      note: audit.note,
+      stops,
+    },
+    env: env.shadow,
+    secondOperator: env.rollout.secondOperator,
+    ...{ providers, models, actions },
+    hasConsented: (person) => privacy.consents.has(person, 'shadow'),
+  })
+  opened.defer(() => shadowing.close())
   const chat =
     env.role === 'worker'
       ? undefined
@@ -280,6 +294,7 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
           spans,
           stops,
           budgets,
+          shadow: shadowing.turns,
           settled: ledger.turnEnded,
           leaseMs: env.limits.turnLeaseMs,
           conversationIdleMs,
@@ -288,7 +303,7 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
   const privacy = openPersonalData({
     ...{ kv, sql, conversations, actions, chat, ledger, clock, log },
     hasSql: () => env.sql.engine === 'postgres' || existsSync(env.sql.path),
-    record: async (entry) => note(entry),
+    record: audit.record,
   })
   opened.defer(() => privacy.erasures.close())
 
@@ -299,6 +314,7 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
   const limitAddress = addressRequestsPerMinute > 0 ? createAddressLimit(addressRequestsPerMinute, clock) : undefined
   const server = createServer({ log, clock, authenticator, limits, limitAddress, trustedProxies })
   registerTracing(server, spans)
+  auditing.hear(server)
   registerMetrics(server, telemetry.scrape)
   if (chat) {
     const api = {
@@ -316,6 +332,7 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
     registerNativeApi(server, api)
     const { eventGridKey } = env.rollout
     registerConfigApi(server, { versions: configs, rollouts: rollout.rollouts, diff: diffConfigs, eventGridKey }, log)
+    registerShadowApi(server, shadowing.shadows)
     registerGovernanceApi(server, governance)
     registerPrivacyApi(server, privacy)
     registerWebSocketApi(server, api)
@@ -374,17 +391,10 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
       if (stopping) return
       stopping = true
       // Turns that run may still wait for their actions.
-      await chat?.drain(env.limits.drainMs)
+      await Promise.all([chat?.drain(env.limits.drainMs), shadowing.turns.close()])
       await server.close()
       await actions.drain(LAST_RUNS_MS)
       await lifetime.disposeAsync()
     },
   }
-}
-
-/** Facts, as much of them as telemetry is told. */
-function tellTelemetry(events: Events, telemetry: Telemetry): void {
-  events.on('turn.ended', (turn) => telemetry.turnEnded(turn.turn, { ...turn, addressee: turn.specialist }))
-  events.on('relay.ended', (relay) => telemetry.turnEnded(relay.unit, relay))
-  events.on('run.settled', (run) => telemetry.runSettled(`${run.run} ${run.settledAt}`, run))
 }

@@ -3,8 +3,9 @@ import type { Serving } from '#config/serving.ts'
 import type { Seal } from '#conversations/vault.ts'
 import { ParleyError } from '#errors.ts'
 import type { Events } from '#events/events.ts'
+import type { Audit } from '#governance/audit.ts'
 import type { Work } from '#governance/stops.ts'
-import type { Owner, Principal } from '#identity/principal.ts'
+import { type Owner, type Principal, partitionOf } from '#identity/principal.ts'
 import type { Log } from '#log.ts'
 import { type Clock, delay } from '#platform/clock.ts'
 import type { Kv } from '#platform/kv/kv.ts'
@@ -66,6 +67,8 @@ export interface ActionsOptions {
   spans?: Spans
   /** Whether operators have stopped what a run is of; nothing when absent. */
   isStopped?(work: Work): boolean
+  /** Where it is noted who decided what on runs; nowhere when absent. */
+  audit?: Pick<Audit, 'within' | 'note'>
 }
 
 const LISTEN_RETRY_MS = 1000
@@ -74,13 +77,13 @@ const FOLLOW_POLL_MS = 2000
 
 /** Builds the actions and starts what they do by themselves: the worker and the sweeper. `drain` ends both. */
 export function createActions(options: ActionsOptions): Actions {
-  const { sql, queue, kv, clock, log, executors, configs, serving, events, sealOf, replica } = options
+  const { sql, queue, kv, clock, log, executors, configs, serving, events, sealOf, replica, audit } = options
   const seals = new RunSeals(sealOf)
   const news = new RunNews(kv, events)
   const sending = new Sending({ queue, sql, clock, log, maxWaiting: options.maxWaiting })
   const waiting = new Waiting({ sql, seals, news, clock })
   const shared = { sql, seals, sending, news, configs, clock, log }
-  const decisions = new Decisions(shared)
+  const decisions = new Decisions({ ...shared, ...(audit && { audit }) })
   const dispatcher = new Dispatcher({ ...shared, serving, onPending: (row) => void previewOf(shared, executors, row) })
   const wishes = new LateWishes(sql, kv)
   const sweeper = new RunSweeper({ ...shared, wishes, everyMs: options.sweepEveryMs })
@@ -191,8 +194,13 @@ export function createActions(options: ActionsOptions): Actions {
     discard: async (principal, run, reason) => view(principal, await decisions.discard(principal, run, reason)),
     settle: async (principal, run, outcome) => view(principal, await decisions.settle(principal, run, outcome)),
 
-    undo: async (principal, run, traceparent) =>
-      view(principal, await undoRun({ sql, seals, configs, decisions, dispatcher }, principal, run, traceparent)),
+    async undo(principal, run, traceparent) {
+      const row = await undoRun({ sql, seals, configs, decisions, dispatcher }, principal, run, traceparent)
+      const details = { how: 'undone', by: row.id, action: row.action }
+      const noted = { tenant: row.tenant, kind: 'run.repaired', actor: partitionOf(principal) } as const
+      audit?.note({ ...noted, subject: run, details, id: `undo ${row.id}` })
+      return view(principal, row)
+    },
 
     userIsBack: async (user) => (awake ? wakeAwaiting(shared, user) : 0),
 

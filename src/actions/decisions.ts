@@ -1,6 +1,7 @@
 import type { ConfigVersion } from '#config/document.ts'
 import { ParleyError } from '#errors.ts'
-import type { Principal } from '#identity/principal.ts'
+import type { Audit, AuditEntry } from '#governance/audit.ts'
+import { type Principal, partitionOf } from '#identity/principal.ts'
 import type { Log } from '#log.ts'
 import type { Clock } from '#platform/clock.ts'
 import type { Sql } from '#platform/sql/sql.ts'
@@ -24,6 +25,8 @@ export interface DecisionsOptions {
   configs: { get(name: string): ConfigVersion | undefined; current(): ConfigVersion }
   clock: Clock
   log: Log
+  /** Where it is noted who decided what, with the decision itself; nowhere when absent. */
+  audit?: Pick<Audit, 'within'>
 }
 
 const PASSED_OVER: ReadonlySet<string> = new Set(['run_state', 'action_not_found'])
@@ -58,14 +61,16 @@ export class Decisions {
     const now = clock.now()
     const approved = decided(row.approval, principal, 'approved', now)
     const go = { status: 'queued', dueAt: now + UNSENT_AFTER_MS, approval: approved, now } as const
-    if (edited === undefined || Object.keys(edited).length === 0) return this.#change(principal, row, go)
+    const noted = { kind: 'run.approved', details: { hash, edited: false } } as const
+    if (edited === undefined || Object.keys(edited).length === 0) return this.#change(principal, row, go, noted)
     const { revision, pending } = await this.#revise(row, edited)
     // Under the rules of what it says now somebody else may have to decide.
     const stillPending = pending !== null && !mayDecide(principal, row.owner, pending)
-    if (!stillPending) return this.#change(principal, row, { ...go, input: revision })
+    const notedEdit = { ...noted, details: { hash: revision.argumentsHash, edited: true, pending: stillPending } }
+    if (!stillPending) return this.#change(principal, row, { ...go, input: revision }, notedEdit)
     const approval = { ...pending, expiresAt: row.approval.expiresAt }
     const wait = { status: row.status, reason: row.reason, dueAt: row.dueAt, approval, input: revision, now }
-    return this.#change(principal, row, wait)
+    return this.#change(principal, row, wait, notedEdit)
   }
 
   async reject(principal: Principal, id: string, reason: string): Promise<RunRow> {
@@ -74,14 +79,17 @@ export class Decisions {
     const now = clock.now()
     const outcome = await this.#sealed(seals, row, `It was not approved: ${reason}`)
     const approval = decided(row.approval, principal, 'rejected', now)
-    return this.#change(principal, row, { status: 'rejected', reason: 'approval_rejected', approval, outcome, now })
+    const change = { status: 'rejected', reason: 'approval_rejected', approval, outcome, now } as const
+    return this.#change(principal, row, change, { kind: 'run.rejected', details: { hash: row.argumentsHash } })
   }
 
   async cancel(principal: Principal, id: string): Promise<RunRow> {
     const row = await this.read(principal, id)
     if (row.owner !== principal.id && !principal.roles.includes('Admin')) throw new ParleyError('forbidden')
     permit(row, ['queued', 'retrying', 'awaiting-approval', 'awaiting-identity'])
-    return this.#change(principal, row, { status: 'cancelled', reason: 'cancelled', now: this.#options.clock.now() })
+    const change = { status: 'cancelled', reason: 'cancelled', now: this.#options.clock.now() } as const
+    // One's own one may always call off.
+    return this.#change(principal, row, change, row.owner === principal.id ? undefined : repaired('cancelled'))
   }
 
   /** Under the same key towards its target, so that what did happen after all does not happen again. */
@@ -93,13 +101,8 @@ export class Decisions {
     const spec = actionOf(configs.get(row.config) ?? configs.current(), row.action)
     if (!spec) throw new ParleyError('action_not_found')
     const moreAttempts = row.attempt + rulesOf(spec).maxAttempts - row.maxAttempts
-    return this.#change(principal, row, {
-      status: 'queued',
-      outcome: null,
-      dueAt: now + UNSENT_AFTER_MS,
-      moreAttempts,
-      now,
-    })
+    const change = { status: 'queued', outcome: null, dueAt: now + UNSENT_AFTER_MS, moreAttempts, now } as const
+    return this.#change(principal, row, change, repaired('replayed'))
   }
 
   /** Those that somebody else replays or discards meanwhile, and those whose action is gone, are passed over. */
@@ -127,7 +130,8 @@ export class Decisions {
     permit(row, ['dead-lettered'])
     const outcome = await this.#sealed(this.#options.seals, row, `It was discarded: ${note}`)
     const now = this.#options.clock.now()
-    return this.#change(principal, row, { status: 'discarded', reason: 'discarded', outcome, now })
+    const change = { status: 'discarded', reason: 'discarded', outcome, now } as const
+    return this.#change(principal, row, change, repaired('discarded'))
   }
 
   /** Says what became of an `unknown` run. */
@@ -141,7 +145,8 @@ export class Decisions {
     const output = status === 'succeeded' ? JSON.stringify({ note }) : note
     const outcome = await this.#sealed(this.#options.seals, row, output)
     const now = this.#options.clock.now()
-    return this.#change(principal, row, { status, reason: 'settled_by_hand', outcome, now })
+    const change = { status, reason: 'settled_by_hand', outcome, now }
+    return this.#change(principal, row, change, repaired(`settled as ${status}`))
   }
 
   async #pending(principal: Principal, id: string): Promise<RunRow & { approval: RunApproval }> {
@@ -184,9 +189,18 @@ export class Decisions {
     return { revision: { sealed, argumentsHash: hashOfJson(read.value) }, pending }
   }
 
-  async #change(by: Principal, row: RunRow, change: RunChange): Promise<RunRow> {
-    const { sql, sending, news, seals, log } = this.#options
-    const done = await changeRun(sql, row, change)
+  async #change(by: Principal, row: RunRow, change: RunChange, noted: Noted | undefined): Promise<RunRow> {
+    const { sql, sending, news, seals, log, clock, audit } = this.#options
+    const done = await changeRun(sql, row, change, async (tx) => {
+      if (!noted) return
+      const details = {
+        ...noted.details,
+        action: row.action,
+        owner: partitionOf({ tenant: row.tenant, id: row.owner }),
+      }
+      const entry = { tenant: row.tenant, kind: noted.kind, actor: partitionOf(by), subject: row.id, details }
+      await audit?.within(tx, { ...entry, at: clock.now() })
+    })
     if (!done) throw new ParleyError('run_state', { message: 'The run has changed meanwhile; read it again.' })
     log.info({ run: row.id, was: row.status, status: done.row.status, by: by.id }, 'A run was decided on')
     for (const each of [done.row, done.next]) {
@@ -199,6 +213,13 @@ export class Decisions {
   #sealed(seals: RunSeals, row: RunRow, output: string): Promise<Buffer> {
     return seals.seal({ tenant: row.tenant, id: row.owner }, row.id, 'outcome', { output })
   }
+}
+
+/** What the audit log says of a decision, beside whose and on which run. */
+type Noted = Pick<AuditEntry, 'kind' | 'details'>
+
+function repaired(how: string): Noted {
+  return { kind: 'run.repaired', details: { how } }
 }
 
 export function permit({ status }: RunRow, permitted: readonly RunRow['status'][]): void {

@@ -144,11 +144,11 @@ function identify(request: FastifyRequest, authenticator: Authenticator, done: (
 /** Whether the route serves the caller. */
 function admit(request: FastifyRequest, { principal, until }: Identified): Error | undefined {
   const { roles } = request.routeOptions.config
+  request.principal = principal
+  request.principalUntil = until ?? null
   if (roles !== 'any' && !roles?.some((role) => principal.roles.includes(role))) {
     return new ParleyError('forbidden', { message: `This takes one of the roles ${roles?.join(', ')}.` })
   }
-  request.principal = principal
-  request.principalUntil = until ?? null
   return undefined
 }
 

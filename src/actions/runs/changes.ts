@@ -44,17 +44,22 @@ const CHANGE = `
     ON CONFLICT DO NOTHING)
   SELECT * FROM changed`
 
-/** Undefined when the run has changed since it was read. `next`: an ordered run that may go now. */
+/**
+ * Undefined when the run has changed since it was read. `next`: an ordered run that may go now. `within` is part of the change:
+ * both are kept or neither.
+ */
 export function changeRun(
   sql: Sql,
   row: RunRow,
   change: RunChange,
+  within: (tx: Tx) => Promise<void> = async () => {},
 ): Promise<{ row: RunRow; next: RunRow | undefined } | undefined> {
   return sql.transaction('system', async (tx) => {
     const { conversation, ordered } = row
     if (ordered && conversation !== null) await tx.query(LOCK_CONVERSATION, [conversation])
     const changed = await apply(tx, row, change)
     if (!changed) return undefined
+    await within(tx)
     if (!ordered || conversation === null) return { row: changed, next: undefined }
     const [next] = await tx.query<RunRow>(RELEASE_NEXT, [conversation, change.now])
     return { row: changed, next: next?.id === changed.id ? undefined : next }

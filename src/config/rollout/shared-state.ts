@@ -2,7 +2,7 @@ import { ParleyError } from '#errors.ts'
 import type { Log } from '#log.ts'
 import type { Kv } from '#platform/kv/kv.ts'
 import { orderable, type RollbackOrder, underOrder } from './rollback-order.ts'
-import type { RolloutState } from './state.ts'
+import type { RolloutState, Transition } from './state.ts'
 import type { StateBlob } from './state-blob.ts'
 import type { CounterStore } from './store/counter-store.ts'
 import { newsKey } from './store/keys.ts'
@@ -13,6 +13,8 @@ export interface SharedStateOptions {
   counters: CounterStore
   kv: Kv
   log: Log
+  /** Hears of what this replica wrote, once it is written. */
+  onWritten?: ((step: Transition) => void) | undefined
   /** Another state holds from now on. */
   onChange(): void
 }
@@ -113,6 +115,7 @@ export class SharedState {
     try {
       if (!(await blob.write(next))) return false
       this.#found(true)
+      this.#options.onWritten?.(next.last)
     } catch (error) {
       if (isBlobAway(error)) this.#found(false, error)
       throw error

@@ -1,0 +1,70 @@
+import type { FastifyInstance } from 'fastify'
+import type { Rollouts } from '#config/rollouts.ts'
+import { type AuditOptions, createAudit } from '#governance/audit/create.ts'
+import { type Refusal, Refusals } from '#governance/audit/refusals.ts'
+import type { Audit } from '#governance/audit.ts'
+import { partitionOf } from '#identity/principal.ts'
+import { type Refused, tellRefusals } from '#transport/refusals.ts'
+import type { IdentityEnv } from './env.ts'
+
+/** The audit log, and what modules that know nothing of it tell, in its words. */
+export interface Auditing {
+  audit: Audit
+  /** A step of a rollout: noted if it was a person who took it; what the system does stands in the history. */
+  onStep(step: Step): void
+  /** Steps that a replica wrote and did not live to note. Never rejects. */
+  lookBack(rollouts: Pick<Rollouts, 'history'>): Promise<void>
+  /** Whom a server refuses; on a machine of one's own there is nobody to refuse. */
+  hear(server: FastifyInstance): void
+  close(): Promise<void>
+}
+
+type Step = Awaited<ReturnType<Rollouts['history']>>[number]
+
+const LOOKED_BACK = 50
+
+export function openAuditing({ identity, ...options }: AuditOptions & { identity: IdentityEnv }): Auditing {
+  const { clock, log } = options
+  const audit = createAudit(options)
+  const home = identity.engine === 'entra' ? identity.tenant : 'local'
+  const refusals = new Refusals(audit.note, clock)
+
+  function onStep({ epoch, at, rollout, candidate, from, to, operator }: Step): void {
+    if (operator === null) return
+    const who = { tenant: home, actor: partitionOf({ tenant: home, id: operator }) }
+    const details = { epoch, rollout, from, to }
+    audit.note({ ...who, kind: 'rollout.moved', subject: candidate, details, id: `rollout ${epoch}`, at })
+  }
+
+  return {
+    audit,
+    onStep,
+    async lookBack(rollouts) {
+      try {
+        for (const step of (await rollouts.history(LOOKED_BACK)).toReversed()) onStep(step)
+      } catch (error) {
+        log.warn({ err: error }, 'The history of rollouts could not be looked at for steps that the audit log lacks')
+      }
+    },
+    hear(server) {
+      if (identity.engine === 'entra') tellRefusals(server, (refused) => refusals.add(refusalOf(refused, home)))
+    },
+    async close() {
+      refusals.close()
+      await audit.close()
+    },
+  }
+}
+
+/** In whose log it stands: the home tenant's where a guest would operate, and where nobody knows who it was. */
+function refusalOf({ code, param, principal }: Refused, home: string): Refusal {
+  if (principal === null) {
+    const kind = param === 'tid' ? 'tenant.refused' : 'sign-in.failed'
+    return { tenant: home, kind, actor: null, details: { code } }
+  }
+  const { tenant } = principal
+  const actor = partitionOf(principal)
+  const isGuestWhoWouldOperate = tenant !== home && code === 'forbidden'
+  if (isGuestWhoWouldOperate) return { tenant: home, kind: 'tenant.refused', actor, details: { code, tenant } }
+  return { tenant, kind: 'access.refused', actor, details: { code } }
+}
