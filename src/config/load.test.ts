@@ -196,6 +196,11 @@ const texts: [string, string | Uint8Array, string[]][] = [
     ['15:3 : is not valid YAML: With stringKeys, all keys must be strings'],
   ],
   ['a control character', SOUND.replace('Help.', 'He\u0000lp.'), ['10:21 : contains a control character']],
+  [
+    'a control character that is written as an escape',
+    SOUND.replace('title: Apollo', 'title: "A\\e[2Jo"'),
+    ['9:12 specialists.apollo.title: contains a control character'],
+  ],
   ['bytes that are no UTF-8', Uint8Array.of(0x61, 0x3a, 0x20, 0xff), ['1:1 : is not UTF-8 text']],
   ['UTF-16', Buffer.from(SOUND, 'utf16le'), ['1:2 : contains a control character']],
   ['a picture', Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a), ['1:1 : is not UTF-8 text']],

@@ -39,6 +39,7 @@ export function toPlain(document: Document, size: number): Plain {
     if (isScalar(node)) {
       if (typeof node.value === 'string') charactersLeft -= node.value.length
       if (node.anchor) anchors.set(node.anchor, node)
+      if (hasControl(node.value)) note(node, path, 'contains a control character')
       if (typeof node.value === 'number' && !Number.isFinite(node.value)) refuse(node, path, 'must be a finite number')
       return node.value
     }
@@ -59,6 +60,7 @@ export function toPlain(document: Document, size: number): Plain {
     for (const pair of pairs) {
       const name = isScalar(pair.key) ? String(pair.key.value) : ''
       const at = [...path, name]
+      if (hasControl(name)) note(pair.key, at, 'contains a control character')
       if (name === '__proto__') refuse(pair.key, at, 'is not a name that can be used here')
       else if (seen.has(name)) note(pair.key, at, 'is there twice')
       else value[name] = convert(pair.value, at)
@@ -91,6 +93,11 @@ export function toPlain(document: Document, size: number): Plain {
     valuesLeft < 0 ? `holds more than ${MAX_VALUES} values, aliases copied out` : 'grows too large by its aliases'
   const fault = { path: [], message }
   return { value: undefined, faults: [{ fault, offset: 0 }], lost, targets }
+}
+
+/** Written as an escape: a terminal that lists versions would do what it says. */
+function hasControl(value: unknown): boolean {
+  return typeof value === 'string' && /[^\P{Cc}\t\n\r]/u.test(value)
 }
 
 export function offsetOf(node: unknown): number {
