@@ -24,7 +24,7 @@ const seen: fc.Arbitrary<Omit<Observation, 'rollout'>> = fc.record({
   arm: fc.constantFrom('canary', 'control'),
   unit: fc.nat({ max: 30 }).map((n) => `conv_${n}`),
   bad: fc.uniqueArray(fc.constantFrom(...counted), { maxLength: 3 }),
-  turn: fc.constantFrom('ok', 'ok', 'failed', 'fault', undefined),
+  turn: fc.constantFrom('ok', 'ok', 'failed', 'fault', 'aside', undefined),
   trialOf: fc.nat({ max: 10 }).map((n) => `somebody with an odd name ${n}`),
 })
 
@@ -109,5 +109,25 @@ test('the newest twenty units of the canary are kept in order, and know of their
     [20, 24],
   )
   assert.equal(recent.length, 20)
+  await kv.close()
+})
+
+test('faults are in a row although a circuit keeps turns from the model in between, and no longer once it has answered', async () => {
+  const kv = await openKv({ env: { engine: 'sqlite', path: ':memory:' }, ...common })
+  const store = createCounterStore(kv, { trialClosesMs: 0 })
+  await store.begin('roll_1')
+  const inRow = async (...turns: ('ok' | 'fault' | 'aside')[]) => {
+    let faults = 0
+    for (const turn of turns) {
+      const unit = randomUUID()
+      await store.observe({ rollout: 'roll_1', step: 0, arm: 'canary', unit, trialOf: unit, bad: [], turn })
+      const { counters } = await store.read('roll_1', 1)
+      faults = counters === 'lost' ? -1 : counters.faults.inRow
+    }
+    return faults
+  }
+  assert.equal(await inRow('fault', 'aside', 'aside', 'fault'), 2)
+  assert.equal(await inRow('ok'), 0)
+  assert.equal(await inRow('fault', 'aside', 'fault', 'aside', 'fault'), 3)
   await kv.close()
 })

@@ -94,7 +94,8 @@ export class Observing {
     bad.push(...above('first-token-slow', firstTokenMs ?? 0, place.baseline?.firstTokenMs))
     bad.push(...above('cost-high', costUsd, place.baseline?.costUsd))
     if (fact.arm === 'canary' || bad.length > 0 || isFault) {
-      this.#observe({ ...place, bad, turn: isFault ? 'fault' : outcome, trialOf })
+      const turn = outcome && version && !askedFirst(fact, version) ? 'aside' : outcome
+      this.#observe({ ...place, bad, turn: isFault ? 'fault' : turn, trialOf })
     }
     if (isTrial && fact.arm === 'stable') this.#addControl(place)
   }
@@ -150,4 +151,12 @@ function above(
 ): Counted[] {
   if (!of) return []
   return (['p50', 'p90'] as const).filter((at) => of[at] > 0 && value > of[at]).map((at) => `${metric}.${at}` as const)
+}
+
+/** Whether the model that its route names first was asked: one whose circuit is open is not, and cannot show that it is sound. */
+function askedFirst(fact: TurnEnded | RelayEnded, { document }: ConfigVersion): boolean {
+  const name = 'addressee' in fact ? fact.addressee : fact.specialist
+  const route = Object.hasOwn(document.specialists, name) ? document.specialists[name]?.route : name
+  const [first] = (route !== undefined && Object.hasOwn(document.routes, route) && document.routes[route]?.models) || []
+  return first === undefined || fact.segments.some(({ model }) => model === first)
 }

@@ -14,8 +14,11 @@ export interface Observation {
   arm: 'canary' | 'control'
   unit: string
   bad: readonly Counted[]
-  /** Of a turn: `fault` where a model of the version cannot but fail; undefined for outcomes of another kind. */
-  turn: 'ok' | 'failed' | 'fault' | undefined
+  /**
+   * Of a turn: `fault` where a model of the version cannot but fail, `aside` where a circuit kept it from its first model, which
+   * says nothing of that; undefined for outcomes of another kind.
+   */
+  turn: 'ok' | 'failed' | 'fault' | 'aside' | undefined
   /** Whose first turn in a step is a trial. */
   trialOf: string
 }

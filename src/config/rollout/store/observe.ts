@@ -6,9 +6,9 @@ export const RECENT = 20
 
 /**
  * Counts what was observed of a unit: each metric once per unit, however often it is told, in the step that the unit was assigned
- * in. A turn of the canary (`ok`, `failed`, or failed by the version's `fault`; '' for what is no turn, or says nothing about the
- * version) also has its place among the newest units and among the faults in a row, and is a trial when it is the first of its
- * kind in the step.
+ * in. A turn of the canary (`ok`, `failed`, or failed by the version's `fault`; `aside` where its first model was not even asked,
+ * so that it neither adds to the faults in a row nor ends them; '' for what is no turn, or says nothing about the version) also
+ * has its place among the newest units and among the faults in a row, and is a trial when it is the first of its kind in the step.
  *
  * Fields of counts: `<metric>:<step>:<arm>` bad units · `units` of the canary, `r<n>` whether the n-th, by twenty, failed ·
  * `inRow` faults in a row, each of another owner of trials, `row` number of the row, `rowAt` its beginning · `stableFaultAt` ·
@@ -52,7 +52,7 @@ export const observe: Operation<{ news: number; inRow: number }> = {
         inRow = redis.call('HINCRBY', KEYS[1], 'inRow', 1)
         if inRow == 1 then redis.call('HSET', KEYS[1], 'rowAt', now) end
       end
-    elseif canary and inRow > 0 then
+    elseif canary and inRow > 0 and turn ~= 'aside' then
       inRow = 0
       redis.call('HSET', KEYS[1], 'inRow', 0)
       redis.call('HINCRBY', KEYS[1], 'row', 1)
@@ -97,7 +97,7 @@ export const observe: Operation<{ news: number; inRow: number }> = {
         inRow = step.increment(counts, 'inRow', 1)
         if (inRow === 1) step.set(counts, { rowAt: step.now })
       }
-    } else if (isCanary && inRow > 0) {
+    } else if (isCanary && inRow > 0 && turn !== 'aside') {
       inRow = 0
       step.set(counts, { inRow })
       step.increment(counts, 'row', 1)
