@@ -5,11 +5,13 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { measureActions } from './actions.ts'
+import { measureAdmission } from './admission.ts'
 import { measureAssignment } from './assignment.ts'
 import { measureCancel } from './cancel.ts'
 import { compareChat } from './compare.ts'
 import { measureConfigLoad } from './config-load.ts'
 import { measureConversations } from './conversations.ts'
+import { measureKill } from './kill.ts'
 import { describeMachine, findCores, pin } from './machine.ts'
 import type { BenchOptions, PartReport } from './parts.ts'
 import { measureRollback } from './rollback.ts'
@@ -21,9 +23,11 @@ const PARTS: Record<string, (options: BenchOptions) => Promise<PartReport>> = {
   chat: compareChat,
   cancel: measureCancel,
   actions: measureActions,
+  admission: measureAdmission,
   assignment: measureAssignment,
   config: measureConfigLoad,
   conversations: measureConversations,
+  kill: measureKill,
   state: measureState,
   rollback: measureRollback,
   websocket: measureWebSocket,
