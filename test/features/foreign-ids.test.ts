@@ -34,6 +34,14 @@ const walk: Record<
   discardRun: { ids: 'run', body: { reason: 'no' } },
   settleRun: { ids: 'run', body: { status: 'failed', note: 'no' } },
   undoRun: { ids: 'run' },
+  listConsents: {},
+  changeConsents: { body: { memory: true } },
+  exportMe: {},
+  eraseMe: {},
+  getMyErasure: {},
+  exportPerson: { body: { person: 'owner' } },
+  erasePerson: { body: { person: 'owner', confirm: 'erase-everything' } },
+  getErasure: {},
 }
 
 /** Nothing in them belongs to anybody: what a version says, and how the process is. */
@@ -152,7 +160,7 @@ test('nobody gets anywhere without a token, but to what is open', async () => {
     for (const method of Object.keys(paths[path] ?? { get: {} })) {
       const response = await fetch(app.url + path.replace(/\{\w+\}/g, 'x'), { method: method.toUpperCase() })
       await response.body?.cancel()
-      const open = path.startsWith('/health/')
+      const open = path.startsWith('/health/') || path === '/config.schema.json'
       if (path === '/auth/login') continue
       assert.equal(response.status, open ? 200 : 401, `${method} ${path}`)
       assert.equal(response.headers.get('www-authenticate'), open ? null : 'Bearer')

@@ -55,6 +55,20 @@ export function createErasures(options: ErasuresOptions): Erasures {
     return version + 1
   }
 
+  /** That it is to be done, from which moment on it is; where somebody asked for it already, that. */
+  async function noted(by: Owner, owner: Owner, at: RecordPlace): Promise<{ kept: Kept; version: number }> {
+    for (;;) {
+      const found = await records.read(at)
+      const earlier = found?.body as Kept | undefined
+      if (found && earlier?.status === 'running') return { kept: earlier, version: found.version }
+      const kept = begun(by, owner, clock.now())
+      const details = { stage: 'asked', byOfficer: kept.by !== kept.person }
+      await record({ ...entryOf(at, kept, 'asked'), details })
+      const version = found?.version ?? 0
+      if (await records.write(at, kept, version, clock.now() + STALLED_MS)) return { kept, version: version + 1 }
+    }
+  }
+
   /** Resolves at the end; rejects where a place is out of reach, and with version_conflict where another replica moves it on. */
   async function drive(at: RecordPlace, from: Kept, fromVersion: number): Promise<Kept> {
     let kept = from
@@ -112,18 +126,7 @@ export function createErasures(options: ErasuresOptions): Erasures {
   return {
     async erase(by, owner) {
       const at = placeOf(owner)
-      const found = await records.read(at)
-      const earlier = found?.body as Kept | undefined
-      let version = found?.version ?? 0
-      let kept = earlier
-      if (kept?.status !== 'running') {
-        kept = begun(by, owner, clock.now())
-        await record({
-          ...entryOf(at, kept, 'asked'),
-          details: { stage: 'asked', byOfficer: partitionOf(by) !== at.person },
-        })
-        version = await keep(at, kept, version)
-      }
+      const { kept, version } = await noted(by, owner, at)
       try {
         return shown(await drive(at, kept, version))
       } catch (error) {
