@@ -79,6 +79,17 @@ test('three deterministic faults in a row are enough, unless stable has them too
   assert.deepEqual([faults(2, false), faults(3, false), faults(3, true)], ['hold', 'roll-back', 'hold'])
 })
 
+test('at a higher weight more faults in a row are asked for: an outage of both arms hits the canary several times running', () => {
+  const enough = (weight: number) => {
+    const at = { ...live, steps: [{ weight, conversations: 50 }] }
+    const decided = (inRow: number) =>
+      judge(at, counters([noCounts()], { faults: { inRow, stableToo: false } }), START).decision
+    return Array.from({ length: 20 }, (_, n) => n).find((inRow) => decided(inRow) === 'roll-back')
+  }
+  assert.deepEqual([5, 10, 25, 50].map(enough), [3, 3, 5, 10])
+  for (const weight of [5, 10, 25, 50]) assert.ok((weight / 100) ** (enough(weight) ?? 0) <= 0.001001)
+})
+
 test('a step is passed by its number of trials and by evidence, not by one of them', () => {
   const at = (canary: number, errors: number) =>
     judge(live, counters([step({}, { canary, errors, control: 900 })]), START)

@@ -14,6 +14,8 @@ export const LEAST_STABLE_TRIALS = 200
 /** A step that has its trials waits so long, from its beginning on, for those of stable: where there is traffic they come within minutes. */
 export const COMPARABLE_WITHIN_MS = 3_600_000
 const FAULTS_IN_ROW = 3
+/** In an outage of both arms a row comes to the canary with probability weight^length: not above this. */
+const FAULTS_BY_CHANCE = 0.001
 
 /**
  * Judges a live rollout: pure, so that it can be simulated. It may be asked as often as one likes: all that it decides by is
@@ -27,7 +29,7 @@ export function judge(live: Judged, counters: Counters, now: number): Verdict {
 }
 
 function decide(live: Judged, counters: Counters, figures: RolloutFigures, now: number): Judgement {
-  const why = rollbackReason(counters, figures)
+  const why = rollbackReason(live, counters, figures)
   if (why) return { decision: 'roll-back', why }
   if (live.status === 'paused') return { decision: 'hold', why: 'paused' }
   if (live.status === 'baking') {
@@ -51,9 +53,19 @@ function decide(live: Judged, counters: Counters, figures: RolloutFigures, now: 
   return { decision: 'hold', why: trials.canary < trials.needed ? 'trials' : 'evidence' }
 }
 
-function rollbackReason(counters: Counters, { metrics: judged }: RolloutFigures): RollbackReason | undefined {
+/** Of the present step, whose weight is the highest that any unit was drawn at. */
+function faultsNeeded({ step, steps }: Judged): number {
+  const weight = (steps[step]?.weight ?? 50) / 100
+  return Math.max(FAULTS_IN_ROW, Math.ceil(Math.log(FAULTS_BY_CHANCE) / Math.log(weight)))
+}
+
+function rollbackReason(
+  live: Judged,
+  counters: Counters,
+  { metrics: judged }: RolloutFigures,
+): RollbackReason | undefined {
   const { inRow, stableToo } = counters.faults
-  if (inRow >= FAULTS_IN_ROW && !stableToo) return { kind: 'deterministic-faults', inRow }
+  if (inRow >= faultsNeeded(live) && !stableToo) return { kind: 'deterministic-faults', inRow }
   for (const { metric, e, threshold, waived, canary } of judged) {
     if (waived) continue
     if (e >= threshold) return { kind: 'evidence', metric }
