@@ -48,7 +48,7 @@ const LIMIT_SECONDS = 10
  * serves stable again, and whether anybody is assigned to it after that. Nobody does anything but upload it.
  */
 export async function measureRollback({ rounds, quick, cores, say }: BenchOptions): Promise<PartReport> {
-  const loadBefore = loadavg()[0] ?? Number.NaN
+  const loads = loadavg().slice(0, 1)
   const first = { name: 'v001', text: versionText({ description: 'the first', model: 'gpt-steady' }) }
   const variables = { PARLEY_ROLLOUT_FLOORS: `${WEIGHT}:50` }
   await using fleet = await startFleet({ replicas: REPLICAS, first, variables })
@@ -64,6 +64,7 @@ export async function measureRollback({ rounds, quick, cores, say }: BenchOption
       const round = await measure(one, `v${String(versions).padStart(3, '0')}`, fleet, crowd)
       say(`${one.what}: ${round.failed} failed, back ${figure(round.backSeconds)} s after the evidence`)
       of.push(round)
+      loads.push(...loadavg().slice(0, 1))
     }
     measured.push({ one, rounds: of })
   }
@@ -110,11 +111,11 @@ export async function measureRollback({ rounds, quick, cores, say }: BenchOption
   ])
   const text = [
     `Three replicas on Redis, PostgreSQL, Azurite and the broker of the tests; ${PER_SECOND} conversations a second, ${WEIGHT} % of them to the version that is uploaded. ` +
-      `The evidence is in with the third failed answer. The load of the machine was ${figure(loadBefore)} before it began.`,
+      `The evidence is in with the third failed answer. The load of the machine was ${figure(loads[0] ?? Number.NaN)} before it began and ${figure(Math.max(...loads))} at the highest.`,
     table(head, rows),
     gateTable(gates),
   ].join('\n\n')
-  return { text, gates, data: { loadBefore, measured } }
+  return { text, gates, data: { loads, measured } }
 }
 
 async function measure(one: Case, name: string, fleet: Fleet, crowd: Crowd): Promise<Round> {

@@ -29,7 +29,10 @@ const bad: VersionChange = { description: 'A newer model, its name mistyped', mo
 
 const { values } = parseArgs({ options: { keep: { type: 'boolean', default: false } } })
 const beganAt = performance.now()
-const isStopped = Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]).then(() => 'stopped' as const)
+const stopping = new AbortController()
+process.once('SIGINT', () => stopping.abort())
+process.once('SIGTERM', () => stopping.abort())
+const isStopped = once(stopping.signal, 'abort').then(() => 'stopped' as const)
 
 function tell(line: string): void {
   const seconds = Math.round((performance.now() - beganAt) / 1000)
@@ -41,7 +44,14 @@ console.log(
 )
 for (const [name, value, meaning] of SHORTENED) console.log(`  ${`${name}=${value}`.padEnd(41)} ${meaning}`)
 console.log('The model provider is made up, too: it has one model, which answers.\n')
-{
+try {
+  await show()
+} catch (error) {
+  // Ctrl-C ends what it has started as well.
+  if (!stopping.signal.aborted) throw error
+}
+
+async function show(): Promise<void> {
   await using fleet = await startFleet({
     replicas: 3,
     first: { name: 'v001', text: versionText({ description: 'The first', model: 'gpt-steady' }) },
@@ -136,9 +146,12 @@ function tellChanges(): (view: RolloutView) => void {
     const isChange = now !== place && place !== ''
     place = now
     if (isChange && live) {
-      tell(
-        `${live.candidate.version} ${live.status === 'canary' ? `gets ${step?.weight} % of new conversations` : `is ${live.status}: ${verdict.sentence}`}`,
-      )
+      const what = {
+        canary: `gets ${step?.weight} % of new conversations`,
+        baking: `has passed its steps, and is watched for ${live.bakeMs / 1000} s`,
+        paused: `is paused: ${live.paused?.reason}`,
+      }
+      tell(`${live.candidate.version} ${what[live.status]}`)
     } else if (isChange && ended && ended.id !== last) {
       tell(`${ended.candidate.version} is ${ended.outcome === 'stable' ? 'stable' : 'rolled back'}. ${ended.reason}`)
     } else if (isChange && waits) tell(waits)
