@@ -86,6 +86,8 @@ export interface Overrides {
   serving?(versions: { get(name: string): ConfigVersion | undefined }): Serving
   /** Hears what happens. */
   listen?(events: Events): void
+  /** Whether this replica has enough to do to leave turns uncopied. */
+  isLoaded?(): boolean
 }
 
 export interface CreateAppOptions extends Overrides {
@@ -260,20 +262,10 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
   })
   if (stopHearing) opened.defer(stopHearing)
   const shadowing = await openShadowing({
-    ...{
-      kv,
-      versions: configs,
-      stable: () => serving.stable(),
-      diff: diffConfigs,
-      clock,
-      log,
-      note: audit.note,
-      stops,
-    },
-    env: env.shadow,
-    secondOperator: env.rollout.secondOperator,
-    ...{ providers, models, actions },
+    ...{ env, kv, versions: configs, serving, providers, models, actions, stops, clock, log },
+    note: audit.note,
     hasConsented: (person) => privacy.consents.has(person, 'shadow'),
+    isLoaded: overrides.isLoaded,
   })
   opened.defer(() => shadowing.close())
   const chat =
@@ -333,7 +325,7 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
     const { eventGridKey } = env.rollout
     registerConfigApi(server, { versions: configs, rollouts: rollout.rollouts, diff: diffConfigs, eventGridKey }, log)
     registerShadowApi(server, shadowing.shadows)
-    registerGovernanceApi(server, governance)
+    registerGovernanceApi(server, { ...governance, ledger, audit, clock })
     registerPrivacyApi(server, privacy)
     registerWebSocketApi(server, api)
     registerOpenAiApi(server, { chat, log, clock, limits })

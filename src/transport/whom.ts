@@ -8,5 +8,6 @@ export const whom = {
   operators: { roles: ['Config.Operator', 'Admin'] },
   finance: { roles: ['Finance.Operator', 'Admin'] },
   privacyOfficers: { roles: ['Privacy.Officer'] },
+  auditors: { roles: ['Privacy.Officer', 'Admin'] },
   repairers: { roles: ['Action.Approver', 'Admin'] },
 } as const satisfies Record<string, FastifyContextConfig>

@@ -1,6 +1,6 @@
 import type { Kv } from '#platform/kv/kv.ts'
+import { sumDecimals } from '../decimals.ts'
 import type { LedgerEntry, Period, UsageSum } from '../ledger.ts'
-import { sumDecimals } from './decimals.ts'
 import { keepBill, ledgerKeys, listMonths } from './kv-keep.ts'
 import { dayOf } from './sql-store.ts'
 import type { LedgerStore } from './store.ts'
