@@ -39,7 +39,7 @@ export interface Serving {
    * the conversations of the canary along at their next turn.
    */
   resolve(pin: Pin): Assignment
-  /** Whether the version was rolled back at or after this time, ms since the epoch: what was approved under it has to be approved anew. */
+  /** Whether the version was rolled back at or after about this time, ms since the epoch: what was approved under it has to be approved anew. */
   rolledBackSince(version: string, at: number): boolean
   /** All that anyone is served from at present: stable first, the candidate, and what was picked lately. */
   inUse(): readonly ConfigVersion[]

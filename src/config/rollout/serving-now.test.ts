@@ -126,3 +126,12 @@ test('where stable was never at hand, what was rolled back or is on its way does
   assert.equal(servingOf(['v2', 'v3', 'v4'], missing).serving.stable().name, 'v2')
   assert.throws(() => servingOf(['v3', 'v4'], missing), { code: 'config_unavailable' })
 })
+
+test('what was approved about when its version was rolled back counts as approved before, whichever clock was ahead', () => {
+  const finished = [{ candidate: ref('v2'), stable: ref('v1'), outcome: 'rolled-back', endedAt: 60_000 }]
+  const { serving } = servingOf(['v1', 'v2'], stateOf({ finished } as unknown as Partial<RolloutState>))
+  assert.deepEqual(
+    [59_000, 65_000, 75_000].map((at) => serving.rolledBackSince('v2', at)),
+    [true, true, false],
+  )
+})

@@ -10,6 +10,8 @@ import type { LiveRollout, RolloutState, VersionRef } from './state.ts'
 
 /** Versions that were picked lately: their models are kept in view. */
 const PICKED = 8
+/** How far the clocks of replicas may be from the store's: what happened at about the same time happened before. */
+const SKEW_MS = 10_000
 
 export interface ServingNow extends Serving {
   /** What is served from now on. */
@@ -117,7 +119,7 @@ export function createServing(
 
     rolledBackSince: (version, at) =>
       state.finished.some(
-        (one) => one.outcome === 'rolled-back' && one.candidate.version === version && one.endedAt >= at,
+        (one) => one.outcome === 'rolled-back' && one.candidate.version === version && one.endedAt + SKEW_MS >= at,
       ),
 
     inUse: () => [...new Set([stable, ...(candidate ? [candidate] : []), ...picked.values()])],
