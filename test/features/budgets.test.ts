@@ -2,8 +2,16 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { chatConfig, upstreamModel } from '../support/chat-config.ts'
 import { startEntraApp } from '../support/entra-app.ts'
-import { nativeClient } from '../support/native-client.ts'
+import { collect, nativeClient } from '../support/native-client.ts'
+import { startPostgres } from '../support/postgres.ts'
+import { sseEvents } from '../support/sse.ts'
 import { startUpstream } from '../support/upstream.ts'
+
+/** PGlite takes seconds to open. */
+async function variables(opened: AsyncDisposableStack, host: string): Promise<Record<string, string>> {
+  const postgres = opened.use(await startPostgres())
+  return { PARLEY_EGRESS_HOSTS: host, DATABASE_URL: await postgres.createDatabase() }
+}
 
 test('Finance sets what a user may spend; answers are paid from it, on the native API and on /v1, until nothing is left', async () => {
   await using opened = new AsyncDisposableStack()
@@ -11,7 +19,7 @@ test('Finance sets what a user may spend; answers are paid from it, on the nativ
   opened.defer(() => upstream.close())
   const price = { input: 0, output: 10_000 }
   const config = chatConfig({ primary: upstreamModel('primary', upstream.baseUrl, { price, maxOutput: 100 }) })
-  const app = opened.use(await startEntraApp({ config, variables: { PARLEY_EGRESS_HOSTS: upstream.host } }))
+  const app = opened.use(await startEntraApp({ config, variables: await variables(opened, upstream.host) }))
   const { call } = nativeClient(app.url)
   const ana = await app.as({ oid: 'ana' })
   const finance = await app.as({ oid: 'fin', roles: ['Finance.Operator'] })
@@ -61,4 +69,41 @@ test('Finance sets what a user may spend; answers are paid from it, on the nativ
   assert.deepEqual(both.map(({ status }) => status).sort(), [200, 412])
   const again = await say(ana)
   assert.equal(again.body.status, 'completed', JSON.stringify(again.body))
+})
+
+test('answers under way are cut when others have cost far more than was thought, until Finance overrides', async () => {
+  await using opened = new AsyncDisposableStack()
+  const upstream = await startUpstream(({ messages }) =>
+    JSON.stringify(messages).includes('long') ? { tokens: 100_000, pace: 50 } : { tokens: 300 },
+  )
+  opened.defer(() => upstream.close())
+  // It says far more than it is said to.
+  const price = { input: 0, output: 10_000 }
+  const config = chatConfig({ primary: upstreamModel('primary', upstream.baseUrl, { price, maxOutput: 10 }) })
+  const app = opened.use(await startEntraApp({ config, variables: await variables(opened, upstream.host) }))
+  const { call } = nativeClient(app.url)
+  const [ana, ben] = [await app.as({ oid: 'ana' }), await app.as({ oid: 'ben' })]
+  const finance = await app.as({ oid: 'fin', roles: ['Finance.Operator'] })
+  const path = `/api/v1/budgets/tenant:${app.issuer.home.id}`
+  const set = await call('PUT', path, { limitUsd: 2, period: 'month' }, finance)
+  assert.equal(set.status, 200, JSON.stringify(set.body))
+  const say = (message: string, headers: Record<string, string>) =>
+    fetch(`${app.url}/api/v1/specialists/helper/stream?message=${message}`, {
+      headers: { ...headers, accept: 'text/event-stream' },
+    })
+
+  const long = sseEvents((await say('long', ana)).body)
+  assert.equal((await long.next()).done, false)
+  const short = await collect(sseEvents((await say('short', ben)).body))
+  assert.equal(short.at(-1)?.type, 'turn.completed')
+  const last = (await collect(long)).at(-1)
+  assert.equal(last?.type, 'turn.failed')
+  assert.equal(Object(last?.data).error.code, 'budget_exceeded')
+  assert.equal((await say('short', ben)).status, 402)
+
+  const override = { addUsd: 100, minutes: 5, reason: 'a release' }
+  const seen = { ...finance, 'if-match': set.headers.get('etag') ?? '' }
+  assert.equal((await call('PUT', `${path}/override`, override, seen)).status, 200)
+  const again = await collect(sseEvents((await say('short', ben)).body))
+  assert.equal(again.at(-1)?.type, 'turn.completed')
 })
