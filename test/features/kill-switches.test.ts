@@ -4,14 +4,23 @@ import { startApp } from '../support/app.ts'
 import { chatConfig, upstreamModel } from '../support/chat-config.ts'
 import { startEntraApp } from '../support/entra-app.ts'
 import { collect, nativeClient } from '../support/native-client.ts'
+import { startPostgres } from '../support/postgres.ts'
 import { startUpstream } from '../support/upstream.ts'
+
+/** PGlite takes seconds to open. */
+async function database(opened: AsyncDisposableStack): Promise<Record<string, string>> {
+  const postgres = opened.use(await startPostgres())
+  return { DATABASE_URL: await postgres.createDatabase() }
+}
 
 test('a turn and a completion under way end when their model is stopped; others go on, and new ones are refused', async () => {
   await using opened = new AsyncDisposableStack()
   const upstream = await startUpstream(() => ({ tokens: 100_000, pace: 50 }))
   opened.defer(() => upstream.close())
   const config = chatConfig({ primary: upstreamModel('primary', upstream.baseUrl) })
-  const app = opened.use(await startApp({ config, variables: { PARLEY_EGRESS_HOSTS: upstream.host } }))
+  const app = opened.use(
+    await startApp({ config, variables: { PARLEY_EGRESS_HOSTS: upstream.host, ...(await database(opened)) } }),
+  )
   const { call, conversation, stream } = nativeClient(app.url)
   const turn = await stream(await conversation('helper'), 'go on and on')
   const first = await turn.events.next()
@@ -58,7 +67,8 @@ test('a turn and a completion under way end when their model is stopped; others 
 })
 
 test('runs of a stopped action wait, and are executed once it may go on', async () => {
-  await using app = await startApp()
+  await using opened = new AsyncDisposableStack()
+  const app = opened.use(await startApp({ variables: await database(opened) }))
   const { call } = nativeClient(app.url)
   assert.equal((await call('PUT', '/api/v1/kill-switches/action:calculate', { reason: 'a drill' })).status, 200)
   const run = await call(
@@ -79,7 +89,8 @@ test('runs of a stopped action wait, and are executed once it may go on', async 
 })
 
 test('only operators of the home tenant stop anything', async () => {
-  await using app = await startEntraApp()
+  await using opened = new AsyncDisposableStack()
+  const app = opened.use(await startEntraApp({ variables: await database(opened) }))
   const { call } = nativeClient(app.url)
   for (const caller of [
     { oid: 'user' },
