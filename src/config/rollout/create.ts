@@ -180,12 +180,14 @@ async function firstState(blob: StateBlob, versions: KnownVersions, clock: Clock
   try {
     await blob.read()
     if (blob.state) return blob.state
+    const lastEpoch = await blob.lastEpoch()
+    await blob.restore(lastEpoch)
+    if (blob.state) return blob.state
     const { name: version, hash } = versions.newest()
     const occasion = { by: 'system', operator: null, evidence: null, at: clock.now() }
     const reason = `${version} is the newest version, and the first that was served.`
-    const epoch = (await blob.lastEpoch()) + 1
     await blob.forgetKept()
-    const state = first({ version, hash }, epoch, { ...occasion, reason })
+    const state = first({ version, hash }, lastEpoch + 1, { ...occasion, reason })
     if (await blob.write(state)) return state
     await blob.read()
     if (blob.state) return blob.state

@@ -102,6 +102,20 @@ export class StateBlob {
     return found && parse(found.value)
   }
 
+  /**
+   * Where the state is gone and the history is not: puts the copy back, if it is what the history ends with. Of another container's
+   * journey it means nothing. What was put there, by whomever, is the state then.
+   */
+  async restore(lastEpoch: number): Promise<void> {
+    const kept = await this.kept().catch(() => undefined)
+    if (!kept || kept.epoch !== lastEpoch) return
+    const line = await this.#blobs.get(lineName(lastEpoch))
+    if (!line || line === 'unchanged' || !line.bytes.equals(encode(kept.last))) return
+    this.#log.error({ epoch: kept.epoch }, 'The state of the rollout has vanished; it is put back')
+    await this.#blobs.put(NAME, encode(kept), { absent: true })
+    await this.read()
+  }
+
   /** Of another rollout container's journey the copy means nothing. */
   async forgetKept(): Promise<void> {
     await this.#kv.delete(lastStateKey)
