@@ -88,6 +88,14 @@ test('after lost counters it resumes as a new rollout, from its first step', () 
   assert.deepEqual([live?.id, live?.salt, live?.step, live?.status], ['roll-new', 'pepper', 0, 'canary'])
 })
 
+test('after lost counters it is promoted only to where none are needed', () => {
+  const lost = pause(begun(), 'counters-lost', because('Lost.'))
+  assert.throws(() => advance(lost, because('')), refused)
+  const baking = advance(advance(begun(), because('')), because(''))
+  assert.equal(baking.live?.status, 'baking')
+  assert.equal(advance(pause(baking, 'counters-lost', because('Lost.')), because('')).stable, v2)
+})
+
 test('it is rolled back from every live status, and that is its end', () => {
   const baking = advance(advance(begun(), because('')), because(''))
   for (const state of [

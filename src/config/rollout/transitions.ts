@@ -47,6 +47,9 @@ export function advance(state: RolloutState, occasion: Occasion): RolloutState {
   const live = liveOf(state)
   const from = live.paused?.from ?? live.status
   if (from === 'baking') return settled(state, live, placeOf(live), 'stable', occasion)
+  // A further step would be judged by counters that are not there, and pause at once.
+  if (live.paused?.cause === 'counters-lost')
+    return refuse('Its counters are lost: it has to be resumed, which begins it anew.')
   const isLast = live.step + 1 >= live.steps.length
   const next: LiveRollout = {
     ...live,
