@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, before, test } from 'node:test'
-import { Redis } from 'ioredis'
 import { createArchive } from '#conversations/archive/create.ts'
 import { archiveMigrations } from '#conversations/archive/turns-migration.ts'
 import { createConversations } from '#conversations/create.ts'
@@ -15,9 +14,9 @@ import { openKv } from '#platform/kv/open.ts'
 import { openSql } from '#platform/sql/open.ts'
 import { type Env, readEnv } from '../../src/env.ts'
 import { startApp, TEST_MASTER_KEYS } from '../support/app.ts'
+import { everythingIn, filesIn } from '../support/at-rest.ts'
 import { chatConfig, upstreamModel } from '../support/chat-config.ts'
 import { collect, nativeClient, textOf } from '../support/native-client.ts'
-import type { RedisServer } from '../support/redis.ts'
 import { startReplica } from '../support/replica.ts'
 import { startSharedEngines } from '../support/shared-engines.ts'
 import { type Plan, startUpstream, type Upstream } from '../support/upstream.ts'
@@ -92,35 +91,6 @@ function checkUnreadable(kept: Buffer, known: string): void {
       assert.ok(!kept.includes(form), `${secret} can be read`)
     }
   }
-}
-
-async function filesIn(dir: string): Promise<Buffer> {
-  const entries = await readdir(dir, { recursive: true, withFileTypes: true })
-  const files = entries.filter((entry) => entry.isFile()).map((entry) => path.join(entry.parentPath, entry.name))
-  return Buffer.concat(await Promise.all(files.map((file) => readFile(file))))
-}
-
-/** Everything that a server holds, as it holds it; values are not compressed by this way of asking. */
-async function everythingIn({ url }: RedisServer): Promise<Buffer> {
-  const redis = new Redis(url)
-  const found: Buffer[] = []
-  const add = (reply: unknown): void => {
-    if (Array.isArray(reply)) for (const part of reply) add(part)
-    else found.push(Buffer.isBuffer(reply) ? reply : Buffer.from(String(reply)))
-  }
-  try {
-    for (const key of await redis.keys('*')) {
-      add(key)
-      const type = await redis.type(key)
-      if (type === 'hash') add(await redis.callBuffer('HGETALL', key))
-      else if (type === 'stream') add(await redis.callBuffer('XRANGE', key, '-', '+'))
-      else if (type === 'zset') add(await redis.callBuffer('ZRANGE', key, 0, -1))
-      else assert.fail(`a key of type ${type} is not looked into`)
-    }
-  } finally {
-    redis.disconnect()
-  }
-  return Buffer.concat(found)
 }
 
 const variables = () => ({
