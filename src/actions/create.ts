@@ -139,6 +139,8 @@ export function createActions(options: ActionsOptions): Actions {
     },
 
     async withdraw(turn) {
+      // No run was ever asked for.
+      if (!awake) return
       const { rows, next } = await cancelOfTurn(sql, turn, 'withdrawn', clock.now())
       if (next?.status === 'queued') await sending.send(next)
       for (const row of rows) news.changed(row, await runOf(row, seals), false)

@@ -16,6 +16,8 @@ export interface Ledger {
   spent(tenant: string, whose: Spender, since: number): Promise<number>
   /** Sums by day (UTC), specialist and model. */
   usage(tenant: string, whose: { user?: string }, period: Period): Promise<UsageSum[]>
+  /** Their sum: exact, where sums of sums that are rounded to numbers would not be. */
+  total(tenant: string, whose: { user?: string }, period: Period): Promise<UsageTotal>
   /** Call by call in order of time, in pages. */
   entries(tenant: string, period: Period): AsyncIterable<LedgerEntry[]>
   /** A person's figures stay, and are nobody's from then on; resolves with how many. */
@@ -58,11 +60,14 @@ export interface LedgerEntry {
   estimated: boolean
 }
 
-export interface UsageSum {
+export interface UsageSum extends UsageTotal {
   /** `YYYY-MM-DD`. */
   day: string
   specialist: string
   model: string
+}
+
+export interface UsageTotal {
   calls: number
   inputTokens: number
   outputTokens: number

@@ -3,8 +3,8 @@ import { randomUUID } from 'node:crypto'
 import { after, describe, test } from 'node:test'
 import fc from 'fast-check'
 import type { SpentSegment, TurnEnded } from '#events/events.ts'
-import { billOfTurn } from '#governance/ledger/bill.ts'
 import { sumDecimals } from '#governance/decimals.ts'
+import { billOfTurn } from '#governance/ledger/bill.ts'
 import { createKvLedger } from '#governance/ledger/kv-store.ts'
 import { ledgerMigration } from '#governance/ledger/migration.ts'
 import { createSqlLedger } from '#governance/ledger/sql-store.ts'
@@ -118,6 +118,9 @@ function ledgerContract(engine: string, ledger: LedgerStore): void {
         { ...helper, ...tokens(1), costUsd: 0.3 },
       ])
       assert.deepEqual(await ledger.usage(tenant, { user: 'nobody' }, november), [])
+      assert.deepEqual(await ledger.total(tenant, {}, november), { ...tokens(5), costUsd: 2.6 })
+      assert.deepEqual(await ledger.total(tenant, { user: 'bob' }, november), { ...tokens(1), costUsd: 0.3 })
+      assert.deepEqual(await ledger.total(tenant, { user: 'nobody' }, november), { ...tokens(0), costUsd: 0 })
     })
 
     test('figures stay when a person goes, and are nobody’s', async () => {
@@ -185,6 +188,9 @@ function ledgerContract(engine: string, ledger: LedgerStore): void {
             assert.equal(sumOf(kept), sumOf(turn.segments))
           }
           const sums = await ledger.usage(tenant, {}, november)
+          const total = await ledger.total(tenant, {}, november)
+          assert.equal(total.costUsd, sumDecimals(segments.map(({ costUsd }) => costUsd)))
+          assert.equal(total.calls, segments.length)
           for (const figure of ['inputTokens', 'outputTokens'] as const) {
             const sum = (all: readonly Record<typeof figure, number>[]) =>
               all.reduce((total, one) => total + one[figure], 0)

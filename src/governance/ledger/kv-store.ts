@@ -1,6 +1,6 @@
 import type { Kv } from '#platform/kv/kv.ts'
 import { sumDecimals } from '../decimals.ts'
-import type { LedgerEntry, Period, UsageSum } from '../ledger.ts'
+import type { LedgerEntry, Period, UsageSum, UsageTotal } from '../ledger.ts'
 import { keepBill, ledgerKeys, listMonths } from './kv-keep.ts'
 import { dayOf } from './sql-store.ts'
 import type { LedgerStore } from './store.ts'
@@ -72,6 +72,14 @@ export function createKvLedger(kv: Kv): LedgerStore {
         .flatMap(([, group]) => (group[0] ? [sumOf(group[0], group)] : []))
     },
 
+    async total(tenant, { user }, period) {
+      const all: LedgerEntry[] = []
+      for await (const page of entries(tenant, period)) {
+        all.push(...page.filter((entry) => user === undefined || entry.user === user))
+      }
+      return totalOf(all)
+    },
+
     entries,
 
     async disown(tenant, user) {
@@ -100,9 +108,13 @@ function decode(value: Buffer | undefined): LedgerEntry[] {
 }
 
 function sumOf({ at, specialist, model }: LedgerEntry, group: readonly LedgerEntry[]): UsageSum {
+  return { day: dayOf(at), specialist, model, ...totalOf(group) }
+}
+
+function totalOf(group: readonly LedgerEntry[]): UsageTotal {
   const sum = (of: (entry: LedgerEntry) => number) => group.reduce((total, entry) => total + of(entry), 0)
   return {
-    ...{ day: dayOf(at), specialist, model, calls: group.length },
+    calls: group.length,
     inputTokens: sum((entry) => entry.inputTokens),
     outputTokens: sum((entry) => entry.outputTokens),
     costUsd: sumDecimals(group.map((entry) => entry.costUsd)),

@@ -1,5 +1,5 @@
 import type { Sql } from '#platform/sql/sql.ts'
-import type { LedgerEntry, Spender } from '../ledger.ts'
+import type { LedgerEntry, Spender, UsageTotal } from '../ledger.ts'
 import type { LedgerStore } from './store.ts'
 
 const PAGE = 1000
@@ -23,13 +23,17 @@ const SPENT = spentBy('')
 const SPENT_BY_USER = spentBy(' AND person = $3')
 const SPENT_BY_GROUP = spentBy(' AND $3 = ANY (groups)')
 
+const SUMS = `count(*) AS calls, coalesce(sum(input_tokens), 0)::bigint AS "inputTokens",
+  coalesce(sum(output_tokens), 0)::bigint AS "outputTokens", coalesce(sum(cost_usd), 0)::text AS usd`
 const usageOf = (whose: string) => `
-SELECT at / ${DAY_MS} AS day, specialist, model, count(*) AS calls, sum(input_tokens)::bigint AS "inputTokens",
-  sum(output_tokens)::bigint AS "outputTokens", sum(cost_usd)::text AS usd
-FROM ledger WHERE tenant = $1 AND at >= $2 AND at < $3${whose}
+SELECT at / ${DAY_MS} AS day, specialist, model, ${SUMS} FROM ledger WHERE tenant = $1 AND at >= $2 AND at < $3${whose}
 GROUP BY 1, 2, 3 ORDER BY 1, 2, 3`
 const USAGE = usageOf('')
 const USAGE_OF_USER = usageOf(' AND person = $4')
+
+const totalOf = (whose: string) => `SELECT ${SUMS} FROM ledger WHERE tenant = $1 AND at >= $2 AND at < $3${whose}`
+const TOTAL = totalOf('')
+const TOTAL_OF_USER = totalOf(' AND person = $4')
 
 const ENTRIES = `
 SELECT turn, segment, at, person AS "user", groups, specialist, config, arm, model, input_tokens AS "inputTokens",
@@ -51,10 +55,18 @@ export function createSqlLedger(sql: Sql): LedgerStore {
     },
 
     async usage(tenant, { user }, { from, to }) {
-      type Row = { day: number; specialist: string; model: string; calls: number; usd: string } & Tokens
+      type Row = { day: number; specialist: string; model: string } & Sums
       const text = user === undefined ? USAGE : USAGE_OF_USER
       const rows = await sql.query<Row>({ tenant }, text, [tenant, from, to, ...(user === undefined ? [] : [user])])
       return rows.map(({ day, usd, ...sums }) => ({ day: dayOf(day * DAY_MS), ...sums, costUsd: Number(usd) }))
+    },
+
+    async total(tenant, { user }, { from, to }) {
+      const text = user === undefined ? TOTAL : TOTAL_OF_USER
+      const params = [tenant, from, to, ...(user === undefined ? [] : [user])]
+      const [row = NOTHING] = await sql.query<Sums>({ tenant }, text, params)
+      const { usd, ...sums } = row
+      return { ...sums, costUsd: Number(usd) }
     },
 
     async *entries(tenant, { from, to }) {
@@ -80,7 +92,9 @@ export function createSqlLedger(sql: Sql): LedgerStore {
   }
 }
 
-type Tokens = { inputTokens: number; outputTokens: number }
+type Sums = Omit<UsageTotal, 'costUsd'> & { usd: string }
+
+const NOTHING: Sums = { calls: 0, inputTokens: 0, outputTokens: 0, usd: '0' }
 
 function condition({ user, group }: Spender): [string, string[]] {
   if (user !== undefined) return [SPENT_BY_USER, [user]]

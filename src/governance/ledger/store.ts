@@ -1,4 +1,4 @@
-import type { LedgerEntry, Period, Spender, UsageSum } from '../ledger.ts'
+import type { LedgerEntry, Period, Spender, UsageSum, UsageTotal } from '../ledger.ts'
 import type { Bill } from './bill.ts'
 
 /** Where entries are kept: PostgreSQL, or the live state's store on a machine of one's own; one contract holds both. */
@@ -7,6 +7,7 @@ export interface LedgerStore {
   keep(bills: readonly Bill[]): Promise<void>
   spent(tenant: string, whose: Spender, since: number): Promise<number>
   usage(tenant: string, whose: { user?: string }, period: Period): Promise<UsageSum[]>
+  total(tenant: string, whose: { user?: string }, period: Period): Promise<UsageTotal>
   entries(tenant: string, period: Period): AsyncIterable<LedgerEntry[]>
   disown(tenant: string, user: string): Promise<number>
 }

@@ -2,8 +2,7 @@ import { Readable } from 'node:stream'
 import type { FastifyReply } from 'fastify'
 import { ParleyError } from '#errors.ts'
 import type { Audit } from '#governance/audit.ts'
-import { sumDecimals } from '#governance/decimals.ts'
-import type { Ledger, LedgerEntry, Period, UsageSum } from '#governance/ledger.ts'
+import type { Ledger, LedgerEntry, Period } from '#governance/ledger.ts'
 import { type Principal, partitionOf } from '#identity/principal.ts'
 import type { Clock } from '#platform/clock.ts'
 import { principalOf } from '../request-context.ts'
@@ -14,7 +13,7 @@ import { usageCsv } from '../usage-csv.ts'
 import { whom } from '../whom.ts'
 
 export interface UsageDeps {
-  ledger: Pick<Ledger, 'usage' | 'entries'>
+  ledger: Pick<Ledger, 'usage' | 'total' | 'entries'>
   audit: Pick<Audit, 'record'>
   clock: Clock
 }
@@ -39,8 +38,9 @@ export function usageRoute(routes: Routes, { ledger, audit, clock }: UsageDeps):
       const period = periodOf(month)
       if (format === 'json') {
         const user = partitionOf(principal)
-        const items = await ledger.usage(tenant, whose === 'mine' ? { user } : {}, period)
-        return reply.send({ month, whose, total: totalOf(items), items })
+        const by = whose === 'mine' ? { user } : {}
+        const [total, items] = await Promise.all([ledger.total(tenant, by, period), ledger.usage(tenant, by, period)])
+        return reply.send({ month, whose, total, items })
       }
       await audit.record({ tenant, kind: 'usage.exported', actor: partitionOf(principal), subject: month })
       return sendCsv(reply, month, await begun(ledger.entries(tenant, period)))
@@ -67,16 +67,6 @@ function monthOf(at: number): string {
 function periodOf(month: string): Period {
   const [year = 0, number = 0] = month.split('-').map(Number)
   return { from: Date.UTC(year, number - 1), to: Date.UTC(year, number) }
-}
-
-function totalOf(items: readonly UsageSum[]): Omit<UsageSum, 'day' | 'specialist' | 'model'> {
-  const sum = (of: (item: UsageSum) => number) => items.reduce((total, item) => total + of(item), 0)
-  return {
-    calls: sum(({ calls }) => calls),
-    inputTokens: sum(({ inputTokens }) => inputTokens),
-    outputTokens: sum(({ outputTokens }) => outputTokens),
-    costUsd: sumDecimals(items.map(({ costUsd }) => costUsd)),
-  }
 }
 
 /** Its first page is there: what fails before it is answered as an error, not as a file that breaks off. */
