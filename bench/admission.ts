@@ -112,10 +112,10 @@ async function timesOf(ask: () => Promise<unknown>, times: number): Promise<numb
 function counting(kv: Kv) {
   return {
     async ticksOf(ask: () => Promise<unknown>): Promise<number> {
-      const { run } = kv
+      const run: Kv['run'] = kv.run.bind(kv)
       let ticks = 0
       let isNew = true
-      kv.run = (...asked) => {
+      kv.run = (operation, keys, args) => {
         if (isNew) {
           ticks += 1
           isNew = false
@@ -123,7 +123,7 @@ function counting(kv: Kv) {
             isNew = true
           })
         }
-        return run.apply(kv, asked)
+        return run(operation, keys, args)
       }
       await ask()
       kv.run = run

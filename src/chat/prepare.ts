@@ -20,13 +20,6 @@ export function routeCandidates({ document }: ConfigVersion, route: string): Can
   })
 }
 
-/** Without the models that operators have stopped. Throws killed when that leaves none. */
-export function notStopped(candidates: readonly Candidate[], stops: ChatRoom['stops']): readonly Candidate[] {
-  const left = candidates.filter(({ name }) => !stops?.found({ model: name }))
-  if (left.length === 0 && candidates.length > 0) throw new ParleyError('killed')
-  return left
-}
-
 /** Instructions, history and the user's message (or the report of late results), as every step of the turn begins. */
 export async function promptOf(
   room: Pick<ChatRoom, 'kv' | 'conversations'>,

@@ -3,7 +3,8 @@ import { ParleyError } from '#errors.ts'
 import type { Answer, AnswerSink } from '#models/answer.ts'
 import type { Models } from '#models/models.ts'
 import type { RelayRequest } from './chat.ts'
-import { notStopped, routeCandidates } from './prepare.ts'
+import { notStopped } from './not-stopped.ts'
+import { routeCandidates } from './prepare.ts'
 import type { ChatRoom } from './turn-context.ts'
 
 /** Passes a request through to the models of a route, with a specialist's instructions before it where one was named. */
