@@ -1,15 +1,18 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { after, afterEach, test } from 'node:test'
 import { comparedTimes, shadowAtHand } from '../support/shadow-at-hand.ts'
 
+const ground = await shadowAtHand({
+  document: (given) => ({
+    ...given,
+    specialists: { ...given.specialists, plain: { title: 'Plain', instructions: 'Be brief.', route: 'default' } },
+  }),
+})
+after(() => ground[Symbol.asyncDispose]())
+afterEach(() => ground.end())
+await ground.consent()
+
 test('a version is tried on a copy of a turn, and compared in figures', async () => {
-  await using ground = await shadowAtHand({
-    document: (given) => ({
-      ...given,
-      specialists: { ...given.specialists, plain: { title: 'Plain', instructions: 'Be brief.', route: 'default' } },
-    }),
-  })
-  await ground.consent()
   await ground.start()
   const { status } = await ground.talk('What time is it?')
   assert.equal(status, 'completed')
@@ -33,8 +36,6 @@ test('a version is tried on a copy of a turn, and compared in figures', async ()
 })
 
 test('its actions are judged and never done', async () => {
-  await using ground = await shadowAtHand()
-  await ground.consent()
   await ground.start()
   ground.plans.served = { pieces: ['It is noon.'] }
   ground.plans.candidate = {
@@ -62,8 +63,6 @@ test('its actions are judged and never done', async () => {
 })
 
 test('a turn that calls actions is compared by its first answer', async () => {
-  await using ground = await shadowAtHand()
-  await ground.consent()
   await ground.start()
   const call = { toolCalls: [{ name: 'current_time', arguments: '{}' }] }
   ground.upstream.plan = ({ model, messages }) => {
@@ -81,8 +80,6 @@ test('a turn that calls actions is compared by its first answer', async () => {
 })
 
 test('the turn does not wait for its copy, and a copy that fails is no fault of what serves', async () => {
-  await using ground = await shadowAtHand()
-  await ground.consent()
   await ground.start({ turns: 2 })
   ground.plans.candidate = { hang: true }
   assert.equal((await ground.talk()).status, 'completed')
@@ -98,5 +95,4 @@ test('the turn does not wait for its copy, and a copy that fails is no fault of 
     items.map(({ failures, circuit }: { failures: number; circuit: string }) => [failures, circuit]),
     [[0, 'closed']],
   )
-  // One copy hangs still: a replica that stops does not wait for it.
 })

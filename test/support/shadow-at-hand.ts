@@ -17,6 +17,8 @@ export interface ShadowAtHand extends AsyncDisposable {
   plans: { served: Plan; candidate: Plan }
   consent(given?: boolean): Promise<void>
   start(more?: Partial<{ share: number; budgetUsd: number; turns: number }>): Promise<ShadowView>
+  /** Ends what is tried, and begins anew: answers as usual, and nothing asked yet. */
+  end(): Promise<void>
   view(): Promise<ShadowView>
   /** Looks until it is so. */
   viewWhen(holds: (view: ShadowView) => boolean): Promise<ShadowView>
@@ -39,11 +41,13 @@ const path = '/api/v1/config/shadow'
 export async function shadowAtHand(options: ShadowAtHandOptions = {}): Promise<ShadowAtHand> {
   const { document = (given) => given, isLoaded = () => false } = options
   await using opened = new AsyncDisposableStack()
-  const plans: ShadowAtHand['plans'] = {
+  const usual = (): ShadowAtHand['plans'] => ({
     served: { pieces: ['It is ', 'noon.'] },
     candidate: { pieces: ['Noon, ', 'it is!'] },
-  }
-  const upstream = await startUpstream(({ model }) => (model === 'candidate' ? plans.candidate : plans.served))
+  })
+  const plans = usual()
+  const byModel: Upstream['plan'] = ({ model }) => (model === 'candidate' ? plans.candidate : plans.served)
+  const upstream = await startUpstream(byModel)
   opened.defer(() => upstream.close())
   const config = chatConfig({ only: upstreamModel('served', upstream.baseUrl) })
   const variables = { PARLEY_ROLLOUT_STARTS: 'by-hand', PARLEY_EGRESS_HOSTS: upstream.host, ...options.variables }
@@ -68,6 +72,14 @@ export async function shadowAtHand(options: ShadowAtHandOptions = {}): Promise<S
       const { status, body } = await client.call('POST', `${path}/start`, asked, { 'if-match': `"${etag}"` })
       assert.equal(status, 200, JSON.stringify(body))
       return body
+    },
+    async end() {
+      const { etag, live } = await view()
+      if (live) await client.call('POST', `${path}/stop`, {}, { 'if-match': `"${etag}"` })
+      await Promise.all(upstream.requests.map(({ closed }) => closed))
+      upstream.requests.splice(0)
+      upstream.plan = byModel
+      Object.assign(plans, usual())
     },
     async viewWhen(holds) {
       for (;;) {
