@@ -374,3 +374,17 @@ test('without any version, or without a folder, it does not open', async (t) => 
     await assert.rejects(versions, { code: 'config_unavailable', message: /versions/ })
   }
 })
+
+test('what is on disk under a name that has other bytes here is not known, also where its file is gone', async (t) => {
+  const elsewhere = await folder(t, { 'v1.yaml': sound('one'), 'v2.yaml': sound('of another place') })
+  await (await opening(elsewhere).versions).close()
+  const here = await folder(t, { 'v1.yaml': sound('one'), 'v2.yaml': sound('two') })
+  await (await opening(here).versions).close()
+  await here.remove('v2.yaml')
+  const { versions } = await openedIn(t, { ...here, cacheDir: elsewhere.cacheDir })
+  assert.equal(versions.get('v2'), undefined)
+  assert.deepEqual(
+    versions.list().map(({ name }) => name),
+    ['v1'],
+  )
+})

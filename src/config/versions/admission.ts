@@ -48,7 +48,11 @@ export class VersionAdmission {
     if (known?.isEntered) return this.#compare(known, blobs)
     // The register has lost what this replica knows, or never had it.
     const record = (await register.find(name)) ?? (known && (await register.enter(known.record)))
-    if (!known || record?.hash !== known.version.hash) return this.#admit(name, blobs, record)
+    if (!known || record?.hash !== known.version.hash) {
+      // The disk's is of another place, where the name had other bytes.
+      if (known) await this.#forget(name)
+      return this.#admit(name, blobs, record)
+    }
     known.record = record
     known.isEntered = true
     return this.#compare(known, blobs)
@@ -62,6 +66,11 @@ export class VersionAdmission {
     const isNew = catalogue.get(version.name)?.version.hash !== version.hash
     catalogue.set(version.name, known)
     if (isNew) this.#onNew(known)
+  }
+
+  async #forget(name: string): Promise<void> {
+    this.#options.catalogue.delete(name)
+    await this.#options.kept.drop(name)
   }
 
   async #compare(known: Known, blobs: readonly BlobInfo[]): Promise<Refusal[]> {
