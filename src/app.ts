@@ -17,6 +17,7 @@ import { openConfigVersions } from '#config/versions.ts'
 import { createArchive } from '#conversations/archive/create.ts'
 import { startRetention } from '#conversations/archive/retention.ts'
 import { createConversations } from '#conversations/create.ts'
+import { startRewrapping } from '#conversations/data-keys/rewrap-all.ts'
 import { ParleyError } from '#errors.ts'
 import { createEvents, type Events } from '#events/events.ts'
 import { createAddressLimit } from '#governance/address-limit.ts'
@@ -133,6 +134,7 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
   const { masterKeys } = env
   // A chat that calls no actions does not open PGlite.
   const archive = env.sql.engine === 'postgres' ? await createArchive({ sql, masterKeys }) : undefined
+  if (archive) opened.defer(startRewrapping({ sql, masterKeys, log }))
   if (archive) opened.defer(startRetention({ archive, clock, log, keepMs: env.limits.archiveMs }))
   const conversations = await createConversations({ kv, masterKeys, idleMs: conversationIdleMs, clock, archive })
 

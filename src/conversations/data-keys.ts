@@ -108,9 +108,12 @@ export class DataKeys {
   }
 
   async #obtainWith(safe: KeySafe, owner: Owner, at: Key): Promise<Seal> {
-    const { kv } = this.#options
+    const { kv, masterKeys } = this.#options
     for (let tries = 0; tries < TRIES; tries++) {
-      const copy = await kv.run(peekDataKey, [at], [])
+      const found = await kv.run(peekDataKey, [at], [])
+      // At home it may be in another wrapping by now.
+      const isStale = found?.home !== undefined && !masterKeys.find(found.master)
+      const copy = isStale ? undefined : found
       if (copy?.home) return this.#open(owner, copy, copy.home)
       try {
         const { id, wrapped, master } = await this.#settle(safe, owner, at, copy)

@@ -7,7 +7,7 @@ export const whom = {
   chat: { roles: ['Chat.User', 'Admin'] },
   operators: { roles: ['Config.Operator', 'Admin'] },
   finance: { roles: ['Finance.Operator', 'Admin'] },
-  privacyOfficers: { roles: ['Privacy.Officer'] },
+  privacyOfficers: { roles: ['Privacy.Officer', 'Admin'] },
   auditors: { roles: ['Privacy.Officer', 'Admin'] },
   repairers: { roles: ['Action.Approver', 'Admin'] },
 } as const satisfies Record<string, FastifyContextConfig>

@@ -8,6 +8,7 @@ import { createArchive } from '#conversations/archive/create.ts'
 import { archiveMigrations } from '#conversations/archive/turns-migration.ts'
 import { createKeySafe, type KeySafe } from '#conversations/data-keys/key-safe.ts'
 import { dataKeysMigration } from '#conversations/data-keys/migration.ts'
+import { startRewrapping } from '#conversations/data-keys/rewrap-all.ts'
 import { dataKeyOf } from '#conversations/data-keys/wrapping.ts'
 import { DataKeys } from '#conversations/data-keys.ts'
 import { openMasterKeys } from '#conversations/master-keys.ts'
@@ -24,6 +25,7 @@ import { manualClock } from '../support/clock.ts'
 import { masterKey, somebody, type TestStore } from '../support/conversations.ts'
 import { type PostgresServer, startPostgres } from '../support/postgres.ts'
 import { dataKeysSuite } from './data-keys.ts'
+import { until } from './kv/under-test.ts'
 
 const unreadable = { code: 'sealed_unreadable' }
 const log = createLog('silent')
@@ -167,6 +169,25 @@ describe('data keys at home in PostgreSQL', () => {
       (await keysOf(who)).map(({ master }) => master),
       ['second'],
     )
+  })
+
+  it('is put under the present master key for people who do not come, so that the old one can be retired', async () => {
+    const people = Array.from({ length: 150 }, somebody)
+    const second = masterKey('second')
+    const before = await replica()
+    const sealed = await Promise.all(people.map(async (who) => (await before.seal(who)).seal('text', 'here')))
+    const rewrap = (masters: (typeof first)[]) =>
+      startRewrapping({ sql, masterKeys: { source: 'environment', keys: masters }, log })
+    const masters = async () => new Set((await Promise.all(people.map(keysOf))).flat().map(({ master }) => master))
+    assert.deepEqual(await masters(), new Set(['first']))
+    const stop = rewrap([second, first])
+    await until(async () => (await masters()).size === 1 && (await masters()).has('second'))
+    await stop()
+    // Copies are still under the first.
+    const later = await replica({ masters: [second] })
+    for (const [n, who] of people.entries()) {
+      assert.equal((await later.seal(who)).unseal(sealed[n] ?? Buffer.alloc(0), 'here').toString(), 'text')
+    }
   })
 
   for (const interrupted of ['before the copy is gone', 'before others are told'] as const) {

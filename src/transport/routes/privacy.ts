@@ -1,13 +1,25 @@
 import { Readable } from 'node:stream'
 import { type Static, Type } from 'typebox'
-import { type Consent, type Erasure, purposes } from '#governance/privacy.ts'
+import {
+  type Consent,
+  type Consents,
+  type Erasure,
+  type Erasures,
+  type Exports,
+  purposes,
+} from '#governance/privacy.ts'
 import type { Principal } from '#identity/principal.ts'
-import type { PrivacyDeps } from '../privacy-api.ts'
 import { principalOf } from '../request-context.ts'
 import type { Routes } from '../routing.ts'
 import { instant, list, nullable, oneOf } from '../schema-parts.ts'
 import { errors } from '../schema-replies.ts'
 import { whom } from '../whom.ts'
+
+export interface PrivacyDeps {
+  consents: Pick<Consents, 'list' | 'change'>
+  erasures: Pick<Erasures, 'erase' | 'of'>
+  exports: Exports
+}
 
 const tags = ['privacy']
 
