@@ -1,29 +1,43 @@
 import { parseArgs } from 'node:util'
+import { auditCommands } from './audit-commands.ts'
 import { createClient } from './client.ts'
 import type { Call, Command, Host } from './command.ts'
 import { Misused, Refused } from './faults.ts'
 import { rolloutCommands } from './rollout-commands.ts'
+import { shadowCommands } from './shadow-commands.ts'
+import { usageCommands } from './usage-commands.ts'
 import { versionCommands } from './version-commands.ts'
 
-const commands: Record<string, Command> = { ...versionCommands, ...rolloutCommands }
+type Commands = Readonly<Record<string, Command>>
+
+const areas: Readonly<Record<string, Commands>> = {
+  config: { ...versionCommands, ...rolloutCommands, ...shadowCommands },
+  audit: auditCommands,
+  usage: usageCommands,
+}
+
+const HELP = ['help', '--help', '-h']
 
 /** Runs a command and gives its exit code: 0 done, 1 refused, 2 not given as it takes it. */
 export async function runCli(args: readonly string[], host: Host): Promise<number> {
   const isJson = args.includes('--json')
   try {
-    const [area, name, ...rest] = args
-    if (area === undefined || ['help', '--help', '-h'].includes(area)) return say(host, usage())
-    if (area !== 'config') throw new Misused(`There is no ${area}; there is config.`)
-    if (name === undefined || ['help', '--help', '-h'].includes(name)) return say(host, usage())
+    const [area, ...given] = args
+    if (area === undefined || HELP.includes(area)) return say(host, usage(Object.keys(areas)))
+    const commands = Object.hasOwn(areas, area) ? areas[area] : undefined
+    if (!commands) throw new Misused(`There is no ${area}; there is ${Object.keys(areas).join(', ')}.`)
+    const { name, rest } = named(commands, given)
+    if (name === undefined || HELP.includes(name)) return say(host, usage([area]))
     const command = Object.hasOwn(commands, name) ? commands[name] : undefined
-    if (!command) throw new Misused(`There is no config ${name}.`)
+    if (!command) throw new Misused(`There is no ${area} ${name}.`)
+    const called = `${area} ${name}`
     if (rest.includes('--help') || rest.includes('-h'))
-      return say(host, `${synopsisOf(name, command)}\n    ${command.summary}\n`)
-    await command.run(callOf(name, command, rest, host))
+      return say(host, `${synopsisOf(called, command)}\n    ${command.summary}\n`)
+    await command.run(callOf(called, command, rest, host))
     return 0
   } catch (error) {
     if (error instanceof Misused) {
-      host.err(`parley: ${error.message}\nparley config --help lists the commands.\n`)
+      host.err(`parley: ${error.message}\nparley --help lists the commands.\n`)
       return 2
     }
     if (host.signal.aborted) return 0
@@ -34,11 +48,20 @@ export async function runCli(args: readonly string[], host: Host): Promise<numbe
   }
 }
 
+/** Of one word, or of two where there is such a command. */
+function named(
+  commands: Commands,
+  [name, ...rest]: readonly string[],
+): { name: string | undefined; rest: readonly string[] } {
+  const both = `${name} ${rest[0]}`
+  return Object.hasOwn(commands, both) ? { name: both, rest: rest.slice(1) } : { name, rest }
+}
+
 function callOf(name: string, command: Command, args: readonly string[], host: Host): Call {
   const { values, positionals } = parse(args, command)
   const { operands } = command
   if (positionals.length !== operands.length) {
-    throw new Misused(`config ${name} takes ${operands.join(' ') || 'nothing'}, not ${positionals.length} of them.`)
+    throw new Misused(`${name} takes ${operands.join(' ') || 'nothing'}, not ${positionals.length} of them.`)
   }
   const given = (option: string) => values[option]
   return {
@@ -70,14 +93,16 @@ function say(host: Host, text: string): number {
 }
 
 function synopsisOf(name: string, { operands, flags }: Command): string {
-  return ['parley config', name, ...operands, flags].filter(Boolean).join(' ')
+  return ['parley', name, ...operands, flags].filter(Boolean).join(' ')
 }
 
-function usage(): string {
-  const lines = Object.entries(commands).map(
-    ([name, command]) => `  ${synopsisOf(name, command)}\n      ${command.summary}`,
+function usage(shown: readonly string[]): string {
+  const lines = shown.flatMap((area) =>
+    Object.entries(areas[area] ?? {}).map(
+      ([name, command]) => `  ${synopsisOf(`${area} ${name}`, command)}\n      ${command.summary}`,
+    ),
   )
-  return `Config versions and their rollout.
+  return `Config versions and their rollout, what was spent, and what was done.
 
 ${lines.join('\n')}
 
