@@ -4,7 +4,7 @@ import type { Admission } from '#governance/admission.ts'
 import { stopError, type Work } from '#governance/stops.ts'
 import type { Principal } from '#identity/principal.ts'
 import { newId } from '#ids.ts'
-import type { AnswerRequest, AnswerSink, Candidate, ChatMessage } from '#models/answer.ts'
+import type { AnswerRequest, AnswerSink, ChatMessage } from '#models/answer.ts'
 import { noSpans, type Spans } from '#telemetry/spans.ts'
 import { address, addresseeOf, addresseesOf, hasSpecialist } from './addressees.ts'
 import type { Chat, Feedback, StartedTurn } from './chat.ts'
@@ -170,12 +170,8 @@ export function createChat(options: ChatOptions): Chat {
         if (admitted.limits) request.onLimits?.(admitted.limits)
         const config = configs.get(request.to.served.config) ?? serving.stable()
         const work = (watched: AnswerSink) => {
-          const speaker = (candidate: Candidate) => {
-            what.model = candidate.name
-            watched.speaker?.(candidate)
-          }
           const paid = { answer: (asked: AnswerRequest, to: AnswerSink) => answerPaid(room, principal, asked, to) }
-          return relay(paid, config, request, { ...watched, speaker }, stops)
+          return relay(paid, config, request, watched, stops)
         }
         return await relays.run(request.abort, what, () => tellingRelay(room, principal, request, sink, work))
       } finally {

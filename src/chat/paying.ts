@@ -2,26 +2,27 @@ import type { Principal } from '#identity/principal.ts'
 import type { Answer, AnswerRequest, AnswerSink, Candidate, ChatMessage, Segment } from '#models/answer.ts'
 import { promptRoom } from '#models/prompt-room.ts'
 import type { TokenCounter } from './compaction.ts'
+import { answerUnlessStopped } from './not-stopped.ts'
 import type { ChatRoom } from './turn-context.ts'
 
 /** An answer that is paid from the budgets of who asked, where any are set: each call reserves the most that it may cost. */
 export async function answerPaid(
-  { models, budgets, counter }: Pick<ChatRoom, 'models' | 'budgets' | 'counter'>,
+  room: Pick<ChatRoom, 'models' | 'stops' | 'budgets' | 'counter'>,
   principal: Principal,
   asked: AnswerRequest,
   sink: AnswerSink,
 ): Promise<Answer> {
   const request = { ...asked, tenant: principal.tenant }
-  const spending = budgets?.spending(principal)
-  if (!spending) return models.answer(request, sink)
+  const spending = room.budgets?.spending(principal)
+  if (!spending) return answerUnlessStopped(room, request, sink)
   const before: AnswerRequest['before'] = async (candidate, messages, parameters) =>
-    spending.reserve(await mostOf(candidate, messages, parameters, counter))
+    spending.reserve(await mostOf(candidate, messages, parameters, room.counter))
   const ended = (segment: Segment) => {
     spending.settle(segment.costUsd)
     sink.ended(segment)
   }
   try {
-    return await models.answer({ ...request, before }, { ...sink, ended })
+    return await answerUnlessStopped(room, { ...request, before }, { ...sink, ended })
   } finally {
     spending.close()
   }

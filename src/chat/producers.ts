@@ -47,7 +47,6 @@ export interface HeldTurn {
 
 interface Production {
   input: TurnInput
-  progress: Progress
   log: TurnLog
   abort: AbortController
   done: Promise<void>
@@ -158,7 +157,7 @@ export class Producers {
       this.#live.delete(input.turn)
       held.onEnd?.()
     })
-    const production = { input, progress: held.progress, log, abort, done }
+    const production = { input, log, abort, done }
     this.#live.set(input.turn, production)
     // Since it was admitted, something may have been stopped.
     this.#cutStopped(production)
@@ -272,10 +271,10 @@ export class Producers {
     }
   }
 
-  #cutStopped({ input, progress, abort }: Production): void {
+  /** What its models are about ends the answer that they give. */
+  #cutStopped({ input, abort }: Production): void {
     const { principal, specialist } = input
-    const { model } = progress.current
-    const stop = this.#room.stops?.found({ principal, specialist, ...(model !== undefined && { model }) })
+    const stop = this.#room.stops?.found({ principal, specialist })
     if (stop) abort.abort(new TurnStop('stopped', stopError(stop)))
   }
 

@@ -11,7 +11,6 @@ export class Relays {
     return this.#running.size
   }
 
-  /** `what` may change while it runs. */
   async run<Result>(abort: AbortController, what: Work, work: () => Promise<Result>): Promise<Result> {
     this.#running.set(abort, what)
     try {
