@@ -201,7 +201,7 @@ test('what is not given as it is taken ends with 2, and asks nobody', async () =
   for (const args of wrong) {
     const { code, err } = await cli.run(...args)
     assert.equal(code, 2, args.join(' '))
-    assert.match(err, /^parley: .+\nparley config --help lists the commands\.\n$/s)
+    assert.match(err, /^parley: .+\nparley --help lists the commands\.\n$/s)
   }
   assert.deepEqual(cli.heard, [])
   for (const args of [[], ['--help'], ['config'], ['config', '-h']]) {

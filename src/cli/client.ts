@@ -19,6 +19,8 @@ export interface Client {
   /** Rejects with Refused. */
   ask<Body>(method: string, path: string, asked?: Asked): Promise<Answer<Body>>
   bytes(path: string, accept: string): Promise<Uint8Array>
+  /** As they come. Rejects with Refused, also where the answer breaks off. */
+  chunks(path: string, accept: string): AsyncGenerator<Uint8Array>
   /** Ends when the connection does, and when the signal aborts. */
   events(path: string): AsyncGenerator<ServerEvent>
 }
@@ -59,6 +61,14 @@ export function createClient(given: {
       return { status: response.status, etag: response.headers.get('etag'), body }
     },
     bytes: async (path, accept) => (await send('GET', path, { headers: { accept } })).bytes(),
+    async *chunks(path, accept) {
+      const { body } = await send('GET', path, { headers: { accept } })
+      try {
+        if (body) yield* body
+      } catch (error) {
+        throw signal.aborted ? error : unreachable('The answer broke off; what came of it is not all.')
+      }
+    },
     async *events(path) {
       const response = await send('GET', path, { headers: { accept: 'text/event-stream' } })
       if (response.body) yield* readEvents(response.body)
