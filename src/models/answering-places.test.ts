@@ -14,8 +14,8 @@ const code = (expected: string) => (error: unknown) => {
 
 test('beyond the limit calls wait, then go to the next model, then are turned away', async () => {
   const { ask, script, models } = modelsAtHand()
-  const narrow = candidate('narrow', { concurrency: 1 })
-  const spare = candidate('spare', { concurrency: 1 })
+  const narrow = candidate('narrow', { concurrency: 1, queue: 1 })
+  const spare = candidate('spare', { concurrency: 1, queue: 1 })
   models.use([narrow, spare])
   const running = ask([narrow, spare])
   const call = await script.opened(1)
@@ -47,7 +47,7 @@ test('beyond the limit calls wait, then go to the next model, then are turned aw
 
 test('waiting for a place takes no longer than a first token may, and ends with the signal', async () => {
   const { ask, script, clock, models } = modelsAtHand()
-  const narrow = candidate('narrow', { concurrency: 2 })
+  const narrow = candidate('narrow', { concurrency: 2, queue: 2 })
   models.use([narrow])
   ask([narrow])
   ask([narrow])
@@ -70,7 +70,7 @@ test('waiting for a place takes no longer than a first token may, and ends with 
 
 test('a circuit that opens while a call waits for its place is respected', async () => {
   const { ask, script, models } = modelsAtHand()
-  const narrow = candidate('narrow', { concurrency: 5 })
+  const narrow = candidate('narrow', { concurrency: 5, queue: 5 })
   for (let call = 0; call < 5; call++) ask([narrow])
   await script.opened(5)
   const waiting = ask([narrow, second])
@@ -85,7 +85,7 @@ test('a circuit that opens while a call waits for its place is respected', async
 
 test('and is used all the same where it is all there is', async () => {
   const { ask, script, models } = modelsAtHand()
-  const narrow = candidate('narrow', { concurrency: 5 })
+  const narrow = candidate('narrow', { concurrency: 5, queue: 5 })
   for (let call = 0; call < 5; call++) ask([narrow])
   await script.opened(5)
   const waiting = ask([narrow])
@@ -98,8 +98,8 @@ test('and is used all the same where it is all there is', async () => {
 
 test('all waiting together takes no longer than a first token may', async () => {
   const { ask, script, clock, models } = modelsAtHand()
-  const narrow = candidate('narrow', { concurrency: 1 })
-  const spare = candidate('spare', { concurrency: 1 })
+  const narrow = candidate('narrow', { concurrency: 1, queue: 1 })
+  const spare = candidate('spare', { concurrency: 1, queue: 1 })
   for (const full of [narrow, spare]) ask([full])
   await script.opened(2)
   for (const call of script.calls) call.text('Hello')
