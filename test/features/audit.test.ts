@@ -1,0 +1,155 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Client } from 'pg'
+import { partitionOf } from '#identity/principal.ts'
+import { runCli } from '../../src/cli/cli.ts'
+import { chatConfig } from '../support/chat-config.ts'
+import { type EntraApp, startEntraApp } from '../support/entra-app.ts'
+import { nativeClient } from '../support/native-client.ts'
+import { startSharedEngines } from '../support/shared-engines.ts'
+
+interface Entry {
+  seq: number
+  kind: string
+  actor: string | null
+  subject: string | null
+  details: Record<string, unknown>
+  hash: string
+}
+
+async function until<Result>(look: () => Promise<Result | undefined>): Promise<Result> {
+  for (;;) {
+    const found = await look()
+    if (found !== undefined) return found
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+}
+
+/** The log as a tenant's officer reads it, oldest first. */
+async function logOf(app: EntraApp, tenant = app.issuer.home): Promise<Entry[]> {
+  const officer = await app.as({ oid: 'officer', tenant, roles: ['Privacy.Officer'] })
+  const { status, body } = await nativeClient(app.url).call('GET', '/api/v1/audit?limit=200', undefined, officer)
+  assert.equal(status, 200, JSON.stringify(body))
+  return body.items.toReversed()
+}
+
+const config = chatConfig({
+  primary: { provider: 'offline', contextWindow: 32_000, continuation: 'restart', price: { input: 1, output: 1 } },
+})
+const calculate = config.actions?.calculate
+assert.ok(calculate)
+Object.assign(calculate, {
+  access: 'write',
+  approval: { when: {}, roles: ['Action.Approver'], expiresAfterMs: 900_000 },
+})
+
+test('who decides on runs, stops things and is refused is in the log, by pseudonym, and the log is verified by a command', async () => {
+  await using opened = new AsyncDisposableStack()
+  const engines = opened.use(await startSharedEngines())
+  const app = opened.use(await startEntraApp({ config, variables: engines.variables }))
+  const home = app.issuer.home.id
+  const { call } = nativeClient(app.url)
+  const ana = await app.as({ oid: 'ana' })
+  const bob = await app.as({ oid: 'bob', roles: ['Action.Approver'] })
+  const request = async () => {
+    const { body } = await call('POST', '/api/v1/actions/calculate/runs', { arguments: { expression: '6*7' } }, ana)
+    assert.equal(body.status, 'awaiting-approval', JSON.stringify(body))
+    return body
+  }
+  const [approved, rejected] = [await request(), await request()]
+  const hash = approved.argumentsHash
+  assert.equal((await call('POST', `/api/v1/runs/${approved.id}/approve`, { hash }, bob)).status, 200)
+  const reason = { reason: 'words that do not belong there' }
+  assert.equal((await call('POST', `/api/v1/runs/${rejected.id}/reject`, reason, bob)).status, 200)
+  assert.equal((await call('POST', `/api/v1/runs/${rejected.id}/reject`, reason, bob)).status, 409)
+  const operator = await app.as({ oid: 'op', roles: ['Config.Operator', 'Admin'] })
+  const stop = { reason: 'also words' }
+  assert.equal((await call('PUT', '/api/v1/kill-switches/action:calculate', stop, operator)).status, 200)
+
+  const log = await until(async () => {
+    const found = await logOf(app)
+    return found.some(({ kind }) => kind === 'kill-switch.set') ? found : undefined
+  })
+  const bobs = partitionOf({ tenant: home, id: 'bob' })
+  const owner = partitionOf({ tenant: home, id: 'ana' })
+  assert.deepEqual(
+    log.slice(0, 2).map(({ seq, kind, actor, subject, details }) => ({ seq, kind, actor, subject, details })),
+    [
+      {
+        ...{ seq: 1, kind: 'run.approved', actor: bobs, subject: approved.id },
+        details: { action: 'calculate', edited: false, hash, owner },
+      },
+      {
+        ...{ seq: 2, kind: 'run.rejected', actor: bobs, subject: rejected.id },
+        details: { action: 'calculate', hash: rejected.argumentsHash, owner },
+      },
+    ],
+  )
+  assert.doesNotMatch(JSON.stringify(log), /words|"ana"|"bob"|6\*7/)
+
+  for (const who of [ana, bob, operator, await app.as({ oid: 'fin', roles: ['Finance.Operator'] })]) {
+    const isAdmin = who === operator
+    assert.equal((await call('GET', '/api/v1/audit', undefined, who)).status, isAdmin ? 200 : 403)
+    assert.equal((await call('GET', '/api/v1/audit/verify', undefined, who)).status, isAdmin ? 200 : 403)
+  }
+  assert.deepEqual(await logOf(app, app.issuer.guest), [])
+
+  // The database keeps what its owner does to it from nobody.
+  const last = log.at(-1)
+  const verify = async (...more: string[]) => {
+    let said = ''
+    const out = (text: string | Uint8Array) => {
+      said += Buffer.from(text).toString()
+    }
+    const token = operator.authorization?.slice('Bearer '.length)
+    const host = { url: app.url, token, out, err: out, columns: undefined, signal: new AbortController().signal }
+    return { code: await runCli(['audit', 'verify', ...more], host), said }
+  }
+  const intact = await verify('--seen', `${last?.seq}:${last?.hash}`)
+  assert.equal(intact.code, 0, intact.said)
+  assert.match(intact.said, /^The audit log is intact: \d+ entries, the last \d+:[0-9a-f]{64}\.\n$/)
+  const owns = new Client({ connectionString: engines.variables.DATABASE_URL })
+  await owns.connect()
+  await owns.query('ALTER TABLE audit DISABLE TRIGGER USER; ALTER TABLE audit NO FORCE ROW LEVEL SECURITY')
+  await owns.query("UPDATE audit SET actor = 'somebody else' WHERE seq = 1")
+  await owns.query('ALTER TABLE audit FORCE ROW LEVEL SECURITY')
+  await owns.end()
+  const broken = await verify()
+  assert.deepEqual([broken.code, /entry 1 was changed/.test(broken.said)], [1, true], broken.said)
+})
+
+test('refusals are counted by the minute: an attacker makes few entries, whoever they are', async () => {
+  await using opened = new AsyncDisposableStack()
+  const engines = opened.use(await startSharedEngines())
+  const app = opened.use(await startEntraApp({ config, variables: engines.variables }))
+  const { call } = nativeClient(app.url)
+  const guest = await app.as({ oid: 'eve', tenant: app.issuer.guest, roles: ['Config.Operator', 'Admin', 'Chat.User'] })
+  const ana = await app.as({ oid: 'ana' })
+  for (let times = 0; times < 40; times++) {
+    assert.equal(
+      (await call('GET', '/api/v1/specialists', undefined, { authorization: 'Bearer nonsense' })).status,
+      401,
+    )
+    assert.equal((await call('GET', '/api/v1/config/versions', undefined, guest)).status, 403)
+    assert.equal((await call('GET', `/api/v1/runs/run_${'0'.repeat(32)}`, undefined, ana)).status, 404)
+  }
+  await app.app.stop()
+  const again = opened.use(await startEntraApp({ config, variables: engines.variables, issuer: app.issuer }))
+  const log = await logOf(again)
+  const home = app.issuer.home.id
+  const found = log.map(({ kind, actor, details }) => ({ kind, actor, details }))
+  assert.deepEqual(
+    found.toSorted((a, b) => (a.kind < b.kind ? -1 : 1)),
+    [
+      {
+        ...{ kind: 'access.refused', actor: partitionOf({ tenant: home, id: 'ana' }) },
+        details: { code: 'run_not_found', count: 40 },
+      },
+      { kind: 'sign-in.failed', actor: null, details: { code: 'unauthenticated', count: 40 } },
+      {
+        ...{ kind: 'tenant.refused', actor: partitionOf({ tenant: app.issuer.guest.id, id: 'eve' }) },
+        details: { code: 'forbidden', count: 40, tenant: app.issuer.guest.id },
+      },
+    ],
+  )
+})
