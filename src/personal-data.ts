@@ -3,13 +3,15 @@ import { exportRuns } from '#actions/export.ts'
 import { eraseRuns } from '#actions/runs/erase.ts'
 import type { Chat } from '#chat/chat.ts'
 import { exportConversations } from '#chat/export.ts'
+import { isTurnId } from '#chat/store/turn-keys.ts'
 import { eraseTurns, turnsOf } from '#conversations/archive/of-person.ts'
 import type { Conversations } from '#conversations/conversations.ts'
 import type { AuditEntry } from '#governance/audit.ts'
 import type { Ledger } from '#governance/ledger.ts'
+import { namesInLiveState } from '#governance/privacy/live-state.ts'
 import { openPrivacy, type Privacy } from '#governance/privacy/open.ts'
 import type { Eraser, Exporter } from '#governance/privacy.ts'
-import { partitionOf } from '#identity/principal.ts'
+import { type Owner, partitionOf } from '#identity/principal.ts'
 import type { Log } from '#log.ts'
 import type { Clock } from '#platform/clock.ts'
 import type { Kv } from '#platform/kv/kv.ts'
@@ -34,6 +36,12 @@ export interface PersonalDataOptions {
 export function openPersonalData(options: PersonalDataOptions): Privacy {
   const { kv, sql, hasSql, conversations, actions, chat, ledger, clock, log, record } = options
   const hasArchive = sql.engine === 'postgres'
+
+  async function* otherTurns(person: Owner): AsyncGenerator<string> {
+    for await (const name of namesInLiveState(kv, person)) if (isTurnId(name)) yield name
+    if (hasArchive) yield* turnsOf(sql, person)
+  }
+
   const erasers: Eraser[] = [
     { place: 'runs', erase: async (owner) => (hasSql() ? eraseRuns(sql, owner) : 0) },
     { place: 'ledger', erase: (owner) => ledger.disown(owner.tenant, partitionOf(owner)) },
@@ -57,10 +65,7 @@ export function openPersonalData(options: PersonalDataOptions): Privacy {
   if (chat) {
     exporters.unshift({
       part: 'conversations',
-      items: (person) => {
-        const archivedTurns = hasArchive ? (after: string) => turnsOf(sql, person, after) : undefined
-        return exportConversations({ chat, conversations, archivedTurns }, person)
-      },
+      items: (person) => exportConversations({ chat, conversations, otherTurns: otherTurns(person) }, person),
     })
   }
 

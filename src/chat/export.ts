@@ -6,12 +6,12 @@ import type { Chat, TurnView } from './chat.ts'
 export interface ChatExport {
   chat: Pick<Chat, 'get'>
   conversations: Pick<Conversations, 'list' | 'messages'>
-  /** Where there is an archive: its turns of the person in order of their ids, some above `after`. */
-  archivedTurns?: ((after: string) => Promise<{ id: string; conversation: string | null }[]>) | undefined
+  /** Ids of turns that may belong to no conversation that is listed; others may be among them. */
+  otherTurns: AsyncIterable<string>
 }
 
 export interface ExportedConversation {
-  /** Null where only the archive has it. */
+  /** Null where only its turns are left, and for a turn that stood alone. */
   conversation: Conversation | null
   messages: Message[]
   /** With receipts and feedback. */
@@ -20,15 +20,20 @@ export interface ExportedConversation {
 
 const PAGE = 100
 
-/** The conversations of a person, each whole; and turns that stood alone, as far as the archive has them. */
+/** The conversations of a person, each whole, and turns that stood alone. */
 export async function* exportConversations(parts: ChatExport, person: Principal): AsyncGenerator<ExportedConversation> {
-  const { chat, conversations, archivedTurns } = parts
+  const { chat, conversations, otherTurns } = parts
   const seen = new Set<string>()
 
   async function whole(id: string, conversation: Conversation | null): Promise<ExportedConversation> {
     seen.add(id)
     const messages = await messagesOf(conversations, person, id)
-    const turns = await turnsNamed(chat, person, new Set(messages.map(({ turn }) => turn)))
+    const turns: TurnView[] = []
+    for (const id of new Set(messages.map(({ turn }) => turn))) {
+      seen.add(id)
+      const turn = await chat.get(person, id).catch(ifGone)
+      if (turn) turns.push(turn)
+    }
     return { conversation, messages, turns }
   }
 
@@ -38,17 +43,13 @@ export async function* exportConversations(parts: ChatExport, person: Principal)
     if (page.next === null) break
     cursor = page.next
   }
-  for (let after = ''; archivedTurns; ) {
-    const found = await archivedTurns(after)
-    for (const { id, conversation } of found) {
-      if (conversation === null) {
-        yield { conversation: null, messages: [], turns: await turnsNamed(chat, person, new Set([id])) }
-      } else if (!seen.has(conversation)) {
-        yield await whole(conversation, null)
-      }
-      after = id
-    }
-    if (found.length === 0) return
+  for await (const id of otherTurns) {
+    if (seen.has(id)) continue
+    seen.add(id)
+    const turn = await chat.get(person, id).catch(ifGone)
+    if (!turn) continue
+    if (turn.conversation === null) yield { conversation: null, messages: [], turns: [turn] }
+    else if (!seen.has(turn.conversation)) yield await whole(turn.conversation, null)
   }
 }
 
@@ -64,15 +65,6 @@ async function messagesOf(
     if (page?.next == null) return messages
     after = page.next
   }
-}
-
-async function turnsNamed(chat: Pick<Chat, 'get'>, person: Principal, ids: ReadonlySet<string>): Promise<TurnView[]> {
-  const turns: TurnView[] = []
-  for (const id of ids) {
-    const turn = await chat.get(person, id).catch(ifGone)
-    if (turn) turns.push(turn)
-  }
-  return turns
 }
 
 /** It was deleted, or its time was over, while all this was read. */

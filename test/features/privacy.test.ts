@@ -32,6 +32,8 @@ async function live(
   const run = await call('POST', '/api/v1/actions/create_ticket/runs', asked, { ...headers, prefer: 'wait=30' })
   assert.equal(run.body.status, 'succeeded', JSON.stringify(run.body))
   assert.equal((await call('PUT', '/api/v1/me/consents', { memory: true }, headers)).status, 200)
+  const alone = { model: 'hermes', messages: [{ role: 'user', content: `Alone ${mark}` }] }
+  assert.equal((await call('POST', '/v1/chat/completions', alone, headers)).status, 200)
   return { mark, conversation: conversation.body.id, turn: turn.body.id, run: run.body.id }
 }
 
@@ -43,13 +45,13 @@ function checkExport(
   const found = JSON.parse(text)
   assert.equal(found.person.id, oid)
   const [first] = found.conversations
-  assert.deepEqual(
-    [found.conversations.length, first.conversation.id, first.conversation.title],
-    [1, conversation, mark],
-  )
+  assert.deepEqual([first.conversation.id, first.conversation.title], [conversation, mark])
   assert.match(first.messages[0].content, new RegExp(mark))
   assert.deepEqual([first.turns[0].id, first.turns[0].feedback.comment], [turn, mark])
   assert.ok(first.turns[0].receipt, 'with its receipt')
+  const [alone] = found.conversations.slice(1)
+  assert.deepEqual([found.conversations.length, alone.conversation, alone.turns.length], [2, null, 1])
+  assert.ok(alone.turns[0].receipt)
   assert.deepEqual([found.runs.length, found.runs[0].id, found.runs[0].arguments.title], [1, run, mark])
   assert.ok(found.runs[0].result)
   assert.deepEqual(

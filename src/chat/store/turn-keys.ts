@@ -12,9 +12,13 @@ export interface TurnKeys {
 
 const TURN_ID = /^turn_[0-9a-f]{32}$/
 
+export function isTurnId(text: string): boolean {
+  return TURN_ID.test(text)
+}
+
 /** Throws turn_not_found for what is no turn's id: other things of the principal are kept beside its turns. */
 export function turnKeys(principal: Owner, turn: string): TurnKeys {
-  if (!TURN_ID.test(turn)) throw new ParleyError('turn_not_found')
+  if (!isTurnId(turn)) throw new ParleyError('turn_not_found')
   const partition = partitionOf(principal)
   return { turn: key(partition, turn), log: key(partition, `${turn}:log`) }
 }

@@ -9,13 +9,15 @@ export async function eraseTurns(sql: Sql, { tenant, id }: Owner): Promise<numbe
   return row?.count ?? 0
 }
 
-/** In order of the turns' ids: above `after`, up to a thousand. */
-export function turnsOf(
-  sql: Sql,
-  { tenant, id }: Owner,
-  after: string,
-): Promise<{ id: string; conversation: string | null }[]> {
-  return sql.query({ tenant }, list, [tenant, id, after, LISTED_AT_ONCE])
+/** The ids of a person's finished turns. */
+export async function* turnsOf(sql: Sql, { tenant, id }: Owner): AsyncGenerator<string> {
+  for (let after = ''; ; ) {
+    const found = await sql.query<{ id: string }>({ tenant }, list, [tenant, id, after, LISTED_AT_ONCE])
+    for (const turn of found) yield turn.id
+    const last = found.at(-1)
+    if (!last) return
+    after = last.id
+  }
 }
 
 /** $1 tenant, $2 owner */
@@ -25,4 +27,4 @@ SELECT count(*) AS count FROM gone`
 
 /** $1 tenant, $2 owner, $3 after, $4 limit */
 const list = `
-SELECT id, conversation FROM turns WHERE tenant = $1 AND owner = $2 AND id > $3 ORDER BY id LIMIT $4`
+SELECT id FROM turns WHERE tenant = $1 AND owner = $2 AND id > $3 ORDER BY id LIMIT $4`
