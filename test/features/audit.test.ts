@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { Client } from 'pg'
 import { partitionOf } from '#identity/principal.ts'
 import { runCli } from '../../src/cli/cli.ts'
+import { startApp } from '../support/app.ts'
 import { chatConfig } from '../support/chat-config.ts'
 import { type EntraApp, startEntraApp } from '../support/entra-app.ts'
 import { nativeClient } from '../support/native-client.ts'
@@ -152,4 +153,50 @@ test('refusals are counted by the minute: an attacker makes few entries, whoever
       },
     ],
   )
+})
+
+test('a step of a rollout that an operator takes is in the log once, also one that nobody lived to note', async () => {
+  await using opened = new AsyncDisposableStack()
+  const engines = opened.use(await startSharedEngines())
+  const variables = { ...engines.variables, PARLEY_ROLLOUT_STARTS: 'by-hand' }
+  const listed = async (url: string): Promise<Entry[]> =>
+    (await nativeClient(url).call('GET', '/api/v1/audit?kind=rollout.moved')).body.items
+  {
+    await using app = await startApp({ config, variables })
+    const { call } = nativeClient(app.url)
+    const pushed = await call('PUT', '/api/v1/config/versions/v2', { ...config, description: 'another' })
+    assert.equal(pushed.status, 201, JSON.stringify(pushed.body))
+    const { body: before } = await call('GET', '/api/v1/config/rollout')
+    const tag = { 'if-match': `"${before.etag}"` }
+    const started = await call('POST', '/api/v1/config/rollout/start', { version: 'v2' }, tag)
+    assert.equal(started.status, 200, JSON.stringify(started.body))
+    const [step] = await until(async () => {
+      const found = await listed(app.url)
+      return found.length > 0 ? found : undefined
+    })
+    assert.deepEqual(
+      [step?.actor, step?.subject, step?.details.rollout],
+      [partitionOf({ tenant: 'local', id: 'local' }), 'v2', started.body.finished[0].id],
+    )
+  }
+  // As if the process had died before it noted the step.
+  const owns = new Client({ connectionString: engines.variables.DATABASE_URL })
+  await owns.connect()
+  for (const table of ['audit', 'audit_heads']) {
+    await owns.query(`ALTER TABLE ${table} DISABLE TRIGGER USER; ALTER TABLE ${table} NO FORCE ROW LEVEL SECURITY`)
+    await owns.query(`DELETE FROM ${table}`)
+    await owns.query(`ALTER TABLE ${table} FORCE ROW LEVEL SECURITY`)
+  }
+  await owns.end()
+  for (let starts = 0; starts < 2; starts++) {
+    await using app = await startApp({ config, variables })
+    const found = await until(async () => {
+      const items = await listed(app.url)
+      return items.length > 0 ? items : undefined
+    })
+    assert.deepEqual(
+      found.map(({ seq, subject }) => [seq, subject]),
+      [[1, 'v2']],
+    )
+  }
 })
