@@ -4,13 +4,13 @@ import type { LiveRollout, RolloutState } from '#config/rollout/state.ts'
 import type { Pin } from '#config/serving.ts'
 import { newId } from '#ids.ts'
 import { createLog } from '#log.ts'
+import { callTimes, PER_BATCH } from './call-times.ts'
 import { pin } from './machine.ts'
 import type { BenchOptions, PartReport } from './parts.ts'
 import { atMost, figure, gateTable, table } from './report.ts'
 import { spreadOf } from './statistics.ts'
 
 const BATCHES = 2000
-const PER_BATCH = 100
 const LIMIT_US = 5
 
 const [STABLE, CANDIDATE] = ['v1', 'v2'].map((name): ConfigVersion => {
@@ -39,8 +39,8 @@ export async function measureAssignment({ cores, quick, say }: BenchOptions): Pr
     'no rollout: resolve a pin of an old one': (at) => settled.resolve(pins[at] ?? NO_PIN),
   }
   const rows = Object.entries(calls).map(([what, call]) => {
-    timesOf(call, batches)
-    return { what, ...spreadOf(timesOf(call, batches)) }
+    callTimes(call, batches)
+    return { what, ...spreadOf(callTimes(call, batches)) }
   })
   if (cores) pin(process.pid, cores.harness)
   const text = table(
@@ -52,15 +52,6 @@ export async function measureAssignment({ cores, quick, say }: BenchOptions): Pr
 }
 
 const NO_PIN: Pin = { config: '', arm: 'stable', cohort: '' }
-
-/** Microseconds of one call, by batch. */
-function timesOf(call: (at: number) => unknown, batches: number): number[] {
-  return Array.from({ length: batches }, (_, batch) => {
-    const began = performance.now()
-    for (let at = batch * PER_BATCH; at < (batch + 1) * PER_BATCH; at++) call(at)
-    return ((performance.now() - began) * 1000) / PER_BATCH
-  })
-}
 
 function servingOf(live: LiveRollout | null) {
   const versions = new Map([STABLE, CANDIDATE].map((version) => [version.name, version]))

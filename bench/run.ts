@@ -15,6 +15,7 @@ import { measureKill } from './kill.ts'
 import { describeMachine, findCores, pin } from './machine.ts'
 import type { BenchOptions, PartReport } from './parts.ts'
 import { measureRollback } from './rollback.ts'
+import { measureShadow } from './shadow.ts'
 import { measureState } from './state.ts'
 import { holdStreams } from './streams.ts'
 import { measureWebSocket } from './websocket.ts'
@@ -28,6 +29,7 @@ const PARTS: Record<string, (options: BenchOptions) => Promise<PartReport>> = {
   config: measureConfigLoad,
   conversations: measureConversations,
   kill: measureKill,
+  shadow: measureShadow,
   state: measureState,
   rollback: measureRollback,
   websocket: measureWebSocket,
