@@ -185,7 +185,7 @@ test('with every circuit held open there is no model to ask', async () => {
 test('calls beyond the limit of a model wait, as many again, and further ones are turned away', async () => {
   const slow: Plan = { tokens: 1, firstDelayMs: 200 }
   await using route = await startRoute(
-    { first: { plans: () => slow, spec: { concurrency: 1 } } },
+    { first: { plans: () => slow, spec: { concurrency: 1, queue: 1 } } },
     {
       timers: { firstTokenTimeoutMs: 5000 },
     },
