@@ -49,6 +49,7 @@ import { registerHealth, registerMetrics, registerNativeApi, registerSignIn } fr
 import { registerOpenAiApi } from '#transport/openai/openai-api.ts'
 import { registerPage } from '#transport/page/page-routes.ts'
 import { registerPrivacyApi } from '#transport/privacy-api.ts'
+import { tellRefusals } from '#transport/refusals.ts'
 import { createServer } from '#transport/server.ts'
 import { registerTracing } from '#transport/tracing.ts'
 import { registerWebSocketApi } from '#transport/websocket/web-socket-api.ts'
@@ -308,7 +309,7 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
   const limitAddress = addressRequestsPerMinute > 0 ? createAddressLimit(addressRequestsPerMinute, clock) : undefined
   const server = createServer({ log, clock, authenticator, limits, limitAddress, trustedProxies })
   registerTracing(server, spans)
-  auditing.hear(server)
+  tellRefusals(server, auditing.onRefused)
   registerMetrics(server, telemetry.scrape)
   if (chat) {
     const api = {

@@ -1,10 +1,9 @@
-import type { FastifyInstance } from 'fastify'
 import type { Rollouts } from '#config/rollouts.ts'
 import { type AuditOptions, createAudit } from '#governance/audit/create.ts'
 import { type Refusal, Refusals } from '#governance/audit/refusals.ts'
 import type { Audit } from '#governance/audit.ts'
 import { partitionOf } from '#identity/principal.ts'
-import { type Refused, tellRefusals } from '#transport/refusals.ts'
+import type { Refused } from '#transport/refusals.ts'
 import type { IdentityEnv } from './env.ts'
 
 /** The audit log, and what modules that know nothing of it tell, in its words. */
@@ -14,8 +13,8 @@ export interface Auditing {
   onStep(step: Step): void
   /** Steps that a replica wrote and did not live to note. Never rejects. */
   lookBack(rollouts: Pick<Rollouts, 'history'>): Promise<void>
-  /** Whom a server refuses; on a machine of one's own there is nobody to refuse. */
-  hear(server: FastifyInstance): void
+  /** Whom a server refused; on a machine of one's own that is nobody but oneself. */
+  onRefused(refused: Refused): void
   close(): Promise<void>
 }
 
@@ -46,8 +45,8 @@ export function openAuditing({ identity, ...options }: AuditOptions & { identity
         log.warn({ err: error }, 'The history of rollouts could not be looked at for steps that the audit log lacks')
       }
     },
-    hear(server) {
-      if (identity.engine === 'entra') tellRefusals(server, (refused) => refusals.add(refusalOf(refused, home)))
+    onRefused(refused) {
+      if (identity.engine === 'entra') refusals.add(refusalOf(refused, home))
     },
     async close() {
       refusals.close()

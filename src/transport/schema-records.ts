@@ -22,7 +22,7 @@ export const UsageQuery = Type.Object(
   { additionalProperties: false },
 )
 
-export const Usage = Type.Object(
+const Usage = Type.Object(
   {
     month: Type.String(),
     whose: oneOf('mine', 'tenant'),

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
 import { after, describe, test } from 'node:test'
 import { createAudit } from '#governance/audit/create.ts'
 import { auditMigration } from '#governance/audit/migration.ts'
@@ -117,5 +118,30 @@ test('the trigger stops the owner, too', async () => {
   await sql.close()
   for (const change of ["UPDATE audit SET actor = 'x'", 'DELETE FROM audit', 'TRUNCATE audit']) {
     await assert.rejects(execute(url, change), /only added to/)
+  }
+})
+
+test('a process that owns nothing keeps the log, and could not take the trigger away', async () => {
+  const url = await server.createDatabase()
+  const owner = await openAt(url, [auditMigration])
+  await owner.query('system', 'SELECT 1')
+  await owner.close()
+  const login = `app_${randomUUID().replaceAll('-', '')}`
+  await execute(
+    Object.assign(new URL(server.url), { pathname: new URL(url).pathname }).href,
+    `CREATE ROLE ${login} LOGIN PASSWORD 'app' IN ROLE parley_tenant, parley_system`,
+    `GRANT SELECT ON parley_migrations TO ${login}`,
+  )
+  const asApp = Object.assign(new URL(url), { username: login, password: 'app' }).href
+  const sql = await openAt(asApp, [auditMigration])
+  try {
+    const audit = createAudit({ sql, clock: systemClock, log: createLog('silent') })
+    await audit.record({ tenant: 't', kind: 'run.approved', actor: 'ana', subject: 'run_1' })
+    assert.equal((await audit.verify('t')).entries, 1)
+    for (const change of ['ALTER TABLE audit DISABLE TRIGGER USER', 'DROP TABLE audit', 'DELETE FROM audit']) {
+      await assert.rejects(execute(asApp, change), { code: '42501' }, change)
+    }
+  } finally {
+    await sql.close()
   }
 })
