@@ -30,14 +30,15 @@ export function firstStepOf(turn: TurnContext, end: TurnEnd, now: number): First
   const { text, finish, calls } = progress.steps[0] ?? progress.current
   const segments = progress.segments.filter(({ step }) => step === 0)
   const sum = (of: (segment: (typeof segments)[number]) => number) => segments.reduce((all, one) => all + of(one), 0)
-  const isFailure = finish === undefined
+  // What ends at the turn's own limit of text has no word of its model on it.
+  const ended = finish ?? (end.status === 'completed' ? 'length' : null)
   return {
     input,
     prompt,
     text,
     side: {
-      finish: finish ?? null,
-      failure: isFailure ? (end.error?.code ?? 'internal') : null,
+      finish: ended,
+      failure: ended === null ? (end.error?.code ?? 'internal') : null,
       characters: text.length,
       inputTokens: sum(({ inputTokens }) => inputTokens),
       outputTokens: sum(({ outputTokens }) => outputTokens),

@@ -153,6 +153,21 @@ test('a turn that failed is compared as what it is', async () => {
   assert.deepEqual([settled[0]?.compared?.served.finish, settled[0]?.compared?.served.failure], [null, 'model_failed'])
 })
 
+test('what goes wrong with a copy is nothing to the turn', async () => {
+  const { offer, lines, settle, busy } = openGround()
+  Object.defineProperty(busy, 'queued', {
+    get: () => {
+      throw new Error('broken')
+    },
+  })
+  offer()
+  await settle()
+  assert.deepEqual(
+    lines.map(({ msg }) => msg),
+    ['Whether a turn is to be copied could not be told'],
+  )
+})
+
 test('turns are drawn by their id: the same one always, and as many as the share says', async () => {
   const { offer, skipped, settle, asked } = openGround({ share: 25 })
   for (let turn = 0; turn < 2000; turn++) offer({ turn: `turn_${turn}` })

@@ -72,13 +72,13 @@ export class ShadowTurns {
 
   /** A turn was committed. Returns at once and never throws. */
   offer(turn: TurnContext, end: TurnEnd): void {
-    const { book, clock } = this.#options
-    const shadow = book.live()
-    if (!shadow || this.#isClosed || !isDrawn(shadow, turn.input.turn)) return
-    if (end.status === 'cancelled' || turn.input.followUp || turn.prompt.length === 0) return
-    const against = this.#against(shadow, turn)
-    if (against) return book.skipped(shadow, against)
-    this.#begin(shadow, firstStepOf(turn, end, clock.now()))
+    const shadow = this.#options.book.live()
+    if (!shadow || this.#isClosed) return
+    try {
+      this.#consider(shadow, turn, end)
+    } catch (error) {
+      this.#options.log.error({ err: error, shadow: shadow.id }, 'Whether a turn is to be copied could not be told')
+    }
   }
 
   /** What is under way is given up. */
@@ -89,6 +89,15 @@ export class ShadowTurns {
     this.#giveUp(() => true)
     await Promise.all([...this.#running.values()].map(({ done }) => done))
     await this.#options.models.close()
+  }
+
+  #consider(shadow: LiveShadow, turn: TurnContext, end: TurnEnd): void {
+    const { book, clock } = this.#options
+    if (!isDrawn(shadow, turn.input.turn)) return
+    if (end.status === 'cancelled' || turn.input.followUp || turn.prompt.length === 0) return
+    const against = this.#against(shadow, turn)
+    if (against) return book.skipped(shadow, against)
+    this.#begin(shadow, firstStepOf(turn, end, clock.now()))
   }
 
   #against({ hash: tried }: LiveShadow, { config, input }: TurnContext): SkipReason | undefined {
