@@ -20,7 +20,7 @@ export interface ErasuresOptions {
 /**
  * As it is kept: the owner is named until it is done, by whom it was asked for by their partition only.
  *
- *     asked for → key destroyed → every place, round after round, until a round finds nothing → erased
+ *     asked for → the key, then every place, round after round, until a round finds nothing → erased
  */
 interface Kept extends Erasure {
   owner: Owner | null
@@ -87,11 +87,9 @@ export function createErasures(options: ErasuresOptions): Erasures {
       }
       version = await keep(at, kept, version)
     }
-    if (kept.round === 0) {
-      await step(KEY_PLACE, () => destroyKey(owner).then(() => 1))
-      kept = { ...kept, round: 1, done: [], found: false }
-    }
     for (;;) {
+      // In each round: what was under way, such as a run that ended, may have asked for another one.
+      await step(KEY_PLACE, () => destroyKey(owner).then(() => (kept.round === 1 ? 1 : 0)))
       for (const { place, erase } of erasers) await step(place, () => erase(owner))
       if (!kept.found || kept.round >= ROUNDS) break
       kept = { ...kept, round: kept.round + 1, done: [], found: false }
@@ -159,7 +157,7 @@ function begun(by: Owner, owner: Owner, now: number): Kept {
     places: [],
     owner: { tenant: owner.tenant, id: owner.id },
     by: partitionOf(by),
-    round: 0,
+    round: 1,
     done: [],
     found: false,
   }

@@ -174,7 +174,9 @@ export function recordsSuite(engine: string, open: () => Promise<TestRecords>): 
       const places = [{ place: 'data-key', erased: 1, at }, ...PLACES.map((place) => ({ place, erased: 3, at }))]
       const person = partitionOf(who)
       assert.deepEqual(proof, { status: 'erased', person, requestedAt: at, finishedAt: at, places })
-      assert.deepEqual(order, ['data-key', ...PLACES, ...PLACES])
+      const round = ['data-key', ...PLACES]
+      // The second finds that the first, which destroyed a key at least, left nothing.
+      assert.deepEqual(order, [...round, ...round])
       assert.deepEqual(
         told.map(({ kind, actor, subject, details }) => [kind, actor, subject, details?.stage]),
         ['asked', 'done'].map((stage) => ['data.erased', partitionOf(officer), person, stage]),
