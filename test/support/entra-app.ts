@@ -35,7 +35,7 @@ export async function startEntraApp(options: TestAppOptions & { issuer?: OidcIss
 }
 
 /** What the environment says of an issuer. */
-export function entraVariables(issuer: OidcIssuer): Record<string, string> {
+function entraVariables(issuer: OidcIssuer): Record<string, string> {
   return {
     PARLEY_ENTRA_AUTHORITY: issuer.authority,
     ENTRA_TENANT_ID: issuer.home.id,
