@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { rename, writeFile } from 'node:fs/promises'
 import path from 'node:path'
-import { test } from 'node:test'
+import { after, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ConfigDocument } from '#config/document.ts'
 import type { RolloutView } from '#config/rollouts.ts'
@@ -10,7 +10,16 @@ import { runCli } from '../../src/cli/cli.ts'
 import { startApp, type TestApp } from '../support/app.ts'
 import { chatConfig } from '../support/chat-config.ts'
 import { nativeClient } from '../support/native-client.ts'
+import { startPostgres } from '../support/postgres.ts'
 import { sseEvents } from '../support/sse.ts'
+
+const postgres = await startPostgres()
+after(() => postgres[Symbol.asyncDispose]())
+
+/** Where an operator decides, the audit log needs one, and PGlite takes seconds to open. */
+async function withDatabase(): Promise<Record<string, string>> {
+  return { DATABASE_URL: await postgres.createDatabase() }
+}
 
 const versions = '/api/v1/config/versions'
 const rollout = '/api/v1/config/rollout'
@@ -142,7 +151,7 @@ test('a version that any tool puts there is found, and a bad one is listed with 
 })
 
 test('a rollback by hand takes the conversations along, and says who and why', async () => {
-  await using app = await startApp({ config: first })
+  await using app = await startApp({ config: first, variables: await withDatabase() })
   const { call, conversation, decide, push, turnConfig, until } = operator(app)
   await push('v2', saying('second'))
   await until(({ stable }) => stable.version === 'v2')
@@ -160,7 +169,7 @@ test('a rollback by hand takes the conversations along, and says who and why', a
 test('with floors a version is a canary first: paused, resumed, promoted, each on what was seen', async () => {
   await using app = await startApp({
     config: first,
-    variables: { PARLEY_ROLLOUT_FLOORS: '50:5', PARLEY_ROLLOUT_BAKE_MS: '3600000' },
+    variables: { ...(await withDatabase()), PARLEY_ROLLOUT_FLOORS: '50:5', PARLEY_ROLLOUT_BAKE_MS: '3600000' },
   })
   const { call, conversation, configOf, decide, list, push, until, view } = operator(app)
   await push('v2', saying('second'))
@@ -229,7 +238,7 @@ test('who follows the rollout hears of its changes', async () => {
 })
 
 test('the command line does the same against the whole app', async () => {
-  await using app = await startApp({ config: first })
+  await using app = await startApp({ config: first, variables: await withDatabase() })
   const run = async (...args: string[]) => {
     const said = { out: '', err: '' }
     const code = await runCli(['config', ...args], {
