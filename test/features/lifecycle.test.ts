@@ -156,13 +156,18 @@ test('it goes on by itself, though nobody asks for it', async () => {
   assert.deepEqual([shown.body.liveTurn, shown.body.messages], [null, 2])
 })
 
-/** Ends with 1 and one line that says why. */
+/** Ends with 1 and one line that says why; the log has at most what was tried. */
 async function refusesToStart(given: Record<string, string>, why: RegExp): Promise<void> {
   const { code, stdout, stderr } = await runToExit({ ...variables, ...given })
   assert.equal(code, 1, stderr)
   assert.match(stderr, /^Parley cannot start: .*\n$/)
   assert.match(stderr, why)
-  assert.equal(stdout, '')
+  const logged = stdout.split('\n').filter(Boolean)
+  for (const line of logged)
+    assert.ok(
+      ['err', 'folder'].some((field) => field in JSON.parse(line)),
+      line,
+    )
 }
 
 test('a second process on the same data folder is refused, and the first one goes on', async () => {
