@@ -24,6 +24,7 @@ function site(t: TestContext) {
   const seal = createSeal(randomBytes(32))
   const user: { roles: Role[]; refusal: Error | undefined } = { roles: ['Chat.User'], refusal: undefined }
   let renewals = 0
+  let held: { until: Promise<void>; refusal: Error } | undefined
   const issue = (): SignedIn => ({
     token: `${user.roles.join()} ${clock.now() + HOUR}`,
     expiresAt: clock.now() + HOUR,
@@ -33,6 +34,12 @@ function site(t: TestContext) {
   const entra: Pick<EntraClient, 'renew'> = {
     async renew() {
       renewals += 1
+      if (held) {
+        const { until, refusal } = held
+        held = undefined
+        await until
+        throw refusal
+      }
       if (user.refusal) throw user.refusal
       return issue()
     },
@@ -49,7 +56,11 @@ function site(t: TestContext) {
   const userTokens = { seen: (_user: unknown, token: string) => void lent.push(token) }
   const open = () =>
     new Sessions({ entra: entra as EntraClient, tokens, userTokens, kv, sealOf: async () => seal, clock })
-  return { clock, kv, user, issue, lent, renewals: () => renewals, one: open(), other: open() }
+  /** The next renewal hears this refusal, and not before then. */
+  const slowly = (until: Promise<void>, refusal: Error) => {
+    held = { until, refusal }
+  }
+  return { clock, kv, user, issue, lent, slowly, renewals: () => renewals, one: open(), other: open() }
 }
 
 test('a session tells who has it, on every replica, until it is ended', async (t) => {
@@ -121,6 +132,22 @@ test('with the authority away a session lasts as long as its token, and goes on 
   await assert.rejects(one.identify(name.cookie), { code: 'identity_unavailable' })
   user.refusal = undefined
   await one.identify(name.cookie)
+})
+
+test('a replica that comes second with what the first renewed from does not end the session', async (t) => {
+  const { one, other, clock, issue, user, slowly } = site(t)
+  const name = newSessionName(owner)
+  await one.open(name, issue())
+  clock.advance(56 * 60_000)
+  const { promise: renewedElsewhere, resolve } = Promise.withResolvers<void>()
+  slowly(renewedElsewhere, new SignInNeeded('invalid_grant'))
+  const late = other.identify(name.cookie)
+  await one.identify(name.cookie)
+  resolve()
+  assert.equal((await late).principal.id, 'ana')
+  user.refusal = new SignInNeeded('disabled')
+  clock.advance(1001)
+  assert.equal((await one.identify(name.cookie)).principal.id, 'ana')
 })
 
 test('what is no session of that person is none', async (t) => {

@@ -86,6 +86,11 @@ export class Sessions {
       throw sessionOver()
     }
     const renewed = kept.expiresAt - now < RENEW_BEFORE_MS ? await this.#renewed(name, kept) : kept
+    if (!renewed) {
+      if (await kv.delete(name.at, { ifVersion: found.version })) throw sessionOver()
+      // Another replica renewed it from what we had as well: what it kept is the session now.
+      return this.#identify(cookie)
+    }
     if (renewed !== kept || now - kept.usedAt >= TOUCH_EVERY_MS) {
       kept = { ...renewed, usedAt: now }
       // Another replica may have been quicker: then its word stands.
@@ -96,19 +101,16 @@ export class Sessions {
     return { principal, until }
   }
 
-  /** What it rests on anew; with the authority away, as it is for as long as it lasts. */
-  async #renewed(name: SessionName, kept: Kept): Promise<Kept> {
-    const { entra, kv, clock } = this.#options
+  /** What it rests on anew, undefined when only the person can help; with the authority away, as it is for as long as it lasts. */
+  async #renewed(name: SessionName, kept: Kept): Promise<Kept | undefined> {
+    const { entra, clock } = this.#options
     try {
       return {
         ...kept,
         ...(await entra.renew({ tenant: name.owner.tenant, account: kept.account, cache: kept.cache })),
       }
     } catch (error) {
-      if (error instanceof SignInNeeded) {
-        await kv.delete(name.at)
-        throw sessionOver()
-      }
+      if (error instanceof SignInNeeded) return undefined
       if (kept.expiresAt > clock.now()) return kept
       throw error
     }
