@@ -21,7 +21,7 @@ function site(t: TestContext) {
   const { log } = capturedLog()
   const kv = createKv(new SqliteEngine({ path: ':memory:', clock, log }))
   t.after(() => kv.close())
-  const seal = createSeal(randomBytes(32))
+  let seal = createSeal(randomBytes(32))
   const user: { roles: Role[]; refusal: Error | undefined } = { roles: ['Chat.User'], refusal: undefined }
   let renewals = 0
   let held: { until: Promise<void>; refusal: Error } | undefined
@@ -60,7 +60,10 @@ function site(t: TestContext) {
   const slowly = (until: Promise<void>, refusal: Error) => {
     held = { until, refusal }
   }
-  return { clock, kv, user, issue, lent, slowly, renewals: () => renewals, one: open(), other: open() }
+  const forget = () => {
+    seal = createSeal(randomBytes(32))
+  }
+  return { clock, kv, user, issue, lent, slowly, forget, renewals: () => renewals, one: open(), other: open() }
 }
 
 test('a session tells who has it, on every replica, until it is ended', async (t) => {
@@ -148,6 +151,15 @@ test('a replica that comes second with what the first renewed from does not end 
   user.refusal = new SignInNeeded('disabled')
   clock.advance(1001)
   assert.equal((await one.identify(name.cookie)).principal.id, 'ana')
+})
+
+test('a session that the key of its person no longer opens is over', async (t) => {
+  const { one, clock, issue, forget } = site(t)
+  const name = newSessionName(owner)
+  await one.open(name, issue())
+  forget()
+  clock.advance(1001)
+  await assert.rejects(one.identify(name.cookie), { code: 'unauthenticated' })
 })
 
 test('what is no session of that person is none', async (t) => {

@@ -78,7 +78,7 @@ export class Sessions {
     const found = name && (await kv.get(name.at))
     if (!name || !found) throw sessionOver()
     const seal = await sealOf(name.owner)
-    let kept: Kept = JSON.parse(seal.unseal(found.value, name.at).toString())
+    let kept = opened(seal, found.value, name.at)
     const now = clock.now()
     const until = kept.openedAt + signInLimits.absoluteMs
     if (now >= until || now >= kept.usedAt + signInLimits.idleMs) {
@@ -122,6 +122,15 @@ export class Sessions {
     const endsAt = Math.min(kept.usedAt + signInLimits.idleMs, kept.openedAt + signInLimits.absoluteMs)
     const ttlMs = Math.max(1, Math.ceil(endsAt - clock.now()))
     await kv.put(name.at, seal.seal(JSON.stringify(kept), name.at), { ifVersion, ttlMs })
+  }
+}
+
+/** A person who was erased has another key, which opens nothing of before. */
+function opened(seal: OwnersSeal, sealed: Uint8Array, place: string): Kept {
+  try {
+    return JSON.parse(seal.unseal(sealed, place).toString())
+  } catch (error) {
+    throw error instanceof ParleyError && error.code === 'sealed_unreadable' ? sessionOver() : error
   }
 }
 
