@@ -385,6 +385,7 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
     async stop() {
       if (stopping) return
       stopping = true
+      ledger.hurry()
       // Turns that run may still wait for their actions.
       await Promise.all([chat?.drain(env.limits.drainMs), shadowing.turns.close()])
       await server.close()

@@ -22,6 +22,8 @@ export interface Ledger {
   entries(tenant: string, period: Period): AsyncIterable<LedgerEntry[]>
   /** A person's figures stay, and are nobody's from then on; resolves with how many. */
   disown(tenant: string, user: string): Promise<number>
+  /** The process is about to end: what is told from now on is kept without waiting for company. */
+  hurry(): void
   /** Waits for what can be kept at once. */
   close(): Promise<void>
 }

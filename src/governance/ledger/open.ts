@@ -30,6 +30,7 @@ export function openLedger({ sql, kv, clock, log }: OpenLedgerOptions): Ledger {
       const bill = billOfRelay(relay)
       if (bill.entries.length > 0) writing.retain(bill)
     },
+    hurry: () => writing.hurry(),
     close: () => writing.close(),
   }
 }

@@ -91,3 +91,12 @@ test('closing keeps what waits, and tells what cannot be kept any more', async (
   await gone.writing.close()
   assert.equal(gone.lines.at(-1)?.bills, 1)
 })
+
+test('a process that is about to end keeps what it is told at once', async () => {
+  const { writing, kept } = atHand()
+  const first = writing.keep(bill('a'))
+  writing.hurry()
+  await first
+  await writing.keep(bill('b'))
+  assert.deepEqual(kept, [['a'], ['b']])
+})

@@ -33,6 +33,7 @@ export class Writing {
   #cancelNext: (() => void) | undefined
   #writing: Promise<void> = Promise.resolve()
   #lost = 0
+  #hurries = false
 
   constructor(options: WritingOptions) {
     this.#options = options
@@ -48,6 +49,12 @@ export class Writing {
   /** Of what is told once. */
   retain(bill: Bill): void {
     this.#add({ bill })
+  }
+
+  /** From now on nothing waits for company: the process is about to end. */
+  hurry(): void {
+    this.#hurries = true
+    if (this.#waiting.length > 0) this.#schedule(0)
   }
 
   async close(): Promise<void> {
@@ -66,12 +73,17 @@ export class Writing {
 
   #schedule(delayMs: number): void {
     this.#cancelNext?.()
-    this.#cancelNext = this.#options.clock.after(delayMs, () => {
-      this.#cancelNext = undefined
-      this.#writing = this.#write().then((isKept) => {
+    if (this.#hurries && delayMs < RETRY_MS) return this.#begin()
+    this.#cancelNext = this.#options.clock.after(delayMs, () => this.#begin())
+  }
+
+  #begin(): void {
+    this.#cancelNext = undefined
+    this.#writing = this.#writing
+      .then(() => this.#write())
+      .then((isKept) => {
         if (this.#waiting.length > 0) this.#schedule(isKept ? 0 : RETRY_MS)
       })
-    })
   }
 
   /** False while the store is away. Never rejects. */
