@@ -98,7 +98,8 @@ export class Sessions {
     }
     const { principal } = await tokens.verify(kept.token)
     userTokens.seen(principal, kept.token, kept.expiresAt)
-    return { principal, until }
+    // A stream asks nobody again: it ends with the token, and whoever may still have a session resumes with the next.
+    return { principal, until: Math.min(until, kept.expiresAt) }
   }
 
   /** What it rests on anew, undefined when only the person can help; with the authority away, as it is for as long as it lasts. */
