@@ -10,11 +10,12 @@ WORKDIR /app
 RUN install --directory --owner=node --group=node --mode=0700 /data
 COPY --from=dependencies /app/node_modules ./node_modules
 COPY package.json require-node.mjs ./
+COPY bin ./bin
 COPY src ./src
 COPY config-versions ./config-versions
 USER node
 VOLUME /data
 EXPOSE 8080
-# Until somebody can sign in, only loopback is served: `docker run --network host`.
+# With Entra ID, set HOST=0.0.0.0; without it only loopback is served: `docker run --network host`.
 # Signals reach the process itself: it drains on SIGTERM.
 CMD ["node", "--import", "./require-node.mjs", "src/main.ts"]
