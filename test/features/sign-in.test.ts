@@ -159,3 +159,17 @@ test('with the authority away a sign-in cannot begin, and says so', async () => 
   site.issuer.down = true
   assert.equal(await statusOf(site.browser().fetch(`${site.url}/auth/login`)), 503)
 })
+
+test('whose session is over can still sign out, and keeps no cookie; other sites sign nobody out', async () => {
+  await using site = await startSite()
+  const { url } = site
+  const origin = { origin: url }
+  const browser = await signedIn(site)
+  const cookie = browser.cookies(url)
+  assert.equal(await statusOf(browser.fetch(`${url}/auth/logout`, { method: 'POST' })), 403)
+  assert.equal(await statusOf(fetch(`${url}/api/v1/me`, { headers: { cookie } })), 200)
+  await browser.fetch(`${url}/auth/logout`, { method: 'POST', headers: origin })
+  const again = await fetch(`${url}/auth/logout`, { method: 'POST', headers: { cookie, ...origin } })
+  assert.equal(again.status, 204)
+  assert.match(String(again.headers.get('set-cookie')), /Max-Age=0/)
+})
