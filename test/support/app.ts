@@ -5,7 +5,7 @@ import path from 'node:path'
 import type { ConfigDocument } from '#config/document.ts'
 import { type App, createApp, type Overrides } from '../../src/app.ts'
 import { type Env, readEnv } from '../../src/env.ts'
-import { createLog } from '../../src/log.ts'
+import { createLog, type Log } from '../../src/log.ts'
 
 export interface TestApp extends AsyncDisposable {
   app: App
@@ -21,6 +21,8 @@ export interface TestAppOptions {
   /** The only config version; the shipped ones when absent. */
   config?: ConfigDocument
   overrides?: Overrides
+  /** Instead of one by the level of the environment. */
+  log?: Log
   /** A folder that outlives the app, for tests that start another on it. */
   dataDir?: string
 }
@@ -41,7 +43,7 @@ export async function startApp(options: TestAppOptions = {}): Promise<TestApp> {
     PARLEY_DRAIN_MS: '2000',
     ...options.variables,
   })
-  const app = await createApp(env, createLog(env.logLevel), options.overrides)
+  const app = await createApp(env, options.log ?? createLog(env.logLevel), options.overrides)
   const url = await app.listen()
   const stop = async () => {
     await app.stop()

@@ -1,0 +1,85 @@
+import { readFileSync } from 'node:fs'
+import { Ajv, type ValidateFunction } from 'ajv'
+import { publishedAt } from '../openapi/publish.ts'
+
+/** As much of JSON Schema as values are drawn from. */
+export interface Schema {
+  $ref?: string
+  type?: string
+  enum?: readonly unknown[]
+  const?: unknown
+  anyOf?: readonly Schema[]
+  properties?: Record<string, Schema>
+  required?: readonly string[]
+  items?: Schema
+  minimum?: number
+  maximum?: number
+  minLength?: number
+  maxLength?: number
+  minItems?: number
+  maxItems?: number
+}
+
+export interface Operation {
+  id: string
+  method: string
+  path: string
+  parameters: readonly { name: string; in: string; required?: boolean; schema: Schema }[]
+  body: Schema | undefined
+  statuses: readonly number[]
+}
+
+interface Document {
+  paths: Record<string, Record<string, Described>>
+  components: { schemas: Record<string, Schema> }
+}
+
+interface Described {
+  operationId: string
+  parameters?: Operation['parameters']
+  requestBody?: { content: Record<string, { schema?: Schema }> }
+  responses: Record<string, unknown>
+}
+
+/** The published document: its operations, its named schemas, and what it says of an answer. */
+export function readDocument() {
+  const document = JSON.parse(readFileSync(publishedAt, 'utf8')) as Document
+  const ajv = new Ajv({ strict: false, validateFormats: false })
+  ajv.addSchema({ ...document, $id: 'document' })
+  const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(
+      ([method, described]): Operation => ({
+        id: described.operationId,
+        method: method.toUpperCase(),
+        path,
+        parameters: described.parameters ?? [],
+        body: described.requestBody?.content['application/json']?.schema,
+        statuses: Object.keys(described.responses).map(Number),
+      }),
+    ),
+  )
+  const validators = new Map<string, ValidateFunction>()
+  return {
+    operations,
+    resolve: (schema: Schema): Schema =>
+      schema.$ref ? (document.components.schemas[schema.$ref.split('/').at(-1) ?? ''] ?? {}) : schema,
+    /** What is wrong with a JSON answer, in words; nothing when it is as documented. */
+    misfit({ path, method }: Operation, status: number, answer: unknown): string | undefined {
+      const pointer = [
+        'paths',
+        path,
+        method.toLowerCase(),
+        'responses',
+        `${status}`,
+        'content',
+        'application/json',
+        'schema',
+      ]
+      const escaped = pointer.map((part) => encodeURIComponent(part.replaceAll('~', '~0').replaceAll('/', '~1')))
+      const $ref = `document#/${escaped.join('/')}`
+      const validate = validators.get($ref) ?? ajv.compile({ $ref })
+      validators.set($ref, validate)
+      return validate(answer) ? undefined : ajv.errorsText(validate.errors)
+    },
+  }
+}

@@ -1,0 +1,103 @@
+import fc from 'fast-check'
+import type { Schema } from './document.ts'
+
+/** Stands for the mark of the tenant that asks. */
+export const MARK = '%%mark%%'
+
+const strange = fc.constantFrom<unknown>(
+  ...[null, true, 0, -1, 1.5, 1e308, Number.MAX_SAFE_INTEGER + 2, '', ' ', [], {}, [[[]]], '0'],
+  ...[
+    '\u0000',
+    '\u202e\u200b',
+    '\ud800',
+    '👩‍👩‍👧‍👦'.repeat(50),
+    '__proto__',
+    'constructor',
+    '../../etc/passwd',
+    "' or 1=1 --",
+  ],
+  ...[deep(40), deep(3000), 'x'.repeat(70_000)],
+)
+const extraKey = fc.constantFrom(
+  '__proto__',
+  'constructor',
+  'prototype',
+  'toString',
+  'hasOwnProperty',
+  'extra',
+  '',
+  '\u0000',
+)
+
+function deep(levels: number): unknown {
+  let value: unknown = 1
+  for (let level = 0; level < levels; level += 1) value = [value]
+  return value
+}
+
+/** Values that fit the schema, as far as types, enums and limits say. */
+export function fitting(schema: Schema, resolve: (schema: Schema) => Schema, depth = 0): fc.Arbitrary<unknown> {
+  const { type, anyOf, properties = {}, ...rest } = resolve(schema)
+  const inner = (part: Schema) => fitting(part, resolve, depth + 1)
+  if (rest.const !== undefined) return fc.constant(rest.const)
+  if (rest.enum) return fc.constantFrom(...rest.enum)
+  if (anyOf) return fc.oneof(...anyOf.map(inner))
+  if (type === 'boolean') return fc.boolean()
+  if (type === 'null') return fc.constant(null)
+  if (type === 'integer' || type === 'number') {
+    const { minimum: min = 0, maximum: max = 1000 } = rest
+    return type === 'integer' ? fc.integer({ min, max: Math.max(min, max) }) : fc.double({ min, max, noNaN: true })
+  }
+  if (type === 'string') return text(rest)
+  if (type === 'array') {
+    const { items = {}, minItems = 0, maxItems = 4 } = rest
+    return fc.array(inner(items), { minLength: minItems, maxLength: Math.max(minItems, Math.min(maxItems, 4)) })
+  }
+  if (type === 'object' && depth < 6) {
+    const parts = Object.fromEntries(Object.entries(properties).map(([name, part]) => [name, inner(part)]))
+    return fc.record(parts, { requiredKeys: [...(rest.required ?? [])].filter((name) => name in parts) })
+  }
+  return fc.constantFrom<unknown>({}, 'text', 1)
+}
+
+function text({ minLength = 0, maxLength = 2000 }: Schema): fc.Arbitrary<string> {
+  const word = fc.oneof(
+    fc.constantFrom(
+      MARK,
+      `Please open a ticket: ${MARK}`,
+      'What is 6 * 7?',
+      'hermes',
+      'athena',
+      'create_ticket',
+      'hello',
+    ),
+    fc.string({ unit: 'binary', maxLength: 30 }),
+  )
+  const atLimit = fc.constantFrom('x'.repeat(Math.min(maxLength, 100_000)), 'y'.repeat(minLength))
+  const fits = word.map((value) => value.slice(0, maxLength).padEnd(minLength, 'a'))
+  return fc.oneof({ arbitrary: fits, weight: 8 }, { arbitrary: atLimit, weight: 1 })
+}
+
+/** A value of the schema with one fault: a part of it wrong, missing, too much, or one past its limit. */
+export function faulty(schema: Schema, resolve: (schema: Schema) => Schema): fc.Arbitrary<unknown> {
+  const { properties = {}, type } = resolve(schema)
+  const names = Object.keys(properties)
+  if (type !== 'object' || names.length === 0) return strange
+  const fits = fitting(schema, resolve) as fc.Arbitrary<Record<string, unknown>>
+  const name = fc.constantFrom(...names)
+  return fc.oneof(
+    strange,
+    fc.tuple(fits, name, strange).map(([value, at, wrong]) => ({ ...value, [at]: wrong })),
+    fc.tuple(fits, name).map(([value, at]) => ({ ...value, [at]: past(resolve(properties[at] ?? {})) })),
+    fc.tuple(fits, name).map(([value, at]) => Object.fromEntries(Object.entries(value).filter(([key]) => key !== at))),
+    fc
+      .tuple(fits, extraKey, strange)
+      .map(([value, at, wrong]) => Object.fromEntries([...Object.entries(value), [at, wrong]])),
+  )
+}
+
+function past({ type, maximum, maxLength, maxItems }: Schema): unknown {
+  if (type === 'string') return 'z'.repeat((maxLength ?? 10_000) + 1)
+  if (type === 'array') return Array.from({ length: (maxItems ?? 1000) + 1 }, () => 'a')
+  return (maximum ?? 1e21) + 1
+}
