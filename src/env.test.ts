@@ -147,6 +147,9 @@ test('Entra ID is set whole or not at all', () => {
   assert.match(faultOf({ ...whole, PARLEY_ENTRA_GUESTS: 'a/b' }), /ids of tenants/)
   assert.match(faultOf({ ...whole, PARLEY_ENTRA_AUTHORITY: 'http://plain' }), /PARLEY_ENTRA_AUTHORITY/)
   assert.match(faultOf({ ...whole, PARLEY_PUBLIC_URL: 'http://chat.example.com' }), /PARLEY_PUBLIC_URL has to be https/)
+  const inPublic = { ...whole, ENTRA_CLIENT_SECRET: 's', HOST: '0.0.0.0' }
+  assert.match(faultOf(inPublic), /PARLEY_PUBLIC_URL is needed/)
+  assert.doesNotMatch(faultOf({ ...inPublic, PARLEY_PUBLIC_URL: 'https://chat.example.com' }), /PARLEY_PUBLIC_URL/)
   for (const url of ['https://chat.example.com', 'http://localhost:8080', 'http://127.0.0.1:9000']) {
     assert.doesNotMatch(faultOf({ ...whole, PARLEY_PUBLIC_URL: url }), /PARLEY_PUBLIC_URL/)
   }

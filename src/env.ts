@@ -254,6 +254,10 @@ function readIdentity(read: Reader, host: string, faults: string[]): IdentityEnv
   if (protocol === 'http:' && !/^(localhost|127\.[\d.]+|\[::1\])$/.test(hostname) && read.text('PARLEY_PUBLIC_URL')) {
     faults.push('PARLEY_PUBLIC_URL has to be https, since it is where people sign in')
   }
+  const isLoopback = /^(localhost|127\.[\d.]+|::1)$/.test(host)
+  if (clientSecret !== undefined && !isLoopback && read.text('PARLEY_PUBLIC_URL') === undefined) {
+    faults.push('PARLEY_PUBLIC_URL is needed where browsers sign in: it is where the authority sends them back to')
+  }
   return {
     engine: 'entra',
     authority: authority.replace(/\/+$/, ''),
