@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
-import { test } from 'node:test'
-import { type Caller, startEntraApp } from '../support/entra-app.ts'
+import { after, before, test } from 'node:test'
+import { type Caller, type EntraApp, startEntraApp } from '../support/entra-app.ts'
 import { nativeClient } from '../support/native-client.ts'
 
 const MARK = `mark-${randomUUID()}`
@@ -76,8 +76,14 @@ interface Document {
   paths: Record<string, Record<string, { operationId: string }>>
 }
 
+// One for all: what is refused goes into the audit log, whose database takes its time to open.
+let app: EntraApp
+before(async () => {
+  app = await startEntraApp()
+})
+after(() => app.stop())
+
 test('nothing of one caller can be reached by another, of the same tenant or of another', async () => {
-  await using app = await startEntraApp({ variables: { PARLEY_CONFIG_DIR: 'config-versions' } })
   const { url, issuer } = app
   const owner = await app.as({ oid: 'owner' })
   const { call } = nativeClient(url)
@@ -156,7 +162,6 @@ test('nothing of one caller can be reached by another, of the same tenant or of 
 })
 
 test('nobody gets anywhere without a token, but to what is open', async () => {
-  await using app = await startEntraApp()
   const operator = await app.as({ oid: 'operator', roles: EVERY_ROLE })
   const { paths } = (await (await fetch(`${app.url}/openapi.json`, { headers: operator })).json()) as Document
   for (const path of [...Object.keys(paths), '/docs', '/openapi.json']) {
@@ -172,7 +177,6 @@ test('nobody gets anywhere without a token, but to what is open', async () => {
 })
 
 test('a token is taken as Authorization: Bearer and as api-key, and two that differ are not', async () => {
-  await using app = await startEntraApp()
   const { authorization = '' } = await app.as({ oid: 'ana' })
   const other = await app.as({ oid: 'other' })
   const token = authorization.slice('Bearer '.length)
