@@ -231,6 +231,7 @@ export function recordsSuite(engine: string, open: () => Promise<TestRecords>): 
         clock.advance(31_000)
         return isErased(one, who)
       })
+      assert.ok(await isErased(other, who))
       await Promise.all([one.close(), other.close()])
     })
 
