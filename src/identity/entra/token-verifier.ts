@@ -52,7 +52,8 @@ export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifie
   async function check(token: string): Promise<Identified & { until: number }> {
     const { tid, ver } = unverified(token)
     const keys = typeof tid === 'string' ? issuers.get(tid) : undefined
-    if (!keys) throw new ParleyError('unauthenticated', { message: 'Tokens of this tenant are not accepted.', param: 'tid' })
+    if (!keys)
+      throw new ParleyError('unauthenticated', { message: 'Tokens of this tenant are not accepted.', param: 'tid' })
     const issuer = ver === '1.0' ? `${v1Base}/${tid}/` : `${base}/${tid}/v2.0`
     const { payload } = await jwtVerify(token, keys.get, {
       algorithms: ['RS256'],

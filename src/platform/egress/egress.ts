@@ -1,10 +1,10 @@
 import { lookup as systemLookup } from 'node:dns/promises'
 import { isIP, type Socket } from 'node:net'
 import type { Clock } from '#platform/clock.ts'
+import { hostOf, hostRules } from '../hosts.ts'
 import { addressRules, isLoopback } from './addresses.ts'
 import { connectTo } from './connect.ts'
 import { type Exchanged, exchange, type ResponseHeaders } from './exchange.ts'
-import { hostOf, hostRules } from '../hosts.ts'
 import { interruptible } from './interruptible.ts'
 import { type Hop, nextHop } from './redirect.ts'
 

@@ -1,10 +1,10 @@
 import { lookup as systemLookup } from 'node:dns/promises'
 import { isIP } from 'node:net'
 import { Agent, type buildConnector, fetch as undiciFetch } from 'undici'
+import { hostOf, hostRules } from '../hosts.ts'
 import { addressRules, isLoopback } from './addresses.ts'
 import { connectTo } from './connect.ts'
 import { type EgressOptions, EgressRefused } from './egress.ts'
-import { hostOf, hostRules } from '../hosts.ts'
 import { interruptible } from './interruptible.ts'
 
 const CONNECT_TIMEOUT_MS = 10_000
