@@ -62,13 +62,8 @@ export interface ActionCall {
   traceparent?: string | undefined
 }
 
-export const runStatuses = [
-  'requested',
-  'awaiting-approval',
-  'awaiting-identity',
-  'queued',
-  'running',
-  'retrying',
+const underWay = ['requested', 'awaiting-approval', 'awaiting-identity', 'queued', 'running', 'retrying'] as const
+const settled = [
   'succeeded',
   'failed',
   'rejected',
@@ -78,6 +73,7 @@ export const runStatuses = [
   'discarded',
   'unknown',
 ] as const
+export const runStatuses = [...underWay, ...settled] as const
 
 export type RunStatus = (typeof runStatuses)[number]
 
@@ -93,16 +89,7 @@ export interface Run {
 }
 
 /** What a run comes to rest in; some of these a person can still move on. */
-export const settledStatuses: ReadonlySet<RunStatus> = new Set([
-  'succeeded',
-  'failed',
-  'rejected',
-  'cancelled',
-  'expired',
-  'dead-lettered',
-  'discarded',
-  'unknown',
-])
+export const settledStatuses: ReadonlySet<RunStatus> = new Set(settled)
 
 export function isSettled(run: Pick<Run, 'status'>): boolean {
   return settledStatuses.has(run.status)

@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { ConfigVersion } from '#config/document.ts'
-import type { Rollouts, RolloutView } from '#config/rollouts.ts'
+import type { RolloutView } from '#config/rollouts.ts'
 import type { VersionEntry } from '#config/version-entry.ts'
 import { ParleyError } from '#errors.ts'
 import type { ServedConfig } from './config-deps.ts'
@@ -36,26 +36,33 @@ export async function readVersion(config: Pick<ServedConfig, 'versions'>, name: 
   return loaded.version
 }
 
-export function tagOf({ etag }: Pick<RolloutView, 'etag'>): string {
+/** As a header: some stores quote theirs themselves. */
+export function tagOf({ etag }: { etag: string }): string {
   return etag.startsWith('"') ? etag : `"${etag}"`
 }
 
+/** What several operators may decide on, each on what they have seen; `name` is where an answer of 412 has it. */
+export interface Decided<View> {
+  name: 'rollout' | 'shadow'
+  present(): View | Promise<View>
+}
+
 /** Decides on the state that the caller has seen. Whoever comes second is shown what the first has made of it. */
-export async function decideOn(
-  rollouts: Pick<Rollouts, 'view'>,
+export async function decideOn<View extends { etag: string }>(
+  { name, present }: Decided<View>,
   request: FastifyRequest,
   reply: FastifyReply,
-  decide: (ifMatch: string) => Promise<RolloutView>,
+  decide: (ifMatch: string) => Promise<View>,
 ): Promise<void> {
   try {
     const tag = tagToMatch(request)
-    const present = rollouts.view()
-    const view = await decide(`"${tag}"` === tagOf(present) ? present.etag : tag)
+    const { etag } = await present()
+    const view = await decide(`"${tag}"` === tagOf({ etag }) ? etag : tag)
     reply.header('etag', tagOf(view)).send(view)
   } catch (error) {
     if (!(error instanceof ParleyError) || error.code !== 'version_conflict') throw error
-    const rollout = rollouts.view()
-    const body = { ...error.toBody(request.id), rollout }
-    reply.code(error.status).header('etag', tagOf(rollout)).send(body)
+    const view = await present()
+    const body = { ...error.toBody(request.id), [name]: view }
+    reply.code(error.status).header('etag', tagOf(view)).send(body)
   }
 }

@@ -156,18 +156,21 @@ test('it goes on by itself, though nobody asks for it', async () => {
   assert.deepEqual([shown.body.liveTurn, shown.body.messages], [null, 2])
 })
 
-/** Ends with 1 and one line that says why; the log has at most what was tried. */
-async function refusesToStart(given: Record<string, string>, why: RegExp): Promise<void> {
+/** Ends with 1 and one line that says why. */
+async function refusesToStart(
+  given: Record<string, string>,
+  why: RegExp,
+  logged: readonly string[] = [],
+): Promise<void> {
   const { code, stdout, stderr } = await runToExit({ ...variables, ...given })
   assert.equal(code, 1, stderr)
   assert.match(stderr, /^Parley cannot start: .*\n$/)
   assert.match(stderr, why)
-  const logged = stdout.split('\n').filter(Boolean)
-  for (const line of logged)
-    assert.ok(
-      ['err', 'folder'].some((field) => field in JSON.parse(line)),
-      line,
-    )
+  const lines = stdout.split('\n').filter(Boolean)
+  assert.deepEqual(
+    lines.map((line) => JSON.parse(line).msg),
+    logged,
+  )
 }
 
 test('a second process on the same data folder is refused, and the first one goes on', async () => {
@@ -176,7 +179,7 @@ test('a second process on the same data folder is refused, and the first one goe
   assert.equal((await fetch(`${replica.url}/health/ready`)).status, 200)
 })
 
-const nowhere: Record<string, { given: Record<string, string>; why: RegExp }> = {
+const nowhere: Record<string, { given: Record<string, string>; why: RegExp; logged?: string[] }> = {
   'an address that other machines can reach': { given: { HOST: '0.0.0.0' }, why: /HOST/ },
   'a name that may be anything': { given: { HOST: 'example.org' }, why: /HOST/ },
   'a store that replicas share without a key that they share': {
@@ -188,12 +191,16 @@ const nowhere: Record<string, { given: Record<string, string>; why: RegExp }> = 
     why: /PORT.*OPENAI_BASE_URL.*PARLEY_MASTER_KEYS.*PARLEY_TURN_LEASE_MS/,
   },
   'no config version': { given: { PARLEY_CONFIG_DIR: 'src' }, why: /no config version/ },
-  'no config folder': { given: { PARLEY_CONFIG_DIR: '/nowhere/at/all' }, why: /config versions in/ },
+  'no config folder': {
+    given: { PARLEY_CONFIG_DIR: '/nowhere/at/all' },
+    why: /config versions in/,
+    logged: ['The folder of blobs is out of reach', 'Looking for config versions failed'],
+  },
 }
 
-for (const [name, { given, why }] of Object.entries(nowhere)) {
+for (const [name, { given, why, logged }] of Object.entries(nowhere)) {
   test(`does not start, and says why in one line: ${name}`, async () => {
-    await refusesToStart(given, why)
+    await refusesToStart(given, why, logged)
   })
 }
 

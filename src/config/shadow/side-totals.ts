@@ -1,14 +1,8 @@
 import { bucketOf, bucketsOf, percentile } from '../rollout/histogram.ts'
 import type { CallFigures, Side, SideFigures } from '../shadow.ts'
 
-/** Sums over the turns of one side. */
-export interface SideTotals {
-  finishes: Readonly<Record<string, number>>
-  failures: Readonly<Record<string, number>>
-  characters: number
-  inputTokens: number
-  outputTokens: number
-  costUsd: number
+/** Sums over the turns of one side, of what its figures are the means of. */
+export interface SideTotals extends Omit<SideFigures, 'firstTokenMs'> {
   /** Turns by bucket of their time to the first token. */
   firstToken: Readonly<Record<number, number>>
   /** By name; `?` for all that the version does not have. */

@@ -22,6 +22,7 @@ const decisions = {
 
 /** What operators decide: each names the state that it was decided on. */
 export function configDecisionRoutes(routes: Routes, { rollouts }: ServedConfig): void {
+  const decided = { name: 'rollout', present: () => rollouts.view() } as const
   const replies = {
     200: rolloutReply,
     ...errors(400, 401, 403, 404, 409, 413, 415, 428, 503),
@@ -40,7 +41,7 @@ export function configDecisionRoutes(routes: Routes, { rollouts }: ServedConfig)
     },
     handler: (request, reply) => {
       const { version, waive } = request.body
-      return decideOn(rollouts, request, reply, (ifMatch) =>
+      return decideOn(decided, request, reply, (ifMatch) =>
         rollouts.start(principalOf(request), { version, ...(waive && { waive }), ifMatch }),
       )
     },
@@ -60,7 +61,7 @@ export function configDecisionRoutes(routes: Routes, { rollouts }: ServedConfig)
       handler: (request, reply) => {
         const given = request.body?.reason
         const reason = given === undefined ? NO_REASON : checkReason(given, 'reason')
-        return decideOn(rollouts, request, reply, (ifMatch) =>
+        return decideOn(decided, request, reply, (ifMatch) =>
           rollouts[decision](principalOf(request), { reason, ifMatch }),
         )
       },

@@ -1,7 +1,5 @@
-import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { Shadows, ShadowView } from '#config/shadow.ts'
-import { ParleyError } from '#errors.ts'
-import { tagToMatch } from '../etag.ts'
+import type { Shadows } from '#config/shadow.ts'
+import { decideOn, tagOf } from '../config-answers.ts'
 import { principalOf } from '../request-context.ts'
 import type { Routes } from '../routing.ts'
 import { checkReason } from '../run-answers.ts'
@@ -25,9 +23,13 @@ export function configShadowRoutes(routes: Routes, shadows: Shadows): void {
       tags,
       response: { 200: shadowReply, ...errors(401, 403, 503) },
     },
-    handler: async (_request, reply) => answer(reply, await shadows.view()),
+    handler: async (_request, reply) => {
+      const view = await shadows.view()
+      return reply.header('etag', tagOf(view)).send(view)
+    },
   })
 
+  const decided = { name: 'shadow', present: () => shadows.view() } as const
   const replies = { 200: shadowReply, ...errors(400, 401, 403, 409, 413, 415, 428, 503), 412: shadowConflict }
 
   routes.post('/api/v1/config/shadow/start', {
@@ -41,7 +43,7 @@ export function configShadowRoutes(routes: Routes, shadows: Shadows): void {
       response: { ...replies, ...errors(404, 422) },
     },
     handler: (request, reply) =>
-      decideOn(shadows, request, reply, (ifMatch) => shadows.start(principalOf(request), { ...request.body, ifMatch })),
+      decideOn(decided, request, reply, (ifMatch) => shadows.start(principalOf(request), { ...request.body, ifMatch })),
   })
 
   routes.post('/api/v1/config/shadow/stop', {
@@ -57,28 +59,7 @@ export function configShadowRoutes(routes: Routes, shadows: Shadows): void {
     handler: (request, reply) => {
       const given = request.body?.reason
       const reason = given === undefined ? NO_REASON : checkReason(given, 'reason')
-      return decideOn(shadows, request, reply, (ifMatch) => shadows.stop(principalOf(request), { reason, ifMatch }))
+      return decideOn(decided, request, reply, (ifMatch) => shadows.stop(principalOf(request), { reason, ifMatch }))
     },
   })
-}
-
-/** Decides on what the caller has seen. Whoever comes second is shown what the first has made of it. */
-async function decideOn(
-  shadows: Pick<Shadows, 'view'>,
-  request: FastifyRequest,
-  reply: FastifyReply,
-  decide: (ifMatch: string) => Promise<ShadowView>,
-): Promise<void> {
-  try {
-    answer(reply, await decide(tagToMatch(request)))
-  } catch (error) {
-    if (!(error instanceof ParleyError) || error.code !== 'version_conflict') throw error
-    const shadow = await shadows.view()
-    reply.code(error.status)
-    reply.header('etag', `"${shadow.etag}"`).send({ ...error.toBody(request.id), shadow })
-  }
-}
-
-function answer(reply: FastifyReply, view: ShadowView): void {
-  reply.header('etag', `"${view.etag}"`).send(view)
 }

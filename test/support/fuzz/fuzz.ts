@@ -99,7 +99,8 @@ async function sendAll(
         const text = await answer.text()
         if (answer.ok) keep(text)
         // Of somebody who is being erased meanwhile, what was begun is gone.
-        else if (answer.status !== 404) found(`renewing ${path.replace(/conv_\w+/, '…')}: ${answer.status}`, text)
+        else if (!/"code":"(conversation|turn)_not_found"/.test(text))
+          found(`renewing ${path.replace(/conv_\w+/, '…')}: ${answer.status}`, text)
         return text
       }
       const made = await post('/api/v1/conversations', { specialist: 'hermes', title: own })
