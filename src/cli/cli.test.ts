@@ -5,16 +5,11 @@ import path from 'node:path'
 import { test } from 'node:test'
 import { ParleyError } from '#errors.ts'
 import { registerConfigApi } from '#transport/config-api.ts'
+import { cliRun } from '../../test/support/cli-run.ts'
 import { freePort } from '../../test/support/free-port.ts'
 import { ScriptedConfig } from '../../test/support/scripted-config.ts'
 import { caller, startTransport } from '../../test/support/transport-server.ts'
 import { runCli } from './cli.ts'
-
-interface Run {
-  code: number
-  out: string
-  err: string
-}
 
 async function start(config = new ScriptedConfig()) {
   const heard: string[] = []
@@ -25,22 +20,7 @@ async function start(config = new ScriptedConfig()) {
       return { principal: caller }
     },
   })
-  const run = async (...args: string[]): Promise<Run> => {
-    const result: Run = { code: 0, out: '', err: '' }
-    result.code = await runCli(args, {
-      url: transport.url,
-      token: 'a token',
-      out: (text) => {
-        result.out += Buffer.from(text).toString()
-      },
-      err: (text) => {
-        result.err += text
-      },
-      columns: undefined,
-      signal: new AbortController().signal,
-    })
-    return result
-  }
+  const run = (...args: string[]) => cliRun(transport.url, 'a token', args)
   const file = async (name: string, text: string) => {
     await writeFile(path.join(folder, name), text)
     return path.join(folder, name)

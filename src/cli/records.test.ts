@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { test } from 'node:test'
 import type { AuditVerdict } from '#governance/audit.ts'
+import { cliRun } from '../../test/support/cli-run.ts'
 import { startTransport } from '../../test/support/transport-server.ts'
-import { runCli } from './cli.ts'
 
 const HASH = 'a'.repeat(64)
 
@@ -29,22 +29,7 @@ async function start({ verdict, csv = [] }: { verdict?: AuditVerdict; csv?: (str
     })
   })
   const folder = await mkdtemp(path.join(tmpdir(), 'parley-cli-'))
-  const run = async (...args: string[]) => {
-    const result = { code: 0, out: '', err: '' }
-    result.code = await runCli(args, {
-      url: transport.url,
-      token: undefined,
-      out: (text) => {
-        result.out += Buffer.from(text).toString()
-      },
-      err: (text) => {
-        result.err += text
-      },
-      columns: undefined,
-      signal: new AbortController().signal,
-    })
-    return result
-  }
+  const run = (...args: string[]) => cliRun(transport.url, undefined, args)
   return {
     asked,
     run,

@@ -3,8 +3,8 @@ import { test } from 'node:test'
 import type { Shadows, ShadowView } from '#config/shadow.ts'
 import { ParleyError } from '#errors.ts'
 import { registerShadowApi } from '#transport/config-api.ts'
+import { cliRun } from '../../test/support/cli-run.ts'
 import { caller, startTransport } from '../../test/support/transport-server.ts'
-import { runCli } from './cli.ts'
 
 const none: ShadowView = {
   etag: '1',
@@ -60,22 +60,7 @@ async function start(view: ShadowView) {
   const transport = await startTransport((server) => registerShadowApi(server, shadows), {
     authenticate: () => ({ principal: { ...caller, roles: ['Config.Operator'] } }),
   })
-  const run = async (...args: string[]) => {
-    const said = { out: '', err: '' }
-    const code = await runCli(['config', 'shadow', ...args], {
-      url: transport.url,
-      token: undefined,
-      out: (text) => {
-        said.out += text
-      },
-      err: (text) => {
-        said.err += text
-      },
-      columns: undefined,
-      signal: new AbortController().signal,
-    })
-    return { code, ...said }
-  }
+  const run = (...args: string[]) => cliRun(transport.url, undefined, ['config', 'shadow', ...args])
   return { asked, run, [Symbol.asyncDispose]: () => transport[Symbol.asyncDispose]() }
 }
 
