@@ -69,8 +69,8 @@ const rules = [
   {
     name: 'environment-handed-in',
     comment: 'Only the root reads the environment; a module is handed its part and may know its type.',
-    from: { path: '^src/', pathNot: `^src/(app|main)\\.ts$|${tests}` },
-    to: { path: '^src/env\\.ts$', dependencyTypesNot: ['type-only'] },
+    from: { path: '^src/', pathNot: `^src/(app|main|env(/[^/]+)?)\\.ts$|${tests}` },
+    to: { path: '^src/env(\\.ts$|/)', dependencyTypesNot: ['type-only'] },
   },
   {
     name: 'modules-by-their-face',

@@ -1,4 +1,4 @@
-import type { Reader } from './env-reader.ts'
+import type { Reader } from './reader.ts'
 
 /** What the environment asks of every rollout: a version may ask for more. */
 export interface RolloutEnv {
