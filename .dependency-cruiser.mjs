@@ -69,7 +69,7 @@ const rules = [
   {
     name: 'environment-handed-in',
     comment: 'Only the root reads the environment; a module is handed its part and may know its type.',
-    from: { path: '^src/', pathNot: `^src/(app|main|env(/[^/]+)?)\\.ts$|${tests}` },
+    from: { path: '^src/', pathNot: `^src/(app|main|env)\\.ts$|^src/env/|${tests}` },
     to: { path: '^src/env(\\.ts$|/)', dependencyTypesNot: ['type-only'] },
   },
   {
