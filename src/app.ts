@@ -1,5 +1,4 @@
 import { existsSync } from 'node:fs'
-import path from 'node:path'
 import type { FastifyInstance } from 'fastify'
 import { createActions } from '#actions/create.ts'
 import { builtinExecutors } from '#actions/executors/builtin/registry.ts'
@@ -12,8 +11,6 @@ import { diffConfigs, weakeningsOf } from '#config/diff/diff-configs.ts'
 import type { ConfigVersion } from '#config/document.ts'
 import { createRollouts } from '#config/rollout/create.ts'
 import type { Serving } from '#config/serving.ts'
-import { ConfigLoader } from '#config/versions/loader.ts'
-import { openConfigVersions } from '#config/versions.ts'
 import { createArchive } from '#conversations/archive/create.ts'
 import { startRetention } from '#conversations/archive/retention.ts'
 import { createConversations } from '#conversations/create.ts'
@@ -24,8 +21,6 @@ import { createAddressLimit } from '#governance/address-limit.ts'
 import { openLedger } from '#governance/ledger/open.ts'
 import { openGovernance } from '#governance/open.ts'
 import { isLoopbackHost } from '#identity/local.ts'
-import { openIdentity } from '#identity/open.ts'
-import type { Owner } from '#identity/principal.ts'
 import { newId } from '#ids.ts'
 import type { Log } from '#log.ts'
 import { createModels } from '#models/create.ts'
@@ -36,7 +31,6 @@ import { type Clock, systemClock } from '#platform/clock.ts'
 import { createTokenSource } from '#platform/credential.ts'
 import { openDataFolder } from '#platform/data-folder.ts'
 import { openEgress } from '#platform/egress/open.ts'
-import { openEntra } from '#platform/entra/open.ts'
 import { openKv } from '#platform/kv/open.ts'
 import { openQueue } from '#platform/queue/open.ts'
 import { openSql } from '#platform/sql/open.ts'
@@ -55,13 +49,14 @@ import { registerTracing } from '#transport/tracing.ts'
 import { registerWebSocketApi } from '#transport/websocket/web-socket-api.ts'
 import manifest from '../package.json' with { type: 'json' }
 import { openAuditing } from './auditing.ts'
-import { configChecks } from './config-checks.ts'
 import type { Env } from './env.ts'
+import { openIdentifying } from './identifying.ts'
 import { migrations } from './migrations.ts'
 import { openPersonalData } from './personal-data.ts'
 import { openShadowing } from './shadowing.ts'
 import { tellTelemetry } from './tell-telemetry.ts'
 import { type Use, usesOf } from './uses.ts'
+import { openVersions } from './versions.ts'
 
 /** The whole process, built and not yet listening. */
 export interface App {
@@ -140,24 +135,10 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
   const conversations = await createConversations({ kv, masterKeys, idleMs: conversationIdleMs, clock, archive })
 
   // identity
-  const { egressHosts: hosts, privateRanges, mcpCommands } = env.actions
-  const authority = env.identity.engine === 'entra' ? [new URL(env.identity.authority).host] : []
-  const { alertWebhook } = env.governance
-  const named = [...authority, ...(alertWebhook === undefined ? [] : [new URL(alertWebhook).host])]
-  const toAuthority = openEgress({ hosts: named, privateRanges, clock })
-  opened.defer(() => toAuthority.streaming.close())
-  const { fetch } = toAuthority.streaming
-  const sealOf = (owner: Owner) => conversations.seal(owner)
-  const entra = openEntra({ env: env.identity, fetch, clock })
-  const { authenticator, userTokens, signIn } = openIdentity({
-    env: env.identity,
-    fetch,
-    entra,
-    kv,
-    sealOf,
-    clock,
-    log,
+  const { fetch, sealOf, authenticator, userTokens, signIn, ...identifying } = openIdentifying({
+    ...{ env, kv, conversations, clock, log },
   })
+  opened.defer(() => identifying.close())
 
   // models
   const providers = createProviders({ env: env.models, tokens, clock })
@@ -166,6 +147,7 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
   opened.defer(() => models.close())
 
   // config, with what its parts are checked by
+  const { egressHosts: hosts, privateRanges, mcpCommands } = env.actions
   const { egress, streaming } = openEgress({ hosts, privateRanges, clock })
   opened.defer(() => streaming.close())
   const functions = new Map([...builtinExecutors, ...serviceDesk(sql)])
@@ -181,21 +163,12 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
   const blobs = await openBlobStores({ env: env.blob, clock, log, tokens })
   opened.defer(() => blobs.versions.close())
   opened.defer(() => blobs.rollout.close())
-  const loader = new ConfigLoader({
-    entry: new URL('./config-worker.ts', import.meta.url),
-    checked: { models: env.models, actions: env.actions, rollout: env.rollout, functions: [...functions.keys()] },
-    checksOf: configChecks,
-    clock,
-    log,
+  const configs = await openVersions({
+    ...{ env, blobs, clock, log },
+    functions: [...functions.keys()],
+    signal: overrides.signal,
   })
-  opened.defer(() => loader.close())
-  const cacheDir = path.join(env.dataDir, 'versions')
-  const { signal } = overrides
-  const { versions: place } = env.blob
-  const configs = await openConfigVersions({ blobs, place, cacheDir, load: loader.load, clock, log, signal })
-  // A look that is under way is not waited for.
-  opened.defer(() => Promise.all([configs.close(), loader.close()]).then(() => {}))
-  loader.toThread()
+  opened.defer(() => configs.close())
   const events = createEvents(log)
   overrides.listen?.(events)
   const ledger = openLedger({ sql, kv, clock, log })

@@ -1,0 +1,36 @@
+import type { Conversations } from '#conversations/conversations.ts'
+import { type Identity, openIdentity } from '#identity/open.ts'
+import type { Owner } from '#identity/principal.ts'
+import type { Log } from '#log.ts'
+import type { Clock } from '#platform/clock.ts'
+import { openEgress } from '#platform/egress/open.ts'
+import { openEntra } from '#platform/entra/open.ts'
+import type { Kv } from '#platform/kv/kv.ts'
+import type { Env } from './env.ts'
+
+export interface IdentifyingOptions {
+  env: Pick<Env, 'identity' | 'governance' | 'actions'>
+  kv: Kv
+  conversations: Pick<Conversations, 'seal'>
+  clock: Clock
+  log: Log
+}
+
+export interface Identifying extends Identity {
+  /** Reaches what the environment names for our own needs: the authority of Entra ID, the webhook of alerts. */
+  fetch: typeof fetch
+  sealOf: Conversations['seal']
+  close(): Promise<void>
+}
+
+/** Who calls, and by which way their authority is asked. */
+export function openIdentifying({ env, kv, conversations, clock, log }: IdentifyingOptions): Identifying {
+  const authority = env.identity.engine === 'entra' ? [env.identity.authority] : []
+  const hosts = [...authority, env.governance.alertWebhook ?? []].flat().map((url) => new URL(url).host)
+  const { streaming } = openEgress({ hosts, privateRanges: env.actions.privateRanges, clock })
+  const { fetch } = streaming
+  const sealOf = (owner: Owner) => conversations.seal(owner)
+  const entra = openEntra({ env: env.identity, fetch, clock })
+  const identity = openIdentity({ env: env.identity, fetch, entra, kv, sealOf, clock, log })
+  return { ...identity, fetch, sealOf, close: () => streaming.close() }
+}
