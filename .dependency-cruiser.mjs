@@ -34,7 +34,7 @@ const rules = [
     name: 'module-with-a-place',
     comment: 'A folder that has no place in the order above would be held by none of these rules.',
     from: {},
-    to: { path: '^src/[^/]+/', pathNot: `^src/(${modules.join('|')})/` },
+    to: { path: '^src/[^/]+/', pathNot: `^src/(env|${modules.join('|')})/` },
   },
   {
     name: 'no-circles',
@@ -81,7 +81,7 @@ const rules = [
   {
     name: 'ports-not-adapters',
     comment: 'Callers know the port (`kv/kv.ts`); which of the twins stands behind it is chosen by the root alone.',
-    from: { path: '^src/', pathNot: `^src/platform/|^src/app\\.ts$|${tests}` },
+    from: { path: '^src/', pathNot: `^src/platform/|^src/[^/]+\\.ts$|${tests}` },
     to: { path: '^src/platform/[^/]+/', pathNot: '^src/platform/([^/]+)/\\1\\.ts$' },
   },
   {
