@@ -12,6 +12,7 @@ import { spec } from 'node:test/reporters'
 import { ensureChromium } from './support/ensure-chromium.ts'
 import { ensurePostgres } from './support/ensure-postgres.ts'
 import { ensureRedis } from './support/ensure-redis.ts'
+import { ensurePgliteTemplate } from './support/pglite-template.ts'
 
 const testTimeoutMs = 120_000
 const runTimeoutMs = 15 * 60_000
@@ -21,6 +22,7 @@ if (files.length === 0) stop('No test file matches.')
 await ensureRedis().catch((error: Error) => stop(error.message))
 await ensurePostgres().catch((error: Error) => stop(error.message))
 await ensureChromium().catch((error: Error) => stop(error.message))
+await ensurePgliteTemplate()
 process.exitCode = (await runTests(files)) ? 0 : 1
 
 function findTestFiles(patterns: string[]): string[] {

@@ -10,8 +10,9 @@ export type QueueEnv =
   | { engine: 'sqlite'; path: string }
   | { engine: 'service-bus'; connectionString?: string | undefined; namespace?: string | undefined; queue: string }
 
+/** `template`: a database of PGlite that is copied where there is none yet, since making one takes seconds; tests have one. */
 export type SqlEnv =
-  | { engine: 'pglite'; path: string }
+  | { engine: 'pglite'; path: string; template?: string | undefined }
   | { engine: 'postgres'; url: string; auth: 'url' | 'entra'; poolSize: number }
 
 /**

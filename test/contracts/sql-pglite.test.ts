@@ -11,13 +11,14 @@ import { createLog } from '#log.ts'
 import { systemClock } from '#platform/clock.ts'
 import { openSql } from '#platform/sql/open.ts'
 import type { Migration } from '#platform/sql/sql.ts'
+import { pgliteTemplate } from '../support/pglite-template.ts'
 import { type Database, tables } from './sql/under-test.ts'
 import { sqlContract } from './sql.ts'
 
 const log = createLog('silent')
 const tokens = { token: async () => ({ token: '', expiresAt: 0 }) }
 
-sqlContract('PGlite', newDatabase)
+sqlContract('PGlite', () => newDatabase(pgliteTemplate()))
 
 describe('what only PGlite can suffer', () => {
   let database: Database & { path: string }
@@ -111,12 +112,13 @@ describe('what only PGlite can suffer', () => {
   })
 })
 
-async function newDatabase(): Promise<Database & { path: string }> {
+async function newDatabase(template?: string): Promise<Database & { path: string }> {
   const folder = await mkdtemp(join(tmpdir(), 'sql-pglite-'))
   const path = join(folder, 'database')
+  const env = { engine: 'pglite', path, template } as const
   return {
     path,
-    open: (migrations) => openSql({ env: { engine: 'pglite', path }, migrations, clock: systemClock, log, tokens }),
+    open: (migrations) => openSql({ env, migrations, clock: systemClock, log, tokens }),
     [Symbol.asyncDispose]: () => rm(folder, { recursive: true }),
   }
 }

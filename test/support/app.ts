@@ -6,6 +6,7 @@ import type { ConfigDocument } from '#config/document.ts'
 import { type App, createApp, type Overrides } from '../../src/app.ts'
 import { type Env, readEnv } from '../../src/env.ts'
 import { createLog, type Log } from '../../src/log.ts'
+import { pgliteTemplate } from './pglite-template.ts'
 
 export interface TestApp extends AsyncDisposable {
   app: App
@@ -35,14 +36,16 @@ export async function startApp(options: TestAppOptions = {}): Promise<TestApp> {
   const folder = await mkdtemp(path.join(tmpdir(), 'parley-test-'))
   const configDir = options.config ? folder : path.resolve('config-versions')
   if (options.config) await writeFile(path.join(folder, 'v1.json'), JSON.stringify(options.config))
-  const env = readEnv({
-    PORT: '0',
-    PARLEY_DATA_DIR: options.dataDir ?? path.join(folder, 'data'),
-    PARLEY_CONFIG_DIR: configDir,
-    PARLEY_LOG_LEVEL: process.env.PARLEY_TEST_LOG ?? 'silent',
-    PARLEY_DRAIN_MS: '2000',
-    ...options.variables,
-  })
+  const env = onTemplate(
+    readEnv({
+      PORT: '0',
+      PARLEY_DATA_DIR: options.dataDir ?? path.join(folder, 'data'),
+      PARLEY_CONFIG_DIR: configDir,
+      PARLEY_LOG_LEVEL: process.env.PARLEY_TEST_LOG ?? 'silent',
+      PARLEY_DRAIN_MS: '2000',
+      ...options.variables,
+    }),
+  )
   const app = await createApp(env, options.log ?? createLog(env.logLevel), options.overrides)
   const url = await app.listen()
   const stop = async () => {
@@ -50,4 +53,9 @@ export async function startApp(options: TestAppOptions = {}): Promise<TestApp> {
     await rm(folder, { recursive: true, force: true })
   }
   return { app, env, url, stop, [Symbol.asyncDispose]: stop }
+}
+
+/** Tests of much else would wait for each database to be made. */
+function onTemplate(env: Env): Env {
+  return env.sql.engine === 'pglite' ? { ...env, sql: { ...env.sql, template: pgliteTemplate() } } : env
 }

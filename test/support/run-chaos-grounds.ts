@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { type Broker, startBroker } from './broker/broker.ts'
+import { pgliteTemplate } from './pglite-template.ts'
 import { startPostgres } from './postgres.ts'
 import { startRedis } from './redis.ts'
 import type { RunEngines } from './run-engines.ts'
@@ -45,7 +46,7 @@ export async function embeddedChaos(): Promise<ChaosGround> {
     engines: {
       kv: { engine: 'sqlite', path: path.join(folder, 'state.db') },
       queue: { engine: 'sqlite', path: path.join(folder, 'queue.db') },
-      sql: { engine: 'pglite', path: path.join(folder, 'sql') },
+      sql: { engine: 'pglite', path: path.join(folder, 'sql'), template: pgliteTemplate() },
     },
     drop: () => {},
     [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),

@@ -22,6 +22,7 @@ import { SqliteQueue } from '../../src/platform/queue/sqlite.ts'
 import { openSql } from '../../src/platform/sql/open.ts'
 import type { Sql } from '../../src/platform/sql/sql.ts'
 import { capturedLog } from './captured-log.ts'
+import { pgliteTemplate } from './pglite-template.ts'
 import { ScriptedServing } from './scripted-serving.ts'
 
 /** What runs stand on, for as many replicas as a test wants. */
@@ -126,7 +127,7 @@ export async function openGround(engines: { sql?: Sql; queue?: Queue } = {}): Pr
   const tokens = { token: () => Promise.reject(new Error('No token is expected here.')) }
   const kv = await openKv({ env: { engine: 'sqlite', path: path.join(folder, 'state.db') }, clock, log, tokens })
   opened.defer(() => kv.close())
-  const env = { engine: 'pglite', path: path.join(folder, 'sql') } as const
+  const env = { engine: 'pglite', path: path.join(folder, 'sql'), template: pgliteTemplate() } as const
   const sql = engines.sql ?? (await openSql({ env, migrations: runMigrations, clock, log, tokens }))
   if (!engines.sql) opened.defer(() => sql.close())
   const queue = engines.queue ?? new SqliteQueue({ path: path.join(folder, 'queue.db'), clock, log })

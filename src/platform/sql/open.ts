@@ -26,7 +26,7 @@ const patienceMs = 2000
  * fails; where that shows later, every call does.
  */
 export async function openSql({ env, migrations, clock, log, tokens }: OpenSqlOptions): Promise<Sql> {
-  if (env.engine === 'pglite') return createPglite({ path: env.path, migrations, clock, log })
+  if (env.engine === 'pglite') return createPglite({ ...env, migrations, clock, log })
   const { url, auth, poolSize } = env
   const credential = auth === 'entra' ? tokens : undefined
   const sql = createPostgres({ url, credential, poolSize, migrations, clock, log })

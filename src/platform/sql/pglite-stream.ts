@@ -1,21 +1,27 @@
 import { Duplex } from 'node:stream'
 import { Worker } from 'node:worker_threads'
 
+/** `template` is copied where there is nothing at `path` yet. */
+export interface PgliteFolder {
+  path: string
+  template?: string | undefined
+}
+
 /**
  * What PostgreSQL's protocol is spoken over, as a socket would carry it: to a thread that has the database. What is written
  * together goes as one message, and what the database says to it comes back as one.
  */
 export class PgliteStream extends Duplex {
-  readonly #path: string
+  readonly #folder: PgliteFolder
   readonly #before: Promise<unknown>
   #worker: Worker | undefined
   #exit = Promise.withResolvers<void>()
   #held = true
 
   /** `before`: whoever has the folder until now is done with it. */
-  constructor(path: string, before: Promise<unknown>) {
+  constructor(folder: PgliteFolder, before: Promise<unknown>) {
     super()
-    this.#path = path
+    this.#folder = folder
     this.#before = before
   }
 
@@ -78,7 +84,7 @@ export class PgliteStream extends Duplex {
 
   #start(): void {
     const worker = new Worker(new URL('./pglite-worker.ts', import.meta.url), {
-      workerData: this.#path,
+      workerData: this.#folder,
       // Whatever was loaded before the process (a test's watcher, say) is not for this thread.
       execArgv: [],
     })

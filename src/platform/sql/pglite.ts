@@ -8,6 +8,8 @@ import type { Migration } from './sql.ts'
 export interface PgliteOptions {
   /** Its folder. */
   path: string
+  /** The folder of a closed one, copied where there is none yet. */
+  template?: string | undefined
   migrations: readonly Migration[]
   clock: Clock
   log: Log
@@ -33,7 +35,7 @@ const upkeep = { everyCalls: 5000, text: 'VACUUM (ANALYZE)' }
  * PGlite in a thread of its own, opened by the first call. It has one session, so one transaction at a time, in the order in
  * which they were asked for: a pool of one connection is all that takes.
  */
-export function createPglite({ path, migrations, clock, log }: PgliteOptions): PooledSql {
+export function createPglite({ path, template, migrations, clock, log }: PgliteOptions): PooledSql {
   let ended: Promise<unknown> = Promise.resolve()
   const pool = new Pool({
     user: 'postgres',
@@ -42,7 +44,7 @@ export function createPglite({ path, migrations, clock, log }: PgliteOptions): P
     ssl: false,
     max: 1,
     stream: () => {
-      const stream = new PgliteStream(path, ended)
+      const stream = new PgliteStream({ path, template }, ended)
       ended = stream.ended
       return stream
     },

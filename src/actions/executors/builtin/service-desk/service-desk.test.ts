@@ -8,6 +8,7 @@ import type { Sql } from '#platform/sql/sql.ts'
 import { capturedLog } from '../../../../../test/support/captured-log.ts'
 import { manualClock } from '../../../../../test/support/clock.ts'
 import { executorContext } from '../../../../../test/support/executor-context.ts'
+import { pgliteTemplate } from '../../../../../test/support/pglite-template.ts'
 import { startPostgres } from '../../../../../test/support/postgres.ts'
 import type { ExecutorContext } from '../../executor.ts'
 import { serviceDesk } from './service-desk.ts'
@@ -23,7 +24,7 @@ before(async () => {
   const postgres = opened.use(await startPostgres())
   const url = await postgres.createDatabase()
   const envs = [
-    { engine: 'pglite', path: join(folder, 'sql') },
+    { engine: 'pglite', path: join(folder, 'sql'), template: pgliteTemplate() },
     { engine: 'postgres', url, auth: 'url', poolSize: 8 },
   ] as const
   const { log } = capturedLog()
