@@ -19,4 +19,9 @@ export interface Identified {
   principal: Principal
   /** When the credential says nothing any more, ms since the epoch; undefined where it has no end. Streams end with it. */
   until?: number
+  /**
+   * Has the listener called, once, when the credential is taken away before that, on whichever replica, within a second; what it
+   * returns stops it. Undefined where nobody can take it away. Streams end with it.
+   */
+  onEnded?: (listener: () => void) => () => void
 }

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Identified } from '#identity/authenticator.ts'
 import type { Principal, Role } from '#identity/principal.ts'
 import { newId } from '#ids.ts'
 
@@ -9,6 +10,8 @@ declare module 'fastify' {
     principal: Principal | null
     /** When the caller's credential ends, ms since the epoch; null where it does not. */
     principalUntil: number | null
+    /** Hears when it is taken away before that; null where nobody can. */
+    onPrincipalEnded: NonNullable<Identified['onEnded']> | null
     /** The caller's `traceparent`, when it is one. */
     traceparent: string | null
   }

@@ -23,6 +23,7 @@ export class ResponseStream implements EventStream, StreamMember {
   readonly #leave: () => void
   /** When the reader's credential ends. */
   readonly #until: number | null
+  readonly #stopHearing: (() => void) | undefined
   /** Undefined while a pipelined response waits for those before it. */
   #socket: Socket | undefined
   /** Gathered in this tick: text, until bytes come in between. */
@@ -52,6 +53,7 @@ export class ResponseStream implements EventStream, StreamMember {
     if (reply.raw.socket) this.#start(reply.raw.socket)
     else reply.raw.once('socket', (socket) => this.#start(socket))
     onceClosed(reply, () => this.#finish())
+    this.#stopHearing = reply.request.onPrincipalEnded?.(() => this.#dismiss(credentialEnded()))
   }
 
   get closed(): AbortSignal {
@@ -214,9 +216,14 @@ export class ResponseStream implements EventStream, StreamMember {
   #finish(): void {
     this.#over = true
     this.#leave()
+    this.#stopHearing?.()
     this.#onDrain()
     if (!this.#ended) this.#close(new Error('The reader has left.'))
   }
+}
+
+function credentialEnded(): ParleyError {
+  return new ParleyError('unauthenticated', { message: 'The session was ended, or the credential was taken away.' })
 }
 
 function credentialExpired(): ParleyError {

@@ -84,6 +84,7 @@ export function createServer(options: ServerOptions): FastifyInstance {
 
   server.decorateRequest('principal', null)
   server.decorateRequest('principalUntil', null)
+  server.decorateRequest('onPrincipalEnded', null)
   server.decorateRequest('traceparent', null)
   server.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id)
@@ -142,10 +143,11 @@ function identify(request: FastifyRequest, authenticator: Authenticator, done: (
 }
 
 /** Whether the route serves the caller. */
-function admit(request: FastifyRequest, { principal, until }: Identified): Error | undefined {
+function admit(request: FastifyRequest, { principal, until, onEnded }: Identified): Error | undefined {
   const { roles } = request.routeOptions.config
   request.principal = principal
   request.principalUntil = until ?? null
+  request.onPrincipalEnded = onEnded ?? null
   if (roles !== 'any' && !roles?.some((role) => principal.roles.includes(role))) {
     return new ParleyError('forbidden', { message: `This takes one of the roles ${roles?.join(', ')}.` })
   }

@@ -9,6 +9,7 @@ const CLOSE_CODES = {
   'text frames only': 1003,
   'too many calls': 1008,
   'credential expired': 1008,
+  'credential ended': 1008,
   'shutting down': 1012,
   'slow consumer': 1013,
 } as const

@@ -53,6 +53,8 @@ export function registerWebSocketApi(server: FastifyInstance, deps: Deps): void 
     const { slowConsumerMs, turnsAtOnce, callsPerBatch } = limits.websocket
     const { principalUntil } = request
     const connection = new Connection(socket, request.raw.socket, server.eventStreams, slowConsumerMs, principalUntil)
+    const stopHearing = request.onPrincipalEnded?.(() => connection.close('credential ended'))
+    socket.once('close', () => stopHearing?.())
     const turns = new FollowedTurns(chat, principal, connection, log, turnsAtOnce)
     const session = createSession({
       connection,
