@@ -233,7 +233,7 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
     audit,
     isStopped: (work) => stops.found(work) !== undefined,
   })
-  const stopHearing = userTokens?.onSeen((user) => {
+  const stopHearing = userTokens?.onUsable((user) => {
     actions.userIsBack(user).catch((error) => log.warn({ err: error }, 'Runs of a user who is back could not be woken'))
   })
   if (stopHearing) opened.defer(stopHearing)
@@ -280,7 +280,11 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
   const ready = () => (stopping ? 'shutting down' : kv.fault)
   const { addressRequestsPerMinute, trustedProxies } = env.governance
   const limitAddress = addressRequestsPerMinute > 0 ? createAddressLimit(addressRequestsPerMinute, clock) : undefined
-  const server = createServer({ log, clock, authenticator, limits, limitAddress, trustedProxies })
+  const { corsOrigins } = env.http
+  const publicUrl = env.identity.engine === 'entra' ? env.identity.publicUrl : undefined
+  const server = createServer({
+    ...{ log, clock, authenticator, limits, limitAddress, trustedProxies, corsOrigins, publicUrl },
+  })
   registerTracing(server, spans)
   tellRefusals(server, auditing.onRefused)
   registerMetrics(server, telemetry.scrape)

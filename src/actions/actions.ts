@@ -46,7 +46,7 @@ export interface Actions extends ActionPort {
    */
   undo(principal: Principal, run: string, traceparent: string | undefined): Promise<RunView>
 
-  /** A user came with an identity that can be lent: runs that wait for it are tried again; how many. */
+  /** A user came with an identity that can be lent, or another token was had for it: runs that wait for it are tried again; how many. */
   userIsBack(user: Owner): Promise<number>
 
   /** Takes on nothing new; what this replica executes gets `graceMs`, then goes back to the queue. */

@@ -4,7 +4,7 @@ import { type Attempted, type AttemptFacts, consequenceOf, retryDelayMs } from '
 import { CorrectableError, IdentityNeeded, PassingError } from './executors/executor.ts'
 
 const facts = (change: Partial<AttemptFacts> = {}): AttemptFacts => ({
-  ...{ attempt: 1, maxAttempts: 3, once: false, began: false, now: 1000, random: 1 },
+  ...{ attempt: 1, maxAttempts: 3, once: false, began: false, userMissingSince: null, now: 1000, random: 1 },
   ...change,
 })
 const thrown = (error: unknown, timedOut = false): Attempted => ({ thrown: error, timedOut })

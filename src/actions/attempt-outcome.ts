@@ -20,6 +20,8 @@ export interface AttemptFacts {
   once: boolean
   /** The effect may have begun. */
   began: boolean
+  /** Since when its user's identity could not be had. */
+  userMissingSince: number | null
   now: number
   /** From 0 to 1, for the jitter. */
   random: number
@@ -82,7 +84,7 @@ export function consequenceOf(attempted: Attempted, facts: AttemptFacts): Conseq
   }
   if (thrown instanceof CorrectableError) return ended('failed', 'failed', 'target_refused', thrown.message)
   if (thrown instanceof IdentityNeeded) {
-    const dueAt = facts.now + IDENTITY_PATIENCE_MS
+    const dueAt = (facts.userMissingSince ?? facts.now) + IDENTITY_PATIENCE_MS
     return { ...ended('awaiting-identity', 'passing', 'awaiting_identity'), dueAt, uncounted: true }
   }
   const how =

@@ -25,6 +25,7 @@ function row(change: Partial<RunRow>): RunRow {
       reason: null,
       approval: null,
       followUp: false,
+      userMissingSince: null,
       undoes: null,
     },
     ...{ traceparent: null, createdAt: 0, updatedAt: 0, settledAt: null },

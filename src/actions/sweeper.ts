@@ -9,6 +9,7 @@ import { dueRuns, takeUnsent } from './runs/reads.ts'
 import { RESEND_AFTER_MS, type RunRow, UNSENT_AFTER_MS } from './runs/run-row.ts'
 import type { RunSeals } from './runs/run-seals.ts'
 import type { Sending } from './sending.ts'
+import { tryAwaiting } from './user-back.ts'
 
 export interface RunSweeperOptions {
   sql: Sql
@@ -24,6 +25,7 @@ export interface RunSweeperOptions {
 const AT_ONCE = 100
 const UNSENT_AT_ONCE = 500
 const RESEND_AT_LEAST_EVERY_MS = 600_000
+const TRY_USERS_EVERY_MS = 15_000
 
 /**
  * Looks after runs that are overdue, on every replica; the row's version lets one of them act.
@@ -31,11 +33,13 @@ const RESEND_AT_LEAST_EVERY_MS = 600_000
  * queued, retrying ──nobody came──▸ sent for once more, in case a crash came between row and queue; then again, at growing intervals
  * running ──its worker let the lease run out──▸ retrying; unknown, where its effect may have begun and must not be tried twice;
  *   dead-lettered after the last attempt
- * awaiting-approval, awaiting-identity ──▸ expired
+ * awaiting-identity ──▸ tried again, at growing intervals; expired
+ * awaiting-approval ──▸ expired
  * settled, and counted ──▸ told of once more
  */
 export class RunSweeper {
   readonly #options: RunSweeperOptions
+  #triedUsersAtMs = Number.NEGATIVE_INFINITY
   #stopTimer = () => {}
   #sweeping: Promise<void> = Promise.resolve()
   #stopped = false
@@ -80,6 +84,7 @@ export class RunSweeper {
       await sending.look()
       const now = clock.now()
       if (sending.reachable) await this.#sendUnsent(now)
+      if (sending.reachable) await this.#tryUsers()
       let last: RunRow | undefined
       do {
         // What stays due although it was looked after is for the next time, and keeps nobody from those behind it.
@@ -102,6 +107,14 @@ export class RunSweeper {
       await sending.send(...unsent)
       log.info({ runs: count }, 'Runs that nobody has begun were sent for once more')
     }
+  }
+
+  async #tryUsers(): Promise<void> {
+    const { clock, log } = this.#options
+    if (clock.monotonic() - this.#triedUsersAtMs < TRY_USERS_EVERY_MS) return
+    this.#triedUsersAtMs = clock.monotonic()
+    const runs = await tryAwaiting(this.#options)
+    if (runs > 0) log.info({ runs }, 'Runs whose user could not be had were tried again')
   }
 
   /** One run that cannot be looked after keeps none of the others. */

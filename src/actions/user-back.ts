@@ -16,15 +16,35 @@ interface Options {
   clock: Clock
 }
 
-/** More are left to the next time that the user is seen. */
+/** More are left to the sweeper. */
 const AT_ONCE = 1000
+const TRIED_AT_ONCE = 100
+/** Between two tries as long as it has waited already, within these. */
+const TRY_AFTER = { leastMs: 60_000, mostMs: 30 * 60_000 }
 
-const AWAITING = `
+const OF_USER = `
   SELECT ${RUN_COLUMNS} FROM runs r WHERE r.owner = $1 AND r.status = 'awaiting-identity' ORDER BY r.seq LIMIT ${AT_ONCE}`
 
-/** A user who was missed is here again: runs that wait for an identity are tried again, in the order in which they were asked for. */
-export async function wakeAwaiting({ sql, seals, sending, news, clock }: Options, owner: Owner): Promise<number> {
-  const rows = await sql.query<RunRow>({ tenant: owner.tenant }, AWAITING, [owner.id])
+const TO_BE_TRIED = `
+  SELECT ${RUN_COLUMNS} FROM runs r WHERE r.status = 'awaiting-identity' AND r.due_at > $1
+    AND r.updated_at <= $1::bigint - least(greatest(r.updated_at - coalesce(r.user_missing_since, r.updated_at),
+      ${TRY_AFTER.leastMs}), ${TRY_AFTER.mostMs})
+  ORDER BY r.updated_at, r.seq LIMIT ${TRIED_AT_ONCE}`
+
+/** A user who was missed can be had again: runs that wait for that are tried again, in the order in which they were asked for. */
+export async function wakeAwaiting(options: Options, owner: Owner): Promise<number> {
+  return wake(options, await options.sql.query<RunRow>({ tenant: owner.tenant }, OF_USER, [owner.id]))
+}
+
+/**
+ * Nobody tells us of a consent that is given later, and who heard of the user may have died: what waits is tried by itself as
+ * well, at growing intervals until it expires.
+ */
+export async function tryAwaiting(options: Options): Promise<number> {
+  return wake(options, await options.sql.query<RunRow>('system', TO_BE_TRIED, [options.clock.now()]))
+}
+
+async function wake({ sql, seals, sending, news, clock }: Options, rows: readonly RunRow[]): Promise<number> {
   let woken = 0
   for (const row of rows) {
     const now = clock.now()

@@ -124,8 +124,16 @@ export class Worker {
     try {
       const attempted = await this.#execute(row, span.traceparent, abort, hold)
       if (abort.signal.reason === 'lost') return
-      const { attempt, maxAttempts, once } = row
-      const facts = { attempt, maxAttempts, once, began: hold.began, now: clock.now(), random: Math.random() }
+      const { attempt, maxAttempts, once, userMissingSince } = row
+      const facts = {
+        attempt,
+        maxAttempts,
+        once,
+        userMissingSince,
+        began: hold.began,
+        now: clock.now(),
+        random: Math.random(),
+      }
       const consequence =
         abort.signal.reason === 'draining' && !(once && hold.began)
           ? handedBack(facts.now)

@@ -1,5 +1,6 @@
 import { after, before } from 'node:test'
 import { type Ground, openGround } from '../support/runs-at-hand.ts'
+import { awaitingSuite } from './actions/awaiting.ts'
 import { decisionsSuite } from './actions/decisions.ts'
 import { executionSuite } from './actions/execution.ts'
 import { hardeningSuite } from './actions/hardening.ts'
@@ -21,3 +22,4 @@ hardeningSuite(() => ground)
 sendingSuite(() => ground)
 servingSuite(() => ground)
 undoingSuite(() => ground)
+awaitingSuite(() => ground)

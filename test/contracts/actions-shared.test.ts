@@ -7,6 +7,7 @@ import { openSql } from '../../src/platform/sql/open.ts'
 import { startBroker } from '../support/broker/broker.ts'
 import { startPostgres } from '../support/postgres.ts'
 import { type Ground, openGround } from '../support/runs-at-hand.ts'
+import { awaitingSuite } from './actions/awaiting.ts'
 import { decisionsSuite } from './actions/decisions.ts'
 import { executionSuite } from './actions/execution.ts'
 import { hardeningSuite } from './actions/hardening.ts'
@@ -46,3 +47,4 @@ hardeningSuite(() => ground)
 sendingSuite(() => ground)
 servingSuite(() => ground)
 undoingSuite(() => ground)
+awaitingSuite(() => ground)

@@ -1,12 +1,16 @@
 import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
 import { test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { decodeJwt } from 'jose'
 import type { ConfigDocument } from '#config/document.ts'
 import { chatConfig } from '../support/chat-config.ts'
 import { startEntraApp } from '../support/entra-app.ts'
+import { freePort } from '../support/free-port.ts'
 import { httpTarget } from '../support/http-target.ts'
 import { nativeClient } from '../support/native-client.ts'
+import { startOidcIssuer } from '../support/oidc-issuer.ts'
+import { SignInBrowser } from '../support/sign-in-browser.ts'
 
 /** A desk that answers whoever calls for a user, and a version with an action that calls it so. */
 async function deskAndConfig() {
@@ -69,6 +73,51 @@ test('an action calls its tool as the user who asked, waits while that user cann
   const back = await app.as({ oid: 'ben', claims: { jti: 'new' } })
   assert.equal((await settledAs(run, 'succeeded', back)).attempts.length, 1)
   assert.equal(decodeJwt(String(desk.requests[1]?.headers.authorization).replace('Bearer ', '')).oid, 'ben')
+})
+
+test('runs that waited go on as soon as the authority gives a token for their user again, or the user signs in', async () => {
+  const { desk, config, variables } = await deskAndConfig()
+  await using _desk = desk
+  const port = await freePort()
+  await using issuer = await startOidcIssuer([`http://127.0.0.1:${port}/auth/callback`])
+  await using app = await startEntraApp({ issuer, config, variables: { ...variables, PORT: String(port) } })
+  const { call } = nativeClient(app.url)
+  const runs = '/api/v1/actions/open_ticket/runs'
+  const open = async (headers: Record<string, string>, wait = 0) => {
+    const prefer = { ...headers, prefer: `wait=${wait}` }
+    return (await call('POST', runs, { arguments: { title: 'x' } }, prefer)).body
+  }
+  const becomes = async (run: string, wanted: string, headers: Record<string, string>) => {
+    for (let look = 0; look < 200; look++) {
+      if ((await call('GET', `/api/v1/runs/${run}`, undefined, headers)).body.status === wanted) return
+      await pause(25)
+    }
+    assert.fail(`${run} is not ${wanted}`)
+  }
+
+  // The same token all along: nobody is seen anew.
+  const ben = await app.as({ oid: 'ben' })
+  issuer.disabled.add('ben')
+  const waiting = (await open(ben)).id
+  await becomes(waiting, 'awaiting-identity', ben)
+  issuer.disabled.delete('ben')
+  assert.equal((await open(ben, 10)).status, 'succeeded')
+  await becomes(waiting, 'succeeded', ben)
+
+  const oid = randomUUID()
+  const cleo = await app.as({ oid })
+  issuer.disabled.add(oid)
+  const other = (await open(cleo)).id
+  await becomes(other, 'awaiting-identity', cleo)
+  issuer.disabled.delete(oid)
+  issuer.user = { oid, name: 'Cleo', roles: ['Chat.User'] }
+  // As far as the way back to the site: no request follows with what the sign-in gave.
+  const browser = new SignInBrowser()
+  const back = (url: URL) => url.pathname === '/auth/callback'
+  const { url } = await browser.visit(`${app.url}/auth/login`, back)
+  const landed = await browser.fetch(url)
+  await landed.body?.cancel()
+  await becomes(other, 'succeeded', cleo)
 })
 
 test('an application has no user to call for', async () => {

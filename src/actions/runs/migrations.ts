@@ -98,4 +98,11 @@ export const runMigrations: readonly Migration[] = [
       ALTER TABLE runs ADD COLUMN arm text NOT NULL DEFAULT 'stable', ADD COLUMN cohort text NOT NULL DEFAULT '',
         ADD COLUMN unit text;`,
   },
+  {
+    // Since when a run waits for its user, tries in between included: what its patience and its tries are counted from.
+    name: '0041-awaited-users',
+    sql: `
+      ALTER TABLE runs ADD COLUMN user_missing_since bigint;
+      CREATE INDEX runs_awaiting_user ON runs (tenant, owner) WHERE status = 'awaiting-identity';`,
+  },
 ]

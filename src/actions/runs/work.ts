@@ -60,7 +60,8 @@ const END = `
   WITH ended AS (
     UPDATE runs r SET status = e.status, attempt = r.attempt - CASE WHEN e.uncounted THEN 1 ELSE 0 END,
       due_at = e.due_at, reason = e.reason, approval = coalesce(e.approval, r.approval), outcome = coalesce(decode(e.outcome, 'base64'), r.outcome),
-      version = r.version + 1, updated_at = e.now, settled_at = CASE WHEN e.status IN ${SETTLED} THEN e.now END
+      version = r.version + 1, updated_at = e.now, settled_at = CASE WHEN e.status IN ${SETTLED} THEN e.now END,
+      user_missing_since = CASE WHEN e.status = 'awaiting-identity' THEN coalesce(r.user_missing_since, e.now) END
     FROM jsonb_to_recordset($1::jsonb) AS e(id text, fence integer, status text, ended text, reason text, outcome text,
       due_at bigint, uncounted boolean, approval jsonb, now bigint)
     WHERE r.id = e.id AND r.fence = e.fence AND r.status = 'running'

@@ -66,6 +66,8 @@ export function createSignIn(options: SignInOptions): SignIn {
       if (principal.tenant !== tenant || principal.kind !== 'user') throw startOver()
       const name = newSessionName(principal)
       await sessions.open(name, signedIn)
+      // What waits for this person need not wait for the first request as well.
+      options.userTokens.seen(principal, signedIn.token, signedIn.expiresAt)
       return { session: name.cookie, returnTo }
     },
 

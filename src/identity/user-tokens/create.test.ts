@@ -42,7 +42,7 @@ function replicas(t: TestContext) {
   /** Resolves once what the user came with is kept. */
   const come = (tokens: UserTokens, user: Principal, token: string) =>
     new Promise<void>((resolve) => {
-      const stop = tokens.onSeen(() => {
+      const stop = tokens.onUsable(() => {
         stop()
         resolve()
       })
@@ -106,24 +106,33 @@ test('a refusal is not kept: the next one asks again', async (t) => {
 })
 
 test('each new token of a user is told of once, when it can be used', async (t) => {
-  const { one, clock, asked, come } = replicas(t)
+  const { one, clock, come } = replicas(t)
   const heard: Owner[] = []
-  const used: Promise<string>[] = []
-  const stop = one.onSeen((user) => {
-    heard.push(user)
-    used.push(one.tokenFor(user, 's'))
-  })
+  const stop = one.onUsable((user) => void heard.push(user))
   for (let time = 0; time < 3; time++) one.seen(ana, 'a1', clock.now() + HOUR)
   await come(one, ana, 'a2')
   assert.deepEqual(heard, [
     { tenant: 't', id: 'ana' },
     { tenant: 't', id: 'ana' },
   ])
-  await Promise.all(used)
-  assert.ok(asked.length >= 1)
   stop()
+  assert.equal(await one.tokenFor(ana, 's'), 'for s by a2')
   await come(one, ana, 'a3')
   assert.equal(heard.length, 2)
+})
+
+test('a user is told of when the authority gives what it refused before, with the same token', async (t) => {
+  const { one, authority, come } = replicas(t)
+  await come(one, ana, 'a1')
+  const heard: Owner[] = []
+  one.onUsable((user) => void heard.push(user))
+  authority.refuses = new SignInNeeded('consent_required')
+  await assert.rejects(one.tokenFor(ana, 's'), SignInNeeded)
+  assert.deepEqual(heard, [])
+  authority.refuses = undefined
+  await one.tokenFor(ana, 's')
+  await one.tokenFor(ana, 's')
+  assert.deepEqual(heard, [ana], 'once: the second was kept')
 })
 
 test('nothing of it is kept in the clear, and it goes with the key of its owner', async (t) => {

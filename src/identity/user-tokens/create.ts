@@ -60,7 +60,13 @@ export function createUserTokens({ entra, kv, sealOf, clock, log }: UserTokensOp
     if (!lent) throw new SignInNeeded('The user has not been here lately.')
     const fresh = await entra.onBehalfOf({ tenant: owner.tenant, assertion: lent.token, scope })
     await keep(owner, givenAt, fresh)
+    // The authority may have refused until now: a consent that was missing tells nobody when it is given.
+    tell(owner)
     return fresh.token
+  }
+
+  function tell(owner: Owner): void {
+    for (const listener of listeners) listener(owner)
   }
 
   return {
@@ -70,9 +76,7 @@ export function createUserTokens({ entra, kv, sealOf, clock, log }: UserTokensOp
       known.set(digest, true)
       const owner = { tenant, id }
       keep(owner, lentKey(owner), { token, expiresAt: until }).then(
-        () => {
-          for (const listener of listeners) listener(owner)
-        },
+        () => tell(owner),
         (error) => {
           known.delete(digest)
           log.warn({ err: error }, 'What a user lends us could not be kept')
@@ -89,7 +93,7 @@ export function createUserTokens({ entra, kv, sealOf, clock, log }: UserTokensOp
       return asked
     },
 
-    onSeen(listener) {
+    onUsable(listener) {
       listeners.add(listener)
       return () => listeners.delete(listener)
     },

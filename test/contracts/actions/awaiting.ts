@@ -1,0 +1,104 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { type Executor, IdentityNeeded } from '../../../src/actions/executors/executor.ts'
+import { actionSpec, callOf, type Ground, person, settledRun, until, versionOf } from '../../support/runs-at-hand.ts'
+
+const plain = { do_it: actionSpec('do') }
+const MINUTE = 60_000
+const DAY = 24 * 60 * MINUTE
+
+/** Runs that wait until their user can be had. */
+export function awaitingSuite(ground: () => Ground): void {
+  /** An authority that refuses until somebody consents, and how often it was asked. */
+  function authority() {
+    const asked = { times: 0, consented: false }
+    const execute: Executor = () => {
+      asked.times += 1
+      if (!asked.consented) throw new IdentityNeeded()
+      return 'done'
+    }
+    return { asked, functions: { do: execute } }
+  }
+
+  /** A run that waits for its user, taken on and tried by a replica that is gone by then. */
+  async function waiting(functions: Record<string, Executor>) {
+    await using actions = ground().actions({ actions: plain, functions })
+    const run = await actions.dispatch(callOf(versionOf(plain), 'do_it'))
+    await until(async () => (await actions.get(person('ada'), run.id)).status === 'awaiting-identity')
+    return run
+  }
+
+  const aged = (id: string, ms: number) =>
+    ground().sql.query(
+      'system',
+      `UPDATE runs SET updated_at = updated_at - $2::bigint, user_missing_since = user_missing_since - $2::bigint,
+        due_at = due_at - $2::bigint WHERE id = $1`,
+      [id, ms],
+    )
+  const rowOf = async (id: string) => {
+    const [row] = await ground().sql.query<{ status: string; since: number | null; dueAt: number; version: number }>(
+      'system',
+      'SELECT status, user_missing_since AS since, due_at AS "dueAt", version FROM runs WHERE id = $1',
+      [id],
+    )
+    assert.ok(row)
+    return row
+  }
+
+  test('a run whose user has consented meanwhile is tried by itself, with nobody seen', async () => {
+    const { asked, functions } = authority()
+    const run = await waiting(functions)
+    await aged(run.id, MINUTE)
+    asked.consented = true
+    await using actions = ground().actions({ actions: plain, functions })
+    assert.equal((await settledRun(actions, run)).status, 'succeeded')
+    const { attempts } = await actions.get(person('ada'), run.id)
+    assert.deepEqual([attempts.length, (await rowOf(run.id)).since], [1, null], 'the tries in between do not count')
+  })
+
+  test('it is not tried before its time', async () => {
+    const { asked, functions } = authority()
+    const early = await waiting(functions)
+    const due = await waiting(functions)
+    await aged(early.id, MINUTE - 10_000)
+    await aged(due.id, MINUTE)
+    asked.consented = true
+    await using actions = ground().actions({ actions: plain, functions })
+    await settledRun(actions, due)
+    assert.equal((await rowOf(early.id)).status, 'awaiting-identity')
+    await actions.userIsBack({ tenant: 'local', id: 'ada' })
+    assert.equal((await settledRun(actions, early)).status, 'succeeded')
+  })
+
+  test('tries in between take nothing from its patience and add nothing to it', async () => {
+    const { asked, functions } = authority()
+    const run = await waiting(functions)
+    const first = await rowOf(run.id)
+    assert.ok(first.since !== null)
+    assert.equal(first.dueAt, first.since + DAY)
+    await aged(run.id, DAY - MINUTE)
+    const before = await rowOf(run.id)
+    {
+      await using actions = ground().actions({ actions: plain, functions })
+      await until(() => asked.times === 2)
+      await until(async () => (await rowOf(run.id)).version === before.version + 3)
+      const { status, since, dueAt } = await rowOf(run.id)
+      assert.deepEqual([status, since, dueAt], ['awaiting-identity', before.since, before.dueAt])
+      assert.equal((await actions.get(person('ada'), run.id)).attempts.length, 1)
+    }
+    await aged(run.id, MINUTE)
+    await using actions = ground().actions({ actions: plain, functions })
+    assert.equal((await settledRun(actions, run)).status, 'expired')
+    assert.deepEqual([asked.times, (await actions.get(person('ada'), run.id)).reason], [2, 'identity_expired'])
+  })
+
+  test('what an older replica left waiting is tried as well', async () => {
+    const { asked, functions } = authority()
+    const run = await waiting(functions)
+    await aged(run.id, MINUTE)
+    await ground().sql.query('system', 'UPDATE runs SET user_missing_since = NULL WHERE id = $1', [run.id])
+    asked.consented = true
+    await using actions = ground().actions({ actions: plain, functions })
+    assert.equal((await settledRun(actions, run)).status, 'succeeded')
+  })
+}
