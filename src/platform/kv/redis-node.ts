@@ -2,6 +2,7 @@ import type { Command, Redis, RedisOptions } from 'ioredis'
 import type { Log } from '#log.ts'
 import type { Clock } from '../clock.ts'
 import { unavailable } from './engine.ts'
+import { FlushPacing } from './flush-pacing.ts'
 import type { Reply } from './kv.ts'
 import { type Batch, boundOf, encodeWords, type Preface, RedisCall, RedisCommand, writeCall } from './redis-command.ts'
 import { replyFault } from './redis-fault.ts'
@@ -39,7 +40,7 @@ const sink = { write: () => true } as unknown as Parameters<Redis['sendCommand']
  *        └──────────────── failed ─────────────────────────────────────────────────→ down
  *
  * While starting, calls wait; while down, they fail at once; what was on its way when it goes down fails, its outcome
- * unknown. Calls of a tick leave in one write, in order. A reply that says "not executed" (no such script, moved) puts its
+ * unknown. Calls of a tick leave in one write, in order; under load, patient ones wait for those of the next ticks. A reply that says "not executed" (no such script, moved) puts its
  * call aside, and from then on nothing is sent until all that is on its way is answered: then everything goes again in the
  * order in which it came, so that no append overtakes another.
  */
@@ -51,6 +52,9 @@ export class RedisNode {
   #doubted = false
   #queue: RedisCall[] = []
   #scheduled = false
+  readonly #pacing = new FlushPacing()
+  /** Runs while only patient calls wait. */
+  #waiting: NodeJS.Timeout | undefined
   #batches: Batch[] = []
   #refused: Refused[] = []
   /** Scripts that this connection has sent, and what was wrong with those that the server did not take. */
@@ -86,7 +90,7 @@ export class RedisNode {
   submit(call: RedisCall): void {
     if (this.#state === 'down' || this.#state === 'closed') return call.call.fail(unavailable('disconnected'))
     this.#queue.push(call)
-    this.#schedule()
+    this.#schedule(call.call.operation.patient === true)
   }
 
   /** Calls on their way are answered first, if the server answers in time. */
@@ -110,8 +114,16 @@ export class RedisNode {
     })
   }
 
-  #schedule(): void {
-    if (this.#scheduled || this.#state !== 'up' || this.#refused.length > 0) return
+  #schedule(patient = false): void {
+    if (this.#scheduled || this.#state !== 'up' || this.#refused.length > 0 || this.#queue.length === 0) return
+    const delayMs = patient ? this.#pacing.delayMs : 0
+    if (delayMs > 0) {
+      this.#waiting ??= setTimeout(() => {
+        this.#waiting = undefined
+        this.#flush()
+      }, delayMs)
+      return
+    }
     this.#scheduled = true
     // After the poll phase: what all sockets of this loop iteration brought about goes together.
     setImmediate(() => {
@@ -128,6 +140,7 @@ export class RedisNode {
     this.#batches.push(batch)
     const frames: (Preface | RedisCall)[] = []
     let bound = 0
+    if (this.#queue.every(({ call }) => call.operation.patient)) this.#pacing.flushed(this.#queue.length)
     for (const call of this.#queue) {
       for (const preface of this.#prefacesOf(call)) {
         frames.push(preface)

@@ -3,10 +3,10 @@ import { DatabaseSync } from 'node:sqlite'
 import type { Log } from '#log.ts'
 import type { Clock } from '../clock.ts'
 import { type Call, type Engine, unavailable } from './engine.ts'
+import { FlushPacing } from './flush-pacing.ts'
 import type { Key, Reply } from './kv.ts'
 import { Checkpoints } from './sqlite-checkpoints.ts'
 import { Items } from './sqlite-items.ts'
-import { CommitPacing } from './sqlite-pacing.ts'
 import { createTables, prepareStatements, type Statements } from './sqlite-schema.ts'
 import { type Signal, SqliteStep } from './sqlite-step.ts'
 import { sweep } from './sqlite-sweep.ts'
@@ -43,7 +43,7 @@ export class SqliteEngine implements Engine {
   readonly #sql: Statements
   readonly #items: Items
   readonly #step: SqliteStep
-  readonly #pacing = new CommitPacing()
+  readonly #pacing = new FlushPacing()
   /** Runs while only patient calls wait. */
   #waiting: NodeJS.Timeout | undefined
   readonly #checkpoints: Checkpoints | undefined
@@ -136,7 +136,7 @@ export class SqliteEngine implements Engine {
     const calls = this.#queue
     if (calls.length === 0) return
     this.#queue = []
-    if (calls.every((call) => call.operation.patient)) this.#pacing.committed(calls.length)
+    if (calls.every((call) => call.operation.patient)) this.#pacing.flushed(calls.length)
     this.#step.now = this.#clock.now()
     let outcomes: Outcome[]
     try {
