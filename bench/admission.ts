@@ -29,6 +29,7 @@ const limits = {
   firstDayRequests: 0,
 }
 
+const SERVED = { config: 'v1', arm: 'stable', cohort: '', unit: 'conv_1' } as const
 const BUDGET_USD = 50
 const TURN_USD = 1
 /** What a turn is taken for at most, beside what it costs. */
@@ -142,7 +143,7 @@ async function overspend(replicas: readonly Replica[], turns: number) {
   await replicas[0]?.budgets.set(finance, scope, { limitUsd: BUDGET_USD, period: 'month' }, undefined)
   for (const { budgets } of replicas) await budgets.list()
   const pay = async (n: number) => {
-    const spending = replicas[n % replicas.length]?.budgets.spending(who)
+    const spending = replicas[n % replicas.length]?.budgets.spending(who, SERVED)
     if (!spending) throw new Error('no budget is set')
     try {
       await spending.reserve(MOST_USD)

@@ -51,7 +51,8 @@ const HEAD = ['rolled back (95 % interval)', 'after canary conversations: median
 /** In which rows the figure that is claimed is not the one that was measured. */
 const differences: string[] = []
 
-function compare({ what, claimed = '', sound }: Row, { rolledBack, caughtAfter }: Outcome): void {
+function compare({ what, claimed, sound }: Row, { rolledBack, caughtAfter }: Outcome): void {
+  if (claimed === undefined) return
   const [low, high] = intervalOf(rolledBack, seeds)
   const claim = Number.parseFloat(claimed)
   if (sound && claim / 100 >= low && claim / 100 <= high) return
@@ -63,7 +64,8 @@ const shippedRows = shipped.map((row) => {
   const outcome = measure(row)
   compare(row, outcome)
   if (row.sound && intervalOf(outcome.rolledBack, seeds)[0] > PROMISED) process.exitCode = 1
-  return [row.what, `${row.sound ? 'rolled back' : 'median'} ${row.claimed}`, ...cellsOf(outcome)]
+  const claim = row.claimed === undefined ? '' : `${row.sound ? 'rolled back' : 'median'} ${row.claimed}`
+  return [row.what, claim, ...cellsOf(outcome)]
 })
 const alternativeRows = alternatives.flatMap(([asShipped, breaking]) => [
   [`**${asShipped.what}**`, asShipped.judged ?? 'as shipped', '', ...cellsOf(measure(asShipped))],

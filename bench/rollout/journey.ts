@@ -35,6 +35,8 @@ export interface Departure {
   byEventTime?: boolean
   /** The step at the time of a conversation, by its index, instead of by advancing. */
   stepAt?: (index: number) => number
+  /** From the start on, a budget has come to its end by a call of the canary, and none by stable. */
+  isBudgetBroken?: boolean
   /** How often stable's conversations have turn errors, as counted here. */
   stableErrors?: number
 }
@@ -49,7 +51,13 @@ interface Counts {
  * evidence grows by nothing else, and whenever it may advance.
  */
 export function travel(world: World, random: () => number, departure: Departure = {}): Journey {
-  const { rollsBack, byEventTime = false, stepAt, stableErrors = RATES['turn-error'] } = departure
+  const {
+    rollsBack,
+    byEventTime = false,
+    isBudgetBroken = false,
+    stepAt,
+    stableErrors = RATES['turn-error'],
+  } = departure
   const longest = stepAt ? 4000 : LONGEST
   const steps: Counts[] = STEPS.map(() => structuredClone(noCounts()))
   const recent: boolean[] = []
@@ -95,7 +103,7 @@ export function travel(world: World, random: () => number, departure: Departure 
 
     isDue = false
     const now = index * SPACING_MS
-    const counters: Counters = { steps, recent, faults: { inRow: 0, stableToo: false }, lastCanaryAt: now }
+    const counters: Counters = { steps, recent, faultsInRow: 0, breachAt: isBudgetBroken ? 0 : null, lastCanaryAt: now }
     const { decision } = judge(live, counters, now)
     const isBack = rollsBack ? rollsBack(counters, arms) : decision === 'roll-back'
     if (isBack) return { outcome: 'rolled-back', canary: arms.canary }

@@ -170,7 +170,8 @@ export function createChat(options: ChatOptions): Chat {
         if (admitted.limits) request.onLimits?.(admitted.limits)
         const config = configs.get(request.to.served.config) ?? serving.stable()
         const work = (watched: AnswerSink) => {
-          const paid = { answer: (asked: AnswerRequest, to: AnswerSink) => answerPaid(room, principal, asked, to) }
+          const payer = { principal, served: to.served }
+          const paid = { answer: (asked: AnswerRequest, to: AnswerSink) => answerPaid(room, payer, asked, to) }
           return relay(paid, config, request, watched, stops)
         }
         return await relays.run(request.abort, what, () => tellingRelay(room, principal, request, sink, work))

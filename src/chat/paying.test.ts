@@ -53,19 +53,21 @@ function ask(candidates: readonly Candidate[], parameters: Record<string, unknow
   return { candidates, timers: {}, parameters, messages, mode: 'text', signal }
 }
 
+const served = { config: 'v1', arm: 'stable', cohort: '', unit: 'conv_1' } as const
+const payer = { principal: somebody, served }
 const sink = { seam: () => {}, ended: () => {} }
 const roomOf = (models: Pick<Models, 'answer'>) => ({ models: models as Models, counter })
 
 test('each call reserves the most it may cost, and its end settles what it did, those that failed too', async () => {
   const { did, budgets } = till()
-  await answerPaid({ ...roomOf(modelsThatFail()), budgets }, somebody, ask([candidate('a'), candidate('b')]), sink)
+  await answerPaid({ ...roomOf(modelsThatFail()), budgets }, payer, ask([candidate('a'), candidate('b')]), sink)
   assert.deepEqual(did, ['reserve 210', 'settle 7', 'reserve 210', 'settle 7', 'close'])
 })
 
 test('the most is what was asked for, or what the model gives, within its window; for each choice, and with the tools', async () => {
   const most = async (parameters: Record<string, unknown>, more = {}) => {
     const { did, budgets } = till()
-    await answerPaid({ ...roomOf(modelsThatFail()), budgets }, somebody, ask([candidate('a', more)], parameters), sink)
+    await answerPaid({ ...roomOf(modelsThatFail()), budgets }, payer, ask([candidate('a', more)], parameters), sink)
     return did[0]
   }
   assert.equal(await most({ max_tokens: 5 }), 'reserve 20')
@@ -78,7 +80,7 @@ test('the most is what was asked for, or what the model gives, within its window
 
 test('a call that does not fit into what is left is not made', async () => {
   const { did, budgets } = till(210)
-  const asked = answerPaid({ ...roomOf(modelsThatFail()), budgets }, somebody, ask([candidate('a')]), sink)
+  const asked = answerPaid({ ...roomOf(modelsThatFail()), budgets }, payer, ask([candidate('a')]), sink)
   await assert.rejects(asked, { code: 'budget_exceeded' })
   assert.deepEqual(did, ['close'])
 })
@@ -98,7 +100,7 @@ test('an answer ends when the model that is asked is stopped, and not for anothe
     for (const listener of listeners) listener()
   }
   const asked = (during: () => Promise<void>) =>
-    answerPaid({ ...roomOf(modelsThatFail(during)), stops }, somebody, ask([candidate('a')]), sink)
+    answerPaid({ ...roomOf(modelsThatFail(during)), stops }, payer, ask([candidate('a')]), sink)
   assert.equal(await asked(stop('b')), answer)
   await assert.rejects(asked(stop('a')), { code: 'killed' })
   await assert.rejects(

@@ -1,3 +1,4 @@
+import type { Served } from '#events/events.ts'
 import type { Principal } from '#identity/principal.ts'
 import type { Answer, AnswerRequest, AnswerSink, Candidate, ChatMessage, Segment } from '#models/answer.ts'
 import { promptRoom } from '#models/prompt-room.ts'
@@ -5,15 +6,21 @@ import type { TokenCounter } from './compaction.ts'
 import { answerUnlessStopped } from './not-stopped.ts'
 import type { ChatRoom } from './turn-context.ts'
 
+/** Who is answered, and what they are served from. */
+export interface Payer {
+  principal: Principal
+  served: Served
+}
+
 /** An answer that is paid from the budgets of who asked, where any are set: each call reserves the most that it may cost. */
 export async function answerPaid(
   room: Pick<ChatRoom, 'models' | 'stops' | 'budgets' | 'counter'>,
-  principal: Principal,
+  { principal, served }: Payer,
   asked: AnswerRequest,
   sink: AnswerSink,
 ): Promise<Answer> {
   const request = { ...asked, tenant: principal.tenant }
-  const spending = room.budgets?.spending(principal)
+  const spending = room.budgets?.spending(principal, served)
   if (!spending) return answerUnlessStopped(room, request, sink)
   const before: AnswerRequest['before'] = async (candidate, messages, parameters) =>
     spending.reserve(await mostOf(candidate, messages, parameters, room.counter))

@@ -7,6 +7,7 @@ import { turnLimits } from './limits.ts'
 import { candidatesOf, lostSegment, promptOf } from './prepare.ts'
 import { runStep } from './step.ts'
 import { type TurnContext, TurnStop } from './turn-context.ts'
+import { servedOf } from './turn-ended.ts'
 
 /**
  * The loop of a turn, from wherever its progress stands: the same for a producer and for its successor.
@@ -29,7 +30,7 @@ export async function produce(
     turn.prompt = await promptOf(room, input, config, history)
     const lost = takenOver ? await lostSegment(turn) : undefined
     if (lost) {
-      room.budgets?.spending(input.principal)?.charge(lost.costUsd)
+      room.budgets?.spending(input.principal, servedOf(input))?.charge(lost.costUsd)
       turn.emit('usage', { ...lost, step: progress.current.step })
     }
     for (;;) {

@@ -6,6 +6,7 @@ import { notStopped } from './not-stopped.ts'
 import { answerPaid } from './paying.ts'
 import { stepMessages } from './prompt.ts'
 import type { TurnContext } from './turn-context.ts'
+import { servedOf } from './turn-ended.ts'
 
 const LIMIT_REACHED = {
   code: 'limit_reached',
@@ -28,7 +29,7 @@ export async function runStep(turn: TurnContext): Promise<void> {
 
   const answer = await answerPaid(
     room,
-    input.principal,
+    { principal: input.principal, served: servedOf(input) },
     {
       candidates: candidates.filter((candidate) => fitted.has(candidate)),
       timers: config.document.routes[config.document.specialists[input.specialist]?.route ?? ''] ?? {},

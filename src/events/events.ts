@@ -108,6 +108,8 @@ export interface BudgetReached {
   percent: number
   spentUsd: number
   limitUsd: number
+  /** Of the call that reached it. */
+  served?: Served
   at: number
 }
 

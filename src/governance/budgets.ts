@@ -1,3 +1,4 @@
+import type { Served } from '#events/events.ts'
 import type { Principal } from '#identity/principal.ts'
 
 /**
@@ -7,8 +8,8 @@ import type { Principal } from '#identity/principal.ts'
 export interface Budgets {
   /** Rejects with budget_exceeded; state_unavailable or database_unavailable where it cannot be told, and a budget may be set. */
   check(principal: Principal): Promise<void>
-  /** What the answers to somebody are paid from; undefined where no budget is set. */
-  spending(principal: Principal): Spending | undefined
+  /** What the answers to somebody are paid from, and what they are served from; undefined where no budget is set. */
+  spending(principal: Principal, served: Served): Spending | undefined
   list(): Promise<BudgetView[]>
   /** Creates it, or changes the version that is named. Rejects with invalid_request, precondition_required, version_conflict. */
   set(by: Principal, scope: string, terms: BudgetTerms, ifVersion: number | undefined): Promise<BudgetView>

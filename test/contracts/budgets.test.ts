@@ -38,6 +38,8 @@ after(async () => {
   await postgres[Symbol.asyncDispose]()
 })
 
+const served = { config: 'v2', arm: 'canary', cohort: 'roll_1.0', unit: 'conv_1' } as const
+
 const finance: Principal = {
   tenant: 'home',
   id: 'fin',
@@ -108,7 +110,7 @@ for (const kv of [sqlite, redis]) {
     await other.budgets.list()
     // Each may cost 0.25, and costs 0.2.
     const turn = async (n: number) => {
-      const spending = (n % 2 === 0 ? one : other).budgets.spending(ana)
+      const spending = (n % 2 === 0 ? one : other).budgets.spending(ana, served)
       assert.ok(spending)
       try {
         await spending.reserve(0.25)
@@ -137,16 +139,16 @@ for (const kv of [sqlite, redis]) {
     const ana = somebody({ groups: ['g1', 'g2'] })
     await budgets.set(finance, `tenant:${ana.tenant}`, { ...terms, limitUsd: 5 }, undefined)
     await budgets.set(finance, `group:${ana.tenant}:g2`, { ...terms, limitUsd: 2 }, undefined)
-    const spending = budgets.spending(ana)
+    const spending = budgets.spending(ana, served)
     await spending?.reserve(2)
     await assert.rejects(async () => spending?.reserve(0.000001), { code: 'budget_exceeded' })
     spending?.settle(1)
     await told(kv)
     // Somebody outside of the group has what is left to the tenant.
-    const ben = budgets.spending({ ...ana, id: 'ben', groups: [] })
+    const ben = budgets.spending({ ...ana, id: 'ben', groups: [] }, served)
     await ben?.reserve(4)
     await assert.rejects(async () => ben?.reserve(0.000001), { code: 'budget_exceeded' })
-    assert.equal(budgets.spending(somebody()), undefined)
+    assert.equal(budgets.spending(somebody(), served), undefined)
   })
 
   test(`${on}: at its levels it tells so, once each; at the limit nothing new begins, and past it answers are cut until an operator overrides`, async () => {
@@ -156,7 +158,7 @@ for (const kv of [sqlite, redis]) {
     const scope = `tenant:${ana.tenant}`
     const { version } = await budgets.set(finance, scope, terms, undefined)
     const spend = async (usd: number) => {
-      budgets.spending(ana)?.charge(usd)
+      budgets.spending(ana, served)?.charge(usd)
       await told(kv)
     }
     await spend(6.9)
@@ -173,6 +175,7 @@ for (const kv of [sqlite, redis]) {
       reached.map(({ percent }) => percent),
       [70, 85, 95, 100],
     )
+    assert.ok(reached.every(({ served: told }) => told === served))
     await assert.rejects(budgets.check(ana), { code: 'budget_exceeded' })
     assert.deepEqual(stopped, [])
     await spend(1)
@@ -204,8 +207,8 @@ for (const kv of [sqlite, redis]) {
     await second.budgets.list()
     await Promise.all([second.budgets.check(ana), second.budgets.check(ana)])
     assert.ok(second.asked() >= 1)
-    await assert.rejects(async () => second.budgets.spending(ana)?.reserve(0.6), { code: 'budget_exceeded' })
-    await second.budgets.spending(ana)?.reserve(0.5)
+    await assert.rejects(async () => second.budgets.spending(ana, served)?.reserve(0.6), { code: 'budget_exceeded' })
+    await second.budgets.spending(ana, served)?.reserve(0.5)
   })
 
   test(`${on}: with the store away nobody spends, and what was spent is counted when it is back`, async () => {
@@ -214,11 +217,11 @@ for (const kv of [sqlite, redis]) {
     const { budgets, clock } = till
     const ana = somebody()
     await budgets.set(finance, `tenant:${ana.tenant}`, terms, undefined)
-    const spending = budgets.spending(ana)
+    const spending = budgets.spending(ana, served)
     await spending?.reserve(3)
     reach('away')
     await assert.rejects(budgets.check(ana), { code: 'state_unavailable' })
-    await assert.rejects(async () => budgets.spending(ana)?.reserve(1), { code: 'state_unavailable' })
+    await assert.rejects(async () => budgets.spending(ana, served)?.reserve(1), { code: 'state_unavailable' })
     spending?.settle(2)
     await told(kv)
     // Counted, but the answer was lost: told again, it counts once.

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { counted } from '#config/rollout/counters.ts'
+import { type Counters, counted } from '#config/rollout/counters.ts'
 import { createCounterStore, type Observation } from '#config/rollout/store/counter-store.ts'
 import { counterKeys } from '#config/rollout/store/keys.ts'
 import { keepNewest, sumOf } from '#config/rollout/store/records.ts'
@@ -10,6 +10,7 @@ import { createLog } from '#log.ts'
 import { systemClock } from '#platform/clock.ts'
 import { key } from '#platform/kv/kv.ts'
 import { openKv } from '#platform/kv/open.ts'
+import { manualClock } from '../support/clock.ts'
 import { startRedis } from '../support/redis.ts'
 
 const STEPS = 3
@@ -17,6 +18,11 @@ const common = {
   clock: systemClock,
   log: createLog('silent'),
   tokens: { token: async () => ({ token: '', expiresAt: 0 }) },
+}
+
+/** The two stores have clocks of their own. */
+function timeless({ lastCanaryAt, breachAt, ...counters }: Counters) {
+  return { ...counters, hasTurns: lastCanaryAt !== null, isBroken: breachAt !== null }
 }
 
 const seen: fc.Arbitrary<Omit<Observation, 'rollout'>> = fc.record({
@@ -43,9 +49,11 @@ test('both live states count alike, whatever is seen and however often it is tol
           for (const tick of ticks) {
             said.push(await Promise.all(tick.map((one) => store.observe({ ...one, rollout }))))
             await store.addControl(rollout, 1, tick.length)
+            for (const { arm } of tick.filter(({ turn }) => turn === 'failed'))
+              said.push(await store.breached(rollout, arm))
             await store.closeTrials(rollout)
             const { counters } = await store.read(rollout, STEPS)
-            said.push(counters === 'lost' ? counters : { ...counters, lastCanaryAt: counters.lastCanaryAt !== null })
+            said.push(counters === 'lost' ? counters : timeless(counters))
           }
           return said
         }
@@ -122,7 +130,7 @@ test('faults are in a row although a circuit keeps turns from the model in betwe
       const unit = randomUUID()
       await store.observe({ rollout: 'roll_1', step: 0, arm: 'canary', unit, trialOf: unit, bad: [], turn })
       const { counters } = await store.read('roll_1', 1)
-      faults = counters === 'lost' ? -1 : counters.faults.inRow
+      faults = counters === 'lost' ? -1 : counters.faultsInRow
     }
     return faults
   }
@@ -130,4 +138,56 @@ test('faults are in a row although a circuit keeps turns from the model in betwe
   assert.equal(await inRow('ok'), 0)
   assert.equal(await inRow('fault', 'aside', 'fault', 'aside', 'fault'), 3)
   await kv.close()
+})
+
+/** In a store whose time is the test's: faults and broken budgets of both arms, in their order. */
+async function played(
+  steps: readonly (readonly [afterMs: number, arm: 'canary' | 'control', what: 'fault' | 'breach'])[],
+) {
+  const clock = manualClock()
+  const kv = await openKv({ env: { engine: 'sqlite', path: ':memory:' }, ...common, clock })
+  const store = createCounterStore(kv, { trialClosesMs: 0 })
+  await store.begin('roll_1')
+  for (const [afterMs, arm, what] of steps) {
+    clock.advance(afterMs)
+    const unit = randomUUID()
+    if (what === 'breach') await store.breached('roll_1', arm)
+    else await store.observe({ rollout: 'roll_1', step: 0, arm, unit, trialOf: unit, bad: [], turn: 'fault' })
+  }
+  const { counters, now } = await store.read('roll_1', 1)
+  await kv.close()
+  if (counters === 'lost') throw new Error('They were laid down.')
+  return { inRow: counters.faultsInRow, brokenAgoMs: counters.breachAt === null ? null : now - counters.breachAt }
+}
+
+const MINUTE = 60_000
+
+test('faults of stable between those of the canary, or in the minute before one, keep these from being in a row', async () => {
+  const canary = (afterMs: number) => [afterMs, 'canary', 'fault'] as const
+  const stable = (afterMs: number) => [afterMs, 'control', 'fault'] as const
+  const inRow = async (...steps: Parameters<typeof played>[0]) => (await played(steps)).inRow
+  assert.equal(await inRow(canary(0), canary(1000), canary(1000)), 3)
+  assert.equal(await inRow(canary(0), canary(1000), stable(1000), canary(1000), canary(1000)), 0)
+  assert.equal(await inRow(stable(0), canary(MINUTE), canary(1), canary(1)), 2)
+  assert.equal(await inRow(canary(0), canary(1), stable(1), canary(MINUTE + 1), canary(1)), 2)
+})
+
+test('one fault of stable, long ago, shields no candidate whose model is not to be had', async () => {
+  const faults = Array.from({ length: 4 }, () => [MINUTE + 1, 'canary', 'fault'] as const)
+  const { inRow } = await played([[0, 'canary', 'fault'], [1, 'control', 'fault'], ...faults])
+  assert.equal(inRow, 4)
+})
+
+test('a budget that the canary broke stands alone unless stable broke one in the minute before or after', async () => {
+  const canary = (afterMs: number) => [afterMs, 'canary', 'breach'] as const
+  const stable = (afterMs: number) => [afterMs, 'control', 'breach'] as const
+  const broken = async (...steps: Parameters<typeof played>[0]) => (await played(steps)).brokenAgoMs
+  assert.equal(await broken(), null)
+  assert.equal(await broken(stable(0)), null)
+  assert.equal(await broken(canary(0)), 0)
+  assert.equal(await broken(canary(0), stable(MINUTE)), null)
+  assert.equal(await broken(canary(0), stable(MINUTE + 1)), MINUTE + 1)
+  assert.equal(await broken(stable(0), canary(MINUTE)), null)
+  assert.equal(await broken(stable(0), canary(MINUTE + 1)), 0)
+  assert.equal(await broken(canary(0), stable(2 * MINUTE), canary(1)), 2 * MINUTE + 1)
 })

@@ -19,8 +19,10 @@ export interface Counters {
   steps: readonly StepCounts[]
   /** Of the newest 20 canary units, the oldest first: whether one of their turns failed. */
   recent: readonly boolean[]
-  /** Deterministic faults of the canary, in a row, each of somebody else; and whether stable had one at that time. */
-  faults: { inRow: number; stableToo: boolean }
+  /** Deterministic faults of the canary, in a row, each of somebody else, with none of stable between or a minute before. */
+  faultsInRow: number
+  /** When the canary last brought a budget to its end, with none that stable did within a minute, ms since the epoch. */
+  breachAt: number | null
   /** When a turn of the canary was last counted, ms since the epoch; null before the first. */
   lastCanaryAt: number | null
 }

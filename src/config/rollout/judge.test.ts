@@ -34,7 +34,7 @@ function step(bad: Partial<Record<Counted, [canary: number, control: number]>>, 
 }
 
 function counters(steps: StepCounts[], more: Partial<Counters> = {}): Counters {
-  return { steps, recent: [], faults: { inRow: 0, stableToo: false }, lastCanaryAt: START, ...more }
+  return { steps, recent: [], faultsInRow: 0, breachAt: null, lastCanaryAt: START, ...more }
 }
 
 test('a version all of whose turns fail is rolled back after three conversations at 5 %', () => {
@@ -73,17 +73,54 @@ test('of two thresholds the mean of both is judged', () => {
   assert.ok(Math.abs(e - (1 + mean) / 2) < 1e-6)
 })
 
-test('three deterministic faults in a row are enough, unless stable has them too', () => {
-  const faults = (inRow: number, stableToo: boolean) =>
-    judge(live, counters([noCounts()], { faults: { inRow, stableToo } }), START).decision
-  assert.deepEqual([faults(2, false), faults(3, false), faults(3, true)], ['hold', 'roll-back', 'hold'])
+test('three deterministic faults in a row are enough', () => {
+  const faults = (faultsInRow: number) => judge(live, counters([noCounts()], { faultsInRow }), START).decision
+  assert.deepEqual([faults(2), faults(3)], ['hold', 'roll-back'])
+})
+
+/** So many conversations of the canary, each dear, beside those of stable, of which a half and a tenth are. */
+function dear(conversations: number, weight = 5): StepCounts {
+  const control = (conversations * (100 - weight)) / weight
+  const p90: [number, number] = [conversations, Math.round(control / 10)]
+  return step({ 'cost-high.p50': [conversations, Math.round(control / 2)], 'cost-high.p90': p90 })
+}
+
+test('a budget that the canary brought to its end rolls it back where it costs more, in fewer conversations than high costs alone', () => {
+  const enough = (more: Partial<Counters>, at = live, weight = 5) =>
+    Array.from({ length: 60 }, (_, n) => n).find(
+      (n) => judge(at, counters([dear(n, weight)], more), START).decision === 'roll-back',
+    )
+  assert.deepEqual([enough({ breachAt: START }), enough({})], [5, 8])
+  const half = { ...live, steps: [{ weight: 50, conversations: 50 }] }
+  assert.deepEqual([enough({ breachAt: START }, half, 50), enough({}, half, 50)], [20, 21])
+  const verdict = judge(live, counters([dear(6)], { breachAt: START }), START)
+  assert.deepEqual(verdict.decision === 'roll-back' && verdict.why, { kind: 'budget' })
+  assert.match(verdict.sentence, /^Roll back: a budget came to its end by a call of v2, none by stable .* more \(E /)
+})
+
+test('a budget that comes to its end by a call of a canary that costs no more rolls nothing back', () => {
+  const alike = step({ 'cost-high.p50': [25, 475], 'cost-high.p90': [5, 95] })
+  assert.equal(judge(live, counters([alike], { breachAt: START + MINUTE }), START).decision, 'hold')
+})
+
+test('that it may cost more does not say that it may leave others nothing', () => {
+  const waived: Judged = { ...live, waived: ['cost-high'] }
+  assert.equal(judge(waived, counters([dear(9)]), START).decision, 'hold')
+  assert.equal(judge(waived, counters([dear(9)], { breachAt: START }), START).decision, 'roll-back')
+})
+
+test('without a baseline a person decides whose spending it was, and is not asked about the same end again', () => {
+  const lone = { ...live, baseline: null }
+  const broken = counters([noCounts()], { breachAt: START + MINUTE })
+  const verdict = judge(lone, broken, START + MINUTE)
+  assert.deepEqual(verdict.decision === 'pause' && [verdict.cause, verdict.why], ['incomparable', 'budget'])
+  assert.equal(judge({ ...lone, since: START + 2 * MINUTE }, broken, START + 2 * MINUTE).decision, 'hold')
 })
 
 test('at a higher weight more faults in a row are asked for: an outage of both arms hits the canary several times running', () => {
   const enough = (weight: number) => {
     const at = { ...live, steps: [{ weight, conversations: 50 }] }
-    const decided = (inRow: number) =>
-      judge(at, counters([noCounts()], { faults: { inRow, stableToo: false } }), START).decision
+    const decided = (faultsInRow: number) => judge(at, counters([noCounts()], { faultsInRow }), START).decision
     return Array.from({ length: 20 }, (_, n) => n).find((inRow) => decided(inRow) === 'roll-back')
   }
   assert.deepEqual([5, 10, 25, 50].map(enough), [3, 3, 5, 10])

@@ -32,6 +32,10 @@ function decide(live: Judged, counters: Counters, figures: RolloutFigures, now: 
   const why = rollbackReason(live, counters, figures)
   if (why) return { decision: 'roll-back', why }
   if (live.status === 'paused') return { decision: 'hold', why: 'paused' }
+  // By whose spending it was nobody can tell without a baseline; whoever resumes it has decided.
+  if (!live.baseline && (counters.breachAt ?? 0) > live.since) {
+    return { decision: 'pause', cause: 'incomparable', why: 'budget' }
+  }
   if (live.status === 'baking') {
     return now - live.since >= live.bakeMs ? { decision: 'advance', why: 'baked' } : { decision: 'hold', why: 'baking' }
   }
@@ -53,20 +57,31 @@ function decide(live: Judged, counters: Counters, figures: RolloutFigures, now: 
   return { decision: 'hold', why: trials.canary < trials.needed ? 'trials' : 'evidence' }
 }
 
-/** Of the present step, whose weight is the highest that any unit was drawn at. */
-function faultsNeeded({ step, steps }: Judged): number {
-  const weight = (steps[step]?.weight ?? 50) / 100
-  return Math.max(FAULTS_IN_ROW, Math.ceil(Math.log(FAULTS_BY_CHANCE) / Math.log(weight)))
+/** Of the present step, the highest that any unit was drawn at. */
+function weightOf({ step, steps }: Judged): number {
+  return (steps[step]?.weight ?? 50) / 100
 }
 
-function rollbackReason(
-  live: Judged,
-  counters: Counters,
-  { metrics: judged }: RolloutFigures,
-): RollbackReason | undefined {
-  const { inRow, stableToo } = counters.faults
-  if (inRow >= faultsNeeded(live) && !stableToo) return { kind: 'deterministic-faults', inRow }
-  for (const { metric, e, threshold, waived, canary } of judged) {
+function faultsNeeded(live: Judged): number {
+  return Math.max(FAULTS_IN_ROW, Math.ceil(Math.log(FAULTS_BY_CHANCE) / Math.log(weightOf(live))))
+}
+
+/**
+ * Whether it was the candidate that brought a budget to its end. That one does is no fault of itself: of two arms that cost alike,
+ * the last call before the end is the canary's with probability weight. So the evidence that it costs more has to make up for
+ * that: together they weigh as much as high costs alone would have to, which takes five conversations at 5 % instead of eight. A
+ * waiver of high costs says that it may cost more, not that it may leave others nothing.
+ */
+function hasBrokenBudget(live: Judged, { breachAt }: Counters, { metrics: judged }: RolloutFigures): boolean {
+  const cost = judged.find(({ metric }) => metric === 'cost-high')
+  return breachAt !== null && cost !== undefined && cost.e / weightOf(live) >= cost.threshold
+}
+
+function rollbackReason(live: Judged, counters: Counters, figures: RolloutFigures): RollbackReason | undefined {
+  const { faultsInRow: inRow } = counters
+  if (inRow >= faultsNeeded(live)) return { kind: 'deterministic-faults', inRow }
+  if (hasBrokenBudget(live, counters, figures)) return { kind: 'budget' }
+  for (const { metric, e, threshold, waived, canary } of figures.metrics) {
     if (waived) continue
     if (e >= threshold) return { kind: 'evidence', metric }
     if (metric === 'turn-error' && hardGuard({ bad: canary, last: counters.recent, logE: Math.log(e) })) {

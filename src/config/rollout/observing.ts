@@ -1,5 +1,5 @@
 import type { RolloutEnv } from '#env.ts'
-import type { Events, FeedbackGiven, RelayEnded, RunSettled, Served, TurnEnded } from '#events/events.ts'
+import type { BudgetReached, Events, FeedbackGiven, RelayEnded, RunSettled, Served, TurnEnded } from '#events/events.ts'
 import type { Log } from '#log.ts'
 import type { Clock } from '#platform/clock.ts'
 import type { ConfigVersion } from '../document.ts'
@@ -29,6 +29,8 @@ export interface ObservingOptions {
 /** Observations that wait while the store is away; beyond, the oldest are given up. */
 const WAITING = 20_000
 const AT_ONCE = 500
+/** Percent. */
+const BUDGET_END = 100
 
 /**
  * Hears what happened and counts what it says about the version that was assigned, whichever model answered in the end. Each
@@ -49,6 +51,7 @@ export class Observing {
       events.on('relay.ended', (fact) => this.#onTurn(fact, true)),
       events.on('run.settled', (fact) => this.#onRun(fact)),
       events.on('feedback.given', (fact) => this.#onFeedback(fact)),
+      events.on('budget.reached', (fact) => this.#onBudget(fact)),
     ]
   }
 
@@ -98,6 +101,7 @@ export class Observing {
       this.#observe({ ...place, bad, turn: isFault ? 'fault' : turn, trialOf })
     }
     if (isTrial && fact.arm === 'stable') this.#addControl(place)
+    if (fact.code === 'budget_exceeded') this.#onBreach(place)
   }
 
   #onRun(fact: RunSettled): void {
@@ -108,6 +112,20 @@ export class Observing {
   #onFeedback(fact: FeedbackGiven): void {
     const place = fact.rating === 'down' ? this.#placeOf(fact) : undefined
     if (place) this.#observe({ ...place, bad: ['thumbs-down'], turn: undefined, trialOf: fact.unit })
+  }
+
+  /** What is reserved is kept within a budget, so most end by a call that no longer fits: see `#onTurn`. */
+  #onBudget({ percent, served }: BudgetReached): void {
+    const place = percent >= BUDGET_END && served ? this.#placeOf(served) : undefined
+    if (place) this.#onBreach(place)
+  }
+
+  #onBreach({ rollout, arm }: Pick<Observation, 'rollout' | 'arm'>): void {
+    const { counters, onNews, log } = this.#options
+    counters.breached(rollout, arm).then(
+      (isNews) => isNews && onNews(),
+      (error) => log.warn({ err: error, rollout }, 'That a budget came to its end could not be noted'),
+    )
   }
 
   /** Where it counts: not what is outside of a rollout or was picked, nor what is late for a rollout that has ended. */

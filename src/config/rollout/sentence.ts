@@ -41,6 +41,8 @@ function bodyOf(judgement: Judgement, live: Judged, figures: RolloutFigures): st
       return `${step} has not come to its evidence in 7 days: ${trials.canary} of ${trials.needed} trials, ${evidence}`
     case 'incomparable-yet':
       return `${trials.canary} trials of ${step} are closed, ${trials.errors} with errors, but of stable there are fewer than 200 yet to compare with`
+    case 'budget':
+      return `a budget came to its end by a call of ${live.candidate.version}, and of stable there is too little to tell whether it costs more; a person has to decide`
     case 'incomparable':
       return `fewer than 200 trials of stable are there to compare with, an hour and more after ${step} began; a person has to decide`
     default:
@@ -52,6 +54,10 @@ function rollbackOf(why: Extract<Judgement, { decision: 'roll-back' }>['why'], l
   const { version } = live.candidate
   if (why.kind === 'deterministic-faults') {
     return `${why.inRow} turns in a row of ${version} failed by its configuration, and none of stable at that time`
+  }
+  if (why.kind === 'budget') {
+    const cost = figures.metrics.find(({ metric }) => metric === 'cost-high')
+    return `a budget came to its end by a call of ${version}, none by stable at that time, and it costs more (E ${figure(cost?.e ?? 0)})`
   }
   const of = figures.metrics.find(({ metric }) => metric === why.metric)
   const bad = `${of?.canary} of ${(of?.canary ?? 0) + (of?.control ?? 0)} conversations with ${words[why.metric]} are of ${version}`

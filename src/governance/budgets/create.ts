@@ -1,5 +1,5 @@
 import { ParleyError } from '#errors.ts'
-import type { Events } from '#events/events.ts'
+import type { Events, Served } from '#events/events.ts'
 import { type Principal, partitionOf } from '#identity/principal.ts'
 import type { Log } from '#log.ts'
 import type { Clock } from '#platform/clock.ts'
@@ -41,7 +41,7 @@ export function createBudgets(options: BudgetsOptions): Budgets {
   const book = new BudgetBook({ kept, clock, log, awake, alone })
   const till = new Till({ kv, clock, log, spent, onSettled })
 
-  function onSettled(budget: Budget, { before, after, spent: micro }: Settled): void {
+  function onSettled(budget: Budget, { before, after, spent: micro }: Settled, served: Served | undefined): void {
     const now = clock.now()
     const { scope } = budget
     const limitUsd = effectiveLimit(budget, now)
@@ -53,6 +53,7 @@ export function createBudgets(options: BudgetsOptions): Budgets {
         percent,
         spentUsd: toUsd(micro),
         limitUsd,
+        ...(served && { served }),
         at: now,
       })
       if (percent === CUT_AT) cut(budget, now)
@@ -95,9 +96,9 @@ export function createBudgets(options: BudgetsOptions): Budgets {
       if (budgets.length > 0) await till.reserve(budgets, 0)
     },
 
-    spending(principal) {
+    spending(principal, served) {
       const budgets = book.of(principal)
-      return budgets.length > 0 ? spendingFrom(till, budgets) : undefined
+      return budgets.length > 0 ? spendingFrom(till, budgets, served) : undefined
     },
 
     async list() {
@@ -137,7 +138,7 @@ export function createBudgets(options: BudgetsOptions): Budgets {
   }
 }
 
-function spendingFrom(till: Till, budgets: readonly Budget[]): Spending {
+function spendingFrom(till: Till, budgets: readonly Budget[], served: Served): Spending {
   const reserved: string[] = []
   return {
     async reserve(usd) {
@@ -145,10 +146,10 @@ function spendingFrom(till: Till, budgets: readonly Budget[]): Spending {
     },
     settle(usd) {
       const id = reserved.shift()
-      if (id !== undefined) till.settle(budgets, id, usd)
+      if (id !== undefined) till.settle(budgets, id, usd, served)
     },
     charge(usd) {
-      till.settle(budgets, crypto.randomUUID(), usd)
+      till.settle(budgets, crypto.randomUUID(), usd, served)
     },
     close() {
       for (const id of reserved.splice(0)) till.settle(budgets, id, 0)

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { ParleyError } from '#errors.ts'
+import type { Served } from '#events/events.ts'
 import type { Log } from '#log.ts'
 import type { Clock } from '#platform/clock.ts'
 import { type Arg, type Key, type Kv, key } from '#platform/kv/kv.ts'
@@ -18,13 +19,15 @@ export interface TillOptions {
   log: Log
   spent: Ledger['spent']
   /** Hears of each settlement, budget by budget. */
-  onSettled(budget: Budget, settled: Settled): void
+  onSettled(budget: Budget, settled: Settled, served: Served | undefined): void
 }
 
 interface Receipt {
   id: string
   micro: number
   budgets: readonly Budget[]
+  /** Where something was spent. */
+  served: Served | undefined
 }
 
 /** What a producer that died had reserved comes free after so long. */
@@ -65,9 +68,9 @@ export class Till {
   }
 
   /** Told until the store has it. */
-  settle(budgets: readonly Budget[], id: string, usd: number): void {
+  settle(budgets: readonly Budget[], id: string, usd: number, served?: Served): void {
     for (const budget of budgets) this.#heldBy(budget).delete(id)
-    void this.#tell({ id, micro: toMicro(usd), budgets })
+    void this.#tell({ id, micro: toMicro(usd), budgets, served })
   }
 
   async read(budget: Budget): Promise<{ spent: number; reserved: number }> {
@@ -85,14 +88,14 @@ export class Till {
 
   async #tell(receipt: Receipt): Promise<void> {
     const { kv, log, onSettled } = this.#options
-    const { id, micro, budgets } = receipt
+    const { id, micro, budgets, served } = receipt
     const [first] = budgets
     if (!first) return
     try {
       const marker = key(partitionOfTenant(tenantOf(first.scope)), `settled:${id}`)
       const args = [id, micro, ...this.#termsOf(budgets)]
       const settled = await kv.run(settle, [marker, ...budgets.flatMap(keysOf)], args)
-      for (const [at, one] of settled.entries()) if (budgets[at]) onSettled(budgets[at], one)
+      for (const [at, one] of settled.entries()) if (budgets[at]) onSettled(budgets[at], one, served)
     } catch (error) {
       if (this.#waiting.length < WAITING_AT_MOST) this.#waiting.push(receipt)
       log.warn({ err: error, waiting: this.#waiting.length }, 'What was spent could not be counted; it waits')

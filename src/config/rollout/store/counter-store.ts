@@ -2,6 +2,7 @@ import { ParleyError } from '#errors.ts'
 import type { Kv } from '#platform/kv/kv.ts'
 import { type Counted, type Counters, counted, type StepCounts } from '../counters.ts'
 import type { RollbackOrder } from '../rollback-order.ts'
+import { noteBreach } from './breach.ts'
 import { counterKeys, KEPT_MS, newsKey, trialKey, unitKey } from './keys.ts'
 import { observe, RECENT } from './observe.ts'
 import { addTo, beginCounters, readCounters } from './records.ts'
@@ -24,10 +25,10 @@ export interface Observation {
 }
 
 const CLOSED_AT_ONCE = 100
-/** A fault of stable this long before the first of the canary's was about the same. */
+/** What befalls stable within this of what befalls the canary is the same trouble. */
 const SAME_TIME_MS = 60_000
 const recentFields = Array.from({ length: RECENT }, (_, n) => `r${n}`)
-const loneFields = ['began', 'units', 'inRow', 'rowAt', 'stableFaultAt', 'canaryAt'] as const
+const loneFields = ['began', 'units', 'inRow', 'breachAt', 'canaryAt'] as const
 
 /** The counters of rollouts in the live state's store. What grows: a small record per unit of the canary, per bad unit of stable, and per owner of trials. */
 export function createCounterStore(kv: Kv, { trialClosesMs }: { trialClosesMs: number }) {
@@ -41,10 +42,14 @@ export function createCounterStore(kv: Kv, { trialClosesMs }: { trialClosesMs: n
       const unitRecord = unitKey(rollout, unit)
       const member = turn === undefined ? '' : trialMember(step, unitRecord)
       const keys = [counts, unitRecord, trialKey(rollout, trialOf), open]
-      const args = [arm, step, turn ?? '', member, trialClosesMs, KEPT_MS, ...bad]
+      const args = [arm, step, turn ?? '', member, trialClosesMs, KEPT_MS, SAME_TIME_MS, ...bad]
       const { news, inRow } = await kv.run(observe, keys, args)
       return arm === 'canary' && (news > 0 || inRow > 1)
     },
+
+    /** A budget came to its end by this arm. True when it may change a verdict. */
+    breached: (rollout: string, arm: Observation['arm']): Promise<boolean> =>
+      kv.run(noteBreach, [counterKeys(rollout).counts], [arm, SAME_TIME_MS, KEPT_MS]),
 
     /** Trials of stable, for people to see: counted together now and then. */
     addControl: (rollout: string, step: number, trials: number): Promise<void> =>
@@ -109,10 +114,8 @@ function countersOf(value: (field: string) => number, steps: number): Counters {
   return {
     steps: Array.from({ length: steps }, (_, step) => stepOf(value, step)),
     recent: newest.map((n) => value(`r${n % RECENT}`) === 1),
-    faults: {
-      inRow: value('inRow'),
-      stableToo: value('stableFaultAt') > 0 && value('stableFaultAt') >= value('rowAt') - SAME_TIME_MS,
-    },
+    faultsInRow: value('inRow'),
+    breachAt: value('breachAt') || null,
     lastCanaryAt: value('canaryAt') || null,
   }
 }

@@ -10,12 +10,17 @@ export const RECENT = 20
  * so that it neither adds to the faults in a row nor ends them; '' for what is no turn, or says nothing about the version) also
  * has its place among the newest units and among the faults in a row, and is a trial when it is the first of its kind in the step.
  *
- * Fields of counts: `<metric>:<step>:<arm>` bad units · `units` of the canary, `r<n>` whether the n-th, by twenty, failed ·
- * `inRow` faults in a row, each of another owner of trials, `row` number of the row, `rowAt` its beginning · `stableFaultAt` ·
- * `canaryAt` · `closed:<step>`, `errors:<step>` trials · `control:<step>` · `began`.
+ * Faults in a row are the canary's alone: one of stable ends the row, and within a minute of one of stable's none is added. An
+ * outage of both arms that is dense makes no row at all, and in one that is thin each fault of the row was drawn to the canary by
+ * chance. What stable had before the row says nothing of it, however long it lasts: else a single fault of stable, long ago, would
+ * shield a candidate that a fallback answers for.
  *
- * KEYS counts, unit, trial, open · ARGV arm, step, turn, trial ('' = none, else its member), closes in ms, ttl ms, metrics…
- * Answers how many metrics were new, and the faults in a row.
+ * Fields of counts: `<metric>:<step>:<arm>` bad units · `units` of the canary, `r<n>` whether the n-th, by twenty, failed ·
+ * `inRow` faults in a row, each of another owner of trials, `row` number of the row · `stableFaultAt` · `canaryAt` ·
+ * `closed:<step>`, `errors:<step>` trials · `control:<step>` · `began`.
+ *
+ * KEYS counts, unit, trial, open · ARGV arm, step, turn, trial ('' = none, else its member), closes in ms, ttl ms, how long is about
+ * the same time (ms), metrics… Answers how many metrics were new, and the faults in a row.
  */
 export const observe: Operation<{ news: number; inRow: number }> = {
   name: 'rollout.observe',
@@ -34,7 +39,7 @@ export const observe: Operation<{ news: number; inRow: number }> = {
       end
     end
     local news = 0
-    for i = 7, #ARGV do
+    for i = 8, #ARGV do
       if redis.call('HSETNX', KEYS[2], ARGV[i], 1) == 1 then
         news = news + 1
         redis.call('HINCRBY', KEYS[1], ARGV[i] .. ':' .. step .. ':' .. arm, 1)
@@ -47,17 +52,18 @@ export const observe: Operation<{ news: number; inRow: number }> = {
     local inRow = tonumber(redis.call('HGET', KEYS[1], 'inRow') or 0)
     if canary and turn == 'fault' then
       local row = redis.call('HGET', KEYS[1], 'row') or '0'
-      if redis.call('HGET', KEYS[3], 'row') ~= row then
+      local shared = tonumber(redis.call('HGET', KEYS[1], 'stableFaultAt') or 0) >= now - tonumber(ARGV[7])
+      if not shared and redis.call('HGET', KEYS[3], 'row') ~= row then
         redis.call('HSET', KEYS[3], 'row', row)
         inRow = redis.call('HINCRBY', KEYS[1], 'inRow', 1)
-        if inRow == 1 then redis.call('HSET', KEYS[1], 'rowAt', now) end
       end
-    elseif canary and inRow > 0 and turn ~= 'aside' then
-      inRow = 0
-      redis.call('HSET', KEYS[1], 'inRow', 0)
-      redis.call('HINCRBY', KEYS[1], 'row', 1)
-    elseif turn == 'fault' then
-      redis.call('HSET', KEYS[1], 'stableFaultAt', now)
+    elseif turn == 'fault' or (canary and turn ~= 'aside') then
+      if turn == 'fault' then redis.call('HSET', KEYS[1], 'stableFaultAt', now) end
+      if inRow > 0 then
+        inRow = 0
+        redis.call('HSET', KEYS[1], 'inRow', 0)
+        redis.call('HINCRBY', KEYS[1], 'row', 1)
+      end
     end
     if canary and ARGV[4] ~= '' and redis.call('HSETNX', KEYS[3], step, 1) == 1 then
       redis.call('ZADD', KEYS[4], now + tonumber(ARGV[5]), ARGV[4])
@@ -67,7 +73,7 @@ export const observe: Operation<{ news: number; inRow: number }> = {
     return {news, inRow}`,
   twin: (step, [counts, unit, trial, open], args) => {
     if (!counts || !unit || !trial || !open) throw new RangeError('rollout.observe needs four keys')
-    const [arm, at, turn, member, closesMs, ttlMs] = args.map(text)
+    const [arm, at, turn, member, closesMs, ttlMs, sameMs] = args.map(text)
     const isCanary = arm === 'canary' && turn !== ''
     let place: number | undefined
     if (isCanary) {
@@ -80,7 +86,7 @@ export const observe: Operation<{ news: number; inRow: number }> = {
       }
     }
     let news = 0
-    for (const metric of args.slice(6).map(text)) {
+    for (const metric of args.slice(7).map(text)) {
       if (step.get(unit, metric)) continue
       news += 1
       step.set(unit, { [metric]: 1 })
@@ -92,17 +98,18 @@ export const observe: Operation<{ news: number; inRow: number }> = {
     let inRow = count(step.get(counts, 'inRow'))
     if (isCanary && turn === 'fault') {
       const row = count(step.get(counts, 'row'))
-      if (step.get(trial, 'row')?.toString() !== String(row)) {
+      const isShared = count(step.get(counts, 'stableFaultAt')) >= step.now - Number(sameMs)
+      if (!isShared && step.get(trial, 'row')?.toString() !== String(row)) {
         step.set(trial, { row })
         inRow = step.increment(counts, 'inRow', 1)
-        if (inRow === 1) step.set(counts, { rowAt: step.now })
       }
-    } else if (isCanary && inRow > 0 && turn !== 'aside') {
-      inRow = 0
-      step.set(counts, { inRow })
-      step.increment(counts, 'row', 1)
-    } else if (turn === 'fault') {
-      step.set(counts, { stableFaultAt: step.now })
+    } else if (turn === 'fault' || (isCanary && turn !== 'aside')) {
+      if (turn === 'fault') step.set(counts, { stableFaultAt: step.now })
+      if (inRow > 0) {
+        inRow = 0
+        step.set(counts, { inRow })
+        step.increment(counts, 'row', 1)
+      }
     }
     if (isCanary && member && at !== undefined && !step.get(trial, at)) {
       step.set(trial, { [at]: 1 })
