@@ -1,8 +1,9 @@
+import { isErased, isUnreadable } from '#conversations/erased.ts'
 import type { Sql } from '#platform/sql/sql.ts'
 import type { FollowUp } from './port.ts'
 import { runOf } from './run-shape.ts'
 import { readRuns } from './runs/reads.ts'
-import { isErased, type RunSeals } from './runs/run-seals.ts'
+import type { RunSeals } from './runs/run-seals.ts'
 
 /** Notes that the turn goes on without this run; false when it is settled already, or nobody is there to be told later. */
 export async function wantFollowUp(sql: Sql, run: string): Promise<boolean> {
@@ -59,8 +60,9 @@ export async function takeFollowUps(
       const told = await Promise.all(runs.map((row) => runOf(row, seals)))
       followUps.push({ id, turn, conversation, principal, runs: told })
     } catch (error) {
-      if (!isErased(error)) throw error
-      await followUpDone(sql, id)
+      if (isErased(error)) await followUpDone(sql, id)
+      // Its key may be had again; until then it holds up nobody else.
+      else if (!isUnreadable(error)) throw error
     }
   }
   return followUps

@@ -1,3 +1,4 @@
+import { isErased } from '#conversations/erased.ts'
 import type { Principal } from '#identity/principal.ts'
 import type { Sql } from '#platform/sql/sql.ts'
 import type { ApprovalView, AttemptView, RunView } from './actions.ts'
@@ -5,7 +6,7 @@ import { isSettled } from './port.ts'
 import { sentenceOf } from './reasons.ts'
 import { blockerOf, type ListedRun, readAttempts, readUndoings } from './runs/reads.ts'
 import type { RunApproval, RunRow } from './runs/run-row.ts'
-import { isErased, type RunSeals } from './runs/run-seals.ts'
+import type { RunSeals } from './runs/run-seals.ts'
 
 /** Whether one may see a run of the tenant: its owner, who may decide on it, and who operates. */
 export function maySee({ tenant, id, roles }: Principal, row: RunRow): boolean {

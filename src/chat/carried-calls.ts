@@ -1,3 +1,4 @@
+import { isErased } from '#conversations/erased.ts'
 import { ParleyError } from '#errors.ts'
 import type { Principal } from '#identity/principal.ts'
 import type { ChatMessage } from '#models/answer.ts'
@@ -47,7 +48,12 @@ export async function withCarriedCalls(
       const kept = await kv.get(at)
       if (!kept) return [message]
       const seal = await conversations.seal(principal)
-      return readKept(seal.unseal(kept.value, placeOf(at, 'calls')))
+      try {
+        return readKept(seal.unseal(kept.value, placeOf(at, 'calls')))
+      } catch (error) {
+        if (isErased(error)) return [message]
+        throw error
+      }
     }),
   )
   return whole.flat()

@@ -1,4 +1,5 @@
 import { assignFor, pickVersion, resolveFor } from '#config/assigning.ts'
+import { asGone, throwAsGone } from '#conversations/erased.ts'
 import { ParleyError } from '#errors.ts'
 import type { Admission } from '#governance/admission.ts'
 import { stopError, type Work } from '#governance/stops.ts'
@@ -110,8 +111,18 @@ export function createChat(options: ChatOptions): Chat {
       return { ...started, ...(admitted.limits && { limits: admitted.limits }) }
     } catch (error) {
       admitted.release()
-      throw error
+      throw asGone(error, 'conversation' in request.in ? 'conversation_not_found' : 'turn_not_found')
     }
+  }
+
+  async function noteAndTell(principal: Principal, turn: string, feedback: Feedback): Promise<void> {
+    const at = turnKeys(principal, turn).turn
+    const seal = await conversations.seal(principal)
+    const result = await kv.run(noteFeedback, [at], [seal.seal(JSON.stringify(feedback), placeOf(at, 'feedback'))])
+    if (result.kind === 'gone') throw new ParleyError('turn_not_found')
+    if (result.kind === 'running') throw new ParleyError('turn_running')
+    const input = readInput(seal, turnKeys(principal, turn), result.input)
+    events.emit('feedback.given', { ...servedOf(input), turn, rating: feedback.rating, at: clock.now() })
   }
 
   return {
@@ -145,15 +156,8 @@ export function createChat(options: ChatOptions): Chat {
 
     deleteConversation: (principal, id) => deleteConversation(room, producers, cancel, principal, id),
 
-    async feedback(principal, turn, feedback: Feedback) {
-      const at = turnKeys(principal, turn).turn
-      const seal = await conversations.seal(principal)
-      const result = await kv.run(noteFeedback, [at], [seal.seal(JSON.stringify(feedback), placeOf(at, 'feedback'))])
-      if (result.kind === 'gone') throw new ParleyError('turn_not_found')
-      if (result.kind === 'running') throw new ParleyError('turn_running')
-      const input = readInput(seal, turnKeys(principal, turn), result.input)
-      events.emit('feedback.given', { ...servedOf(input), turn, rating: feedback.rating, at: clock.now() })
-    },
+    feedback: (principal, turn, feedback) =>
+      noteAndTell(principal, turn, feedback).catch(throwAsGone('turn_not_found')),
 
     addressee: (model) => addresseeOf(serving.stable(), model),
     addressees: () => addresseesOf(serving.stable()),

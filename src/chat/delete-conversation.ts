@@ -6,6 +6,7 @@ import { readTurn } from './read-turn.ts'
 import { turnKeys } from './store/turn-keys.ts'
 import type { ChatRoom } from './turn-context.ts'
 
+const UNREADABLE: ReadonlySet<string> = new Set(['erased', 'sealed_unreadable'])
 /** For a running turn to end before its conversation goes. */
 const LAST_WORDS_MS = 3000
 
@@ -38,13 +39,13 @@ export async function deleteConversation(
   await Promise.all(keys.flatMap(({ turn, log }) => [room.kv.delete(turn), room.kv.delete(log)]))
 }
 
-/** None when the principal's key is destroyed: what those turns left is unreadable and goes with time. */
+/** None when nobody can read them: what those turns left goes with time. */
 async function turnsOf(room: ChatRoom, principal: Principal, id: string): Promise<string[]> {
   try {
     const { messages } = await loadHistory(room, principal, id)
     return messages.map(({ turn }) => turn)
   } catch (error) {
-    if (error instanceof ParleyError && error.code === 'sealed_unreadable') return []
+    if (error instanceof ParleyError && UNREADABLE.has(error.code)) return []
     throw error
   }
 }

@@ -16,6 +16,7 @@ const HELD_AT_MOST = 200
 const HOPELESS: ReadonlySet<string> = new Set([
   'conversation_not_found',
   'specialist_not_found',
+  'erased',
   'sealed_unreadable',
   'idempotency_mismatch',
 ])

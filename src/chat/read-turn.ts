@@ -1,3 +1,4 @@
+import { asGone } from '#conversations/erased.ts'
 import { ParleyError } from '#errors.ts'
 import type { Principal } from '#identity/principal.ts'
 import { archivedTurn } from './archiving.ts'
@@ -22,7 +23,15 @@ const PATIENCE_MS = 30_000
  * The events after `after` until the terminal one. Read from memory while this replica produces the turn and the reader
  * keeps up, else from the log; a reader that finds the producer gone takes the turn over, so none waits in vain.
  */
-export async function* readTurn(
+export async function* readTurn(...reading: Parameters<typeof batchesOf>): AsyncGenerator<Batch> {
+  try {
+    yield* batchesOf(...reading)
+  } catch (error) {
+    throw asGone(error, 'turn_not_found')
+  }
+}
+
+async function* batchesOf(
   room: ChatRoom,
   producers: Producers,
   principal: Principal,

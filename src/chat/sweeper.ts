@@ -84,7 +84,7 @@ export class Sweeper {
         await kv.run(dropDeadline, [shard], [member])
       } else await kv.run(noteDeadline, [shard], [member, found.kind === 'held' ? Math.ceil(found.forMs) : leaseMs])
     } catch (error) {
-      if (error instanceof ParleyError && error.code === 'sealed_unreadable') {
+      if (error instanceof ParleyError && ['erased', 'sealed_unreadable'].includes(error.code)) {
         log.warn({ turn: entry.turn }, 'a turn whose key is gone is given up')
         return kv.run(dropDeadline, [shard], [member])
       }

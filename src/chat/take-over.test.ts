@@ -81,7 +81,7 @@ test('a turn whose key was destroyed is given up, and looked at no more', async 
   await ended
   assert.deepEqual(await dueIn(heir, 2 * LEASE_MS), [])
   assert.deepEqual(heir.asked, [])
-  await assert.rejects(heir.chat.get(somebody, turn), { code: 'sealed_unreadable' })
+  await assert.rejects(heir.chat.get(somebody, turn), { code: 'turn_not_found' })
 })
 
 test('two sweepers meet in the claim: one of them goes on with the turn', async () => {

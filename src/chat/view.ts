@@ -1,3 +1,4 @@
+import { throwAsGone } from '#conversations/erased.ts'
 import type { Principal } from '#identity/principal.ts'
 import { archivedTurn } from './archiving.ts'
 import type { Feedback, TurnView } from './chat.ts'
@@ -9,8 +10,12 @@ import type { ChatRoom } from './turn-context.ts'
 import type { Receipt, TurnEvents } from './turn-events.ts'
 import { readInput, type TurnOutcome } from './turn-input.ts'
 
-/** A turn as it stands: from its outcome when it has ended, else folded from its log. */
-export async function viewTurn(room: ChatRoom, principal: Principal, turn: string): Promise<TurnView> {
+/** A turn as it stands: from its outcome when it has ended, else folded from its log. Rejects with turn_not_found. */
+export function viewTurn(room: ChatRoom, principal: Principal, turn: string): Promise<TurnView> {
+  return view(room, principal, turn).catch(throwAsGone('turn_not_found'))
+}
+
+async function view(room: ChatRoom, principal: Principal, turn: string): Promise<TurnView> {
   const keys = turnKeys(principal, turn)
   const [record, seal] = await Promise.all([room.kv.run(loadTurn, [keys.turn], []), room.conversations.seal(principal)])
   if (!record) return viewArchived(room, principal, turn)

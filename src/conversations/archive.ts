@@ -14,11 +14,11 @@ export interface Archive {
   keep(turn: FinishedTurn, seal: Seal): Promise<void>
   /** Takes back what a producer kept of a turn that was somebody else's by then, unless a later one has kept it too. */
   withdraw(owner: Owner, turn: string, fence: number): Promise<void>
-  /** Rejects with sealed_unreadable. */
+  /** Rejects with erased, sealed_unreadable. */
   turn(owner: Owner, turn: string): Promise<ArchivedTurn | undefined>
   /**
    * In order, above position `after` (-1 for all), the entries of at most `limit` turns; of fewer when they are large.
-   * `undefined` when it knows no turns of this conversation at all. Rejects with sealed_unreadable.
+   * `undefined` when it knows no turns of this conversation at all. Rejects with erased, sealed_unreadable.
    */
   messages(owner: Owner, conversation: string, after: number, limit: number): Promise<ArchivedEntries | undefined>
   /**

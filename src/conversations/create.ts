@@ -6,8 +6,9 @@ import { newId } from '#ids.ts'
 import { type Clock, systemClock } from '#platform/clock.ts'
 import type { Key, Kv } from '#platform/kv/kv.ts'
 import type { Archive } from './archive.ts'
-import type { Conversation, ConversationPins, Conversations } from './conversations.ts'
+import type { Conversation, ConversationPins, Conversations, MessagePage } from './conversations.ts'
 import { DataKeys } from './data-keys.ts'
+import { isErased, throwAsGone } from './erased.ts'
 import { conversationIndex, conversationKeys } from './keys.ts'
 import { listConversations, pruneConversations } from './list.ts'
 import { openMasterKeys } from './master-keys.ts'
@@ -64,6 +65,29 @@ export async function createConversations(options: ConversationsOptions): Promis
     return { id, ...rest, title: unsealTitle(await dataKeys.seal(owner), conversationKeys(owner, id), title) }
   }
 
+  /** Nothing where its owner was erased before it was. */
+  async function listed(owner: Owner, id: string, stored: StoredConversation): Promise<Conversation[]> {
+    try {
+      return [await shown(owner, id, stored)]
+    } catch (error) {
+      if (isErased(error)) return []
+      throw error
+    }
+  }
+
+  async function messagesOf(principal: Owner, id: string, after: number, limit: number): Promise<MessagePage> {
+    const keys = conversationKeys(principal, id)
+    const read = () => readEntries(kv, keys, after, limit)
+    let found = await read().catch(ifNotFound)
+    if (!found && (await recovery?.conversation(principal, id))) found = await read()
+    if (!found) throw new ParleyError('conversation_not_found')
+    if (found.entries.length === 0 && (await recovery?.messages(principal, id))) found = await read()
+    const { entries, next } = found
+    if (entries.length === 0) return { items: [], next }
+    const seal = await dataKeys.seal(principal)
+    return { items: entries.flatMap((entry) => decodeMessages(seal, keys, entry)), next }
+  }
+
   return {
     async create(principal, { specialist, title, pin }) {
       const id = newId('conv')
@@ -83,7 +107,7 @@ export async function createConversations(options: ConversationsOptions): Promis
     },
 
     async get(principal, id) {
-      return shown(principal, id, await load(principal, id))
+      return shown(principal, id, await load(principal, id)).catch(throwAsGone('conversation_not_found'))
     },
 
     async pins(principal, id) {
@@ -99,7 +123,8 @@ export async function createConversations(options: ConversationsOptions): Promis
     async list(principal, page) {
       if (page.cursor === undefined) await recovery?.all(principal)
       const { items, next } = await listConversations(kv, principal, page)
-      return { items: await Promise.all(items.map(({ id, stored }) => shown(principal, id, stored))), next }
+      const found = await Promise.all(items.map(({ id, stored }) => listed(principal, id, stored)))
+      return { items: found.flat(), next }
     },
 
     async rename(principal, id, title, ifVersion) {
@@ -111,7 +136,7 @@ export async function createConversations(options: ConversationsOptions): Promis
       if (result.kind === 'gone' && (await recovery?.conversation(principal, id))) result = await renamed()
       if (result.kind === 'gone') throw new ParleyError('conversation_not_found')
       if (result.kind === 'changed') throw new ParleyError('version_conflict')
-      return shown(principal, id, result.conversation)
+      return shown(principal, id, result.conversation).catch(throwAsGone('conversation_not_found'))
     },
 
     async delete(principal, id) {
@@ -120,18 +145,8 @@ export async function createConversations(options: ConversationsOptions): Promis
       if (!existed) throw new ParleyError('conversation_not_found')
     },
 
-    async messages(principal, id, after, limit) {
-      const keys = conversationKeys(principal, id)
-      const read = () => readEntries(kv, keys, after, limit)
-      let found = await read().catch(ifNotFound)
-      if (!found && (await recovery?.conversation(principal, id))) found = await read()
-      if (!found) throw new ParleyError('conversation_not_found')
-      if (found.entries.length === 0 && (await recovery?.messages(principal, id))) found = await read()
-      const { entries, next } = found
-      if (entries.length === 0) return { items: [], next }
-      const seal = await dataKeys.seal(principal)
-      return { items: entries.flatMap((entry) => decodeMessages(seal, keys, entry)), next }
-    },
+    messages: (principal, id, after, limit) =>
+      messagesOf(principal, id, after, limit).catch(throwAsGone('conversation_not_found')),
 
     recover: async (principal, id) => (await recovery?.conversation(principal, id)) ?? false,
     recoverMessages: async (principal, id) => (await recovery?.messages(principal, id)) ?? false,

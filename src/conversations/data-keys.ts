@@ -53,8 +53,9 @@ export class DataKeys {
   }
 
   /**
-   * The seal with the principal's key. Rejects with sealed_unreadable when that cannot be unwrapped, and with
-   * database_unavailable when only the safe could say what it is.
+   * The seal with the principal's key; of what an earlier one sealed that was destroyed, it says that it was erased. Rejects
+   * with sealed_unreadable when the key cannot be unwrapped, and with database_unavailable when only the safe could say what it
+   * is.
    */
   seal(owner: Owner): Promise<Seal> {
     const partition = partitionOf(owner)
@@ -128,7 +129,7 @@ export class DataKeys {
     throw new ParleyError('sealed_unreadable')
   }
 
-  async #settle(safe: KeySafe, owner: Owner, at: Key, copy: KeptKey | undefined): Promise<KnownKey> {
+  async #settle(safe: KeySafe, owner: Owner, at: Key, copy: WrappedKey | undefined): Promise<KnownKey> {
     const { masterKeys } = this.#options
     const present = copy && (await safe.settle(owner, known(copy, unwrap(masterKeys, copy, at))))
     if (present) return present
@@ -139,7 +140,7 @@ export class DataKeys {
   }
 
   /** With the safe first: what only a copy wraps with the master key of today would be lost with that copy. */
-  async #open(owner: Owner, kept: WrappedKey, home?: string): Promise<Seal> {
+  async #open(owner: Owner, kept: KeptKey, home?: string): Promise<Seal> {
     const { kv, masterKeys, safe } = this.#options
     const at = dataKeyOf(owner)
     const dataKey = unwrap(masterKeys, kept, at)
@@ -153,7 +154,7 @@ export class DataKeys {
         if (!isUnavailable(error)) throw error
       }
     }
-    return createSeal(dataKey)
+    return createSeal(dataKey, kept)
   }
 
   /** Resolves with the id of what must not be copied again. */

@@ -12,7 +12,7 @@ export function encodeMessages(
   return seal.seal(JSON.stringify(messages), `${at}@${position}`)
 }
 
-/** Throws sealed_unreadable. */
+/** Throws erased, sealed_unreadable. */
 export function decodeMessages(
   seal: Seal,
   { messages: at }: ConversationKeys,

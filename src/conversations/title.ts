@@ -36,7 +36,7 @@ export function sealTitle(seal: Seal, keys: ConversationKeys, title: string): Bu
   return title === '' ? Buffer.alloc(0) : seal.seal(title, placeOf(keys))
 }
 
-/** Throws sealed_unreadable. */
+/** Throws erased, sealed_unreadable. */
 export function unsealTitle(seal: Seal, keys: ConversationKeys, sealed: Buffer): string {
   return seal.unseal(sealed, placeOf(keys)).toString()
 }

@@ -7,7 +7,7 @@ import { ParleyError } from '#errors.ts'
  */
 export interface Seal {
   seal(plain: string | Uint8Array, place: string): Buffer
-  /** Throws `ParleyError` sealed_unreadable. */
+  /** Throws `ParleyError` erased where an earlier key of the owner was destroyed, else sealed_unreadable. */
   unseal(sealed: Uint8Array, place: string): Buffer
   /** The same for the same text, and of no use for guessing it without the key. */
   digest(text: string): string
@@ -23,8 +23,11 @@ const HEAD_BYTES = 1 + NONCE_BYTES
 const nonces = Buffer.alloc(NONCE_BYTES * 1024)
 let nextNonceAt = nonces.length
 
-/** Seals as version (1 byte), random nonce (12), ciphertext, tag (16). `key` has 32 bytes. */
-export function createSeal(key: Uint8Array): Seal {
+/**
+ * Seals as version (1 byte), random nonce (12), ciphertext, tag (16). `key` has 32 bytes. `afterErasure`: an earlier key of its
+ * owner was destroyed, so what this one does not open was erased with that.
+ */
+export function createSeal(key: Uint8Array, { afterErasure = false } = {}): Seal {
   const secret = createSecretKey(key)
   return {
     seal(plain, place) {
@@ -50,7 +53,7 @@ export function createSeal(key: Uint8Array): Seal {
         decipher.final()
         return plain
       } catch (cause) {
-        throw new ParleyError('sealed_unreadable', { cause })
+        throw new ParleyError(afterErasure ? 'erased' : 'sealed_unreadable', { cause })
       }
     },
     digest(text) {

@@ -21,7 +21,7 @@ import { manualClock } from '../support/clock.ts'
 import { somebody } from '../support/conversations.ts'
 import type { Database } from './sql/under-test.ts'
 
-const unreadable = { code: 'sealed_unreadable' }
+const erased = { code: 'erased' }
 
 /** What the archive of finished turns promises, on whichever database keeps it. */
 export function archiveContract(engine: string, openDatabase: () => Promise<Database>): void {
@@ -243,7 +243,7 @@ export function archiveContract(engine: string, openDatabase: () => Promise<Data
       assert.deepEqual([await saidIn(who, gone), await saidIn(who, stays)], [undefined, 'stays? stays!'])
     })
 
-    test('with the key of its owner everything is unreadable, also what was under way and the keys of before', async () => {
+    test('with the key of its owner everything is erased, also what was under way and the keys of before', async () => {
       const who = somebody()
       const early = await keep(who, 'early')
       await emptyStore()
@@ -252,7 +252,7 @@ export function archiveContract(engine: string, openDatabase: () => Promise<Data
       const before = await keep(who, 'before')
       await conversations.destroyKey(who)
       await archive.keep(late, seal)
-      for (const turn of [early, before, late.id]) await assert.rejects(archive.turn(who, turn), unreadable)
+      for (const turn of [early, before, late.id]) await assert.rejects(archive.turn(who, turn), erased)
       assert.equal(await saidIn(who, await keep(who, 'fresh')), 'fresh? fresh!')
     })
   })

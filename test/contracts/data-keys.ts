@@ -21,6 +21,7 @@ import {
 import { until } from './kv/under-test.ts'
 
 const unreadable = { code: 'sealed_unreadable' }
+const gone = { code: 'conversation_not_found' }
 
 /** That what people say is sealed, and erased with its key, on whichever engine keeps it. */
 export function dataKeysSuite(engine: string, openStore: () => Promise<TestStore>): void {
@@ -82,14 +83,14 @@ export function dataKeysSuite(engine: string, openStore: () => Promise<TestStore
       const entry = (await kv.read(conversationKeys(who, id).messages, -1, 1))[0]
       await conversations.destroyKey(who)
       for (const replica of [conversations, other]) {
-        await until(() => isUnreadable(replica.get(who, id)))
-        await assert.rejects(replica.messages(who, id, -1, 10), unreadable)
+        await until(() => isGone(replica.get(who, id)))
+        await assert.rejects(replica.messages(who, id, -1, 10), gone)
         assert.deepEqual(await replica.list(who, { limit: 10 }), { items: [], next: null })
         assert.equal((await replica.get(bystander, theirs.id)).title, 'theirs')
       }
       assert.ok(entry)
       const fresh = await conversations.seal(who)
-      assert.throws(() => decodeMessages(fresh, conversationKeys(who, id), entry), unreadable)
+      assert.throws(() => decodeMessages(fresh, conversationKeys(who, id), entry), { code: 'erased' })
       await conversations.destroyKey(who)
       const again = await begin(who, 'a new start')
       assert.deepEqual((await conversations.list(who, { limit: 10 })).items, [again])
@@ -104,7 +105,35 @@ export function dataKeysSuite(engine: string, openStore: () => Promise<TestStore
       clock.advance(29_000)
       assert.equal((await deaf.get(who, id)).title, 'mine')
       clock.advance(1001)
-      await assert.rejects(deaf.get(who, id), unreadable)
+      await assert.rejects(deaf.get(who, id), gone)
+    })
+
+    it('lists what is there, where a title of before the erasure has come late', async () => {
+      const who = somebody()
+      const late: Kv = {
+        ...kv,
+        run: async (operation, ...args) => {
+          if (operation.name === 'conversation.create') await conversations.destroyKey(who)
+          return kv.run(operation, ...args)
+        },
+      }
+      const { id } = await (await on(late)).create(who, { ...beginning(), title: 'too late' })
+      const fresh = await begin(who, 'mine')
+      assert.deepEqual((await conversations.list(who, { limit: 10 })).items, [fresh])
+      await assert.rejects(conversations.get(who, id), gone)
+      assert.equal((await conversations.rename(who, id, 'renamed')).title, 'renamed')
+    })
+
+    it('tells what was erased from what a missing master key keeps shut', async () => {
+      const who = somebody()
+      const before = await begin(who, 'of before')
+      await conversations.destroyKey(who)
+      await conversations.destroyKey(who)
+      const { id } = await begin(who, 'mine')
+      const shut = await on(kv, [masterKey('second')])
+      for (const each of [before.id, id]) await assert.rejects(shut.get(who, each), unreadable)
+      await assert.rejects(conversations.get(who, before.id), gone)
+      assert.equal((await conversations.get(who, id)).title, 'mine')
     })
 
     it('listens again when it could not at first', async () => {
@@ -121,7 +150,7 @@ export function dataKeysSuite(engine: string, openStore: () => Promise<TestStore
       assert.equal((await late.get(who, id)).title, 'mine')
       await until(async () => {
         await conversations.destroyKey(who)
-        return isUnreadable(late.get(who, id))
+        return isGone(late.get(who, id))
       })
       assert.equal(fail, false)
     })
@@ -186,7 +215,7 @@ export function dataKeysSuite(engine: string, openStore: () => Promise<TestStore
       const rotating = await on(slow, [masterKey('second'), master])
       await rotating.seal(who)
       clock.advance(30_001)
-      for (const replica of [conversations, rotating]) await assert.rejects(replica.get(who, id), unreadable)
+      for (const replica of [conversations, rotating]) await assert.rejects(replica.get(who, id), gone)
     })
 
     it('tries again for a key that could not be had', async () => {
@@ -203,9 +232,9 @@ export function dataKeysSuite(engine: string, openStore: () => Promise<TestStore
   })
 }
 
-async function isUnreadable(read: Promise<unknown>): Promise<boolean> {
+async function isGone(read: Promise<unknown>): Promise<boolean> {
   return read.then(
     () => false,
-    (error: unknown) => error instanceof ParleyError && error.code === 'sealed_unreadable',
+    (error: unknown) => error instanceof ParleyError && error.code === gone.code,
   )
 }

@@ -120,7 +120,8 @@ async function checkErased(url: string, { conversation, turn }: { conversation: 
     `/api/v1/turns/${turn}/stream`,
   ]) {
     const { status, body } = await client.call('GET', target)
-    assert.deepEqual([status, body.error.code], [500, 'sealed_unreadable'], target)
+    const code = target.includes('/turns/') ? 'turn_not_found' : 'conversation_not_found'
+    assert.deepEqual([status, body.error.code], [404, code], target)
   }
   const list = await client.call('GET', '/api/v1/conversations')
   assert.deepEqual([list.status, list.body.items], [200, []])

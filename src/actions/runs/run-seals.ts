@@ -1,5 +1,4 @@
 import type { Seal } from '#conversations/vault.ts'
-import { ParleyError } from '#errors.ts'
 import type { Owner, Principal } from '#identity/principal.ts'
 import type { RunRow } from './run-row.ts'
 
@@ -12,11 +11,6 @@ export interface RunInput {
 /** What came of it. `output` is JSON text where it succeeded, else a sentence. */
 export interface RunOutcome {
   output: string
-}
-
-/** The key of the run's owner was destroyed: what was said and done is gone. */
-export function isErased(error: unknown): boolean {
-  return error instanceof ParleyError && error.code === 'sealed_unreadable'
 }
 
 /** Seals and reads what a run keeps of its owner's words; bound to the run and to the column. */

@@ -33,7 +33,7 @@ export async function createArchive({ sql, masterKeys: masterKeysEnv }: ArchiveO
   const masterKeys = await openMasterKeys(masterKeysEnv)
 
   function opened(owner: Owner, { wrapped, master }: KeyRow): Seal {
-    if (wrapped === null || master === null) throw new ParleyError('sealed_unreadable')
+    if (wrapped === null || master === null) throw new ParleyError('erased')
     return createSeal(unwrap(masterKeys, { wrapped, master }, dataKeyOf(owner)))
   }
 

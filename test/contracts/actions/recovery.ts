@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import { type Executor, PassingError } from '../../../src/actions/executors/executor.ts'
 import { RunWork } from '../../../src/actions/runs/work.ts'
+import { createSeal } from '../../../src/conversations/vault.ts'
 import { ParleyError } from '../../../src/errors.ts'
 import {
   actionSpec,
@@ -24,6 +26,12 @@ export function recoverySuite(ground: () => Ground): void {
   async function unheard(actions: typeof plain = plain) {
     await using silent = ground().actions({ actions, works: false, queue: deafQueue(ground().queue) })
     return silent.dispatch(callOf(versionOf(actions), 'do_it'))
+  }
+
+  async function doneRun() {
+    await using actions = ground().actions({ actions: plain, functions: { do: () => 'done' } })
+    const run = await actions.dispatch(callOf(versionOf(plain), 'do_it'))
+    return settledRun(actions, run)
   }
 
   /** As a worker would that dies right after. */
@@ -251,11 +259,10 @@ export function recoverySuite(ground: () => Ground): void {
   })
 
   test('whose key was destroyed leaves the course of its runs, and holds up nobody', async () => {
-    await using actions = ground().actions({ actions: plain, functions: { do: () => 'done' } })
-    const run = await actions.dispatch(callOf(versionOf(plain), 'do_it'))
-    await settledRun(actions, run)
-    const erased = `UPDATE runs SET input = '\\x00', outcome = '\\x00' WHERE id = $1`
-    await ground().sql.query('system', erased, [run.id])
+    const run = await doneRun()
+    const fresh = createSeal(randomBytes(32), { afterErasure: true })
+    const functions = { do: () => 'done' }
+    await using actions = ground().actions({ actions: plain, functions, sealOf: async () => fresh })
     const view = await actions.get(person('ada'), run.id)
     assert.deepEqual([view.status, view.arguments, view.result, view.owner.id], ['succeeded', {}, null, 'ada'])
     const due = 'INSERT INTO follow_ups (run, version, tenant, turn) VALUES ($1, $2, $3, $4)'
@@ -270,6 +277,24 @@ export function recoverySuite(ground: () => Ground): void {
     await until(async () => (await actions.get(person('ada'), run.id)).status === 'failed')
     const next = await actions.dispatch(callOf(versionOf(plain), 'do_it'))
     assert.equal((await settledRun(actions, next)).status, 'succeeded')
+  })
+
+  test('whose key cannot be had says so, and its late results wait without holding up others', async () => {
+    const [shut, sound] = [await doneRun(), await doneRun()]
+    await using actions = ground().actions({ actions: plain, works: false })
+    await ground().sql.query('system', `UPDATE runs SET input = '\\x00' WHERE id = $1`, [shut.id])
+    await assert.rejects(actions.get(person('ada'), shut.id), { code: 'sealed_unreadable' })
+    const due =
+      'INSERT INTO follow_ups (run, version, tenant, turn) SELECT id, version, tenant, turn FROM runs WHERE id = $1'
+    for (const { id } of [shut, sound]) await ground().sql.query('system', due, [id])
+    const taken = await actions.takeFollowUps(10, 1000)
+    assert.deepEqual(
+      taken.map(({ runs }) => runs[0]?.id),
+      [sound.id],
+    )
+    const waiting = 'SELECT run FROM follow_ups WHERE run = $1'
+    assert.equal((await ground().sql.query('system', waiting, [shut.id])).length, 1)
+    await ground().sql.query('system', 'DELETE FROM follow_ups')
   })
 
   test('names that no database takes harm nobody who asks at the same time', async () => {

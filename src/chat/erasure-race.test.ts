@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { test } from 'node:test'
+import { createConversations } from '#conversations/create.ts'
+import { ParleyError } from '#errors.ts'
+import { eraseLiveState } from '#governance/privacy/live-state.ts'
+import { createLog } from '#log.ts'
+import { createKv } from '#platform/kv/create-kv.ts'
+import type { Kv } from '#platform/kv/kv.ts'
+import { SqliteEngine } from '#platform/kv/sqlite.ts'
+import { type ChatAtHand, chatAtHand, somebody } from '../../test/support/chat-at-hand.ts'
+import { manualClock } from '../../test/support/clock.ts'
+
+/** Gone, or at an end: what somebody may hear of what is theirs while they are being erased. */
+const HEARD = ['conversation_not_found', 'turn_not_found', 'turn_finished', 'idempotency_mismatch', 'bad_position']
+
+interface Said {
+  conversation: string
+  turn: string
+}
+
+type Ask = (hand: ChatAtHand, said: Said) => Promise<unknown>
+
+async function readAll({ chat }: ChatAtHand, turn: string): Promise<void> {
+  for await (const _events of chat.read(somebody, turn, -1, new AbortController().signal)) {
+    // That it ends is enough.
+  }
+}
+
+const asks: Record<string, Ask> = {
+  'a turn is started': async (hand, { conversation }) => {
+    const { id } = await hand.chat.start(somebody, { in: { conversation }, message: 'and now?' })
+    await readAll(hand, id)
+    await hand.chat.get(somebody, id)
+  },
+  'a turn is asked for again': async ({ chat }, { conversation }) =>
+    chat.start(somebody, { in: { conversation }, message: 'hello', idempotencyKey: 'same' }),
+  'a turn is looked at': ({ chat }, { turn }) => chat.get(somebody, turn),
+  'a turn is read': (hand, { turn }) => readAll(hand, turn),
+  'a turn is judged': ({ chat }, { turn }) => chat.feedback(somebody, turn, { rating: 'up', comment: 'fine' }),
+  'a turn is cancelled': ({ chat }, { turn }) => chat.cancel(somebody, turn),
+  'a conversation is looked at': ({ conversations }, { conversation }) => conversations.get(somebody, conversation),
+  'its messages are read': ({ conversations }, { conversation }) =>
+    conversations.messages(somebody, conversation, -1, 10),
+  'conversations are listed': ({ conversations }) => conversations.list(somebody, { limit: 10 }),
+  'a conversation is renamed': ({ conversations }, { conversation }) =>
+    conversations.rename(somebody, conversation, 'renamed'),
+  'a conversation is deleted': ({ chat }, { conversation }) => chat.deleteConversation(somebody, conversation),
+}
+
+/** A store that does something right before the nth thing that is asked of it from then on. */
+function interrupted(kv: Kv) {
+  let left = Number.POSITIVE_INFINITY
+  let act = async () => {}
+  const before =
+    <Args extends unknown[], Result>(ask: (...args: Args) => Promise<Result>) =>
+    async (...args: Args): Promise<Result> => {
+      left -= 1
+      if (left === -1) await act()
+      return ask(...args)
+    }
+  return {
+    kv: { ...kv, run: before(kv.run), get: before(kv.get), read: before(kv.read) } as Kv,
+    at(nth: number, acting: () => Promise<void>) {
+      left = nth
+      act = acting
+    },
+    get wasReached() {
+      return left < 0
+    },
+  }
+}
+
+/** Whether the erasure came in between at all; what was asked must not fail in a way that is nobody's fault. */
+async function raced(ask: Ask, nth: number, by: 'this replica' | 'another', whole: boolean): Promise<boolean> {
+  const clock = manualClock()
+  const raw = createKv(new SqliteEngine({ path: ':memory:', clock, log: createLog('silent') }))
+  await using _closing = { [Symbol.asyncDispose]: () => raw.close() }
+  const store = interrupted(raw)
+  const masterKeys = { source: 'environment' as const, keys: [{ id: 'test', key: randomBytes(32) }] }
+  const open = (kv: Kv) => createConversations({ kv, masterKeys, idleMs: 1e9, clock })
+  const conversations = await open(store.kv)
+  const eraser = by === 'another' ? await open(raw) : conversations
+  const text = { text: 'Well.' }
+  await using hand = await chatAtHand({ say: [text, text], sharing: { store: store.kv, clock, conversations } })
+  const conversation = await hand.converse()
+  const asked = { in: { conversation }, message: 'hello', idempotencyKey: 'same' }
+  const { id: turn } = await hand.chat.start(somebody, asked)
+  await readAll(hand, turn)
+
+  store.at(nth, async () => {
+    await eraser.destroyKey(somebody)
+    if (whole) await eraseLiveState(raw, somebody)
+  })
+  await ask(hand, { conversation, turn }).catch((error) => {
+    assert.ok(error instanceof ParleyError && HEARD.includes(error.code), `${nth}: ${error.stack}`)
+  })
+  return store.wasReached
+}
+
+for (const [what, ask] of Object.entries(asks)) {
+  for (const by of ['this replica', 'another'] as const) {
+    for (const whole of [false, true]) {
+      test(`${what} while ${by} has ${whole ? 'erased' : 'destroyed the key of'} its person: nothing but that it is gone`, async () => {
+        let nth = 0
+        while (await raced(ask, nth, by, whole)) nth += 1
+        assert.ok(nth > 0)
+      })
+    }
+  }
+}
