@@ -17,6 +17,9 @@ import { ensurePgliteTemplate } from './support/pglite-template.ts'
 const testTimeoutMs = 120_000
 const runTimeoutMs = 15 * 60_000
 
+// Some hundred processes strip and compile the same sources.
+process.env.NODE_COMPILE_CACHE ??= resolve('node_modules/.cache/parley/compiled')
+
 const files = findTestFiles(process.argv.slice(2))
 if (files.length === 0) stop('No test file matches.')
 await ensureRedis().catch((error: Error) => stop(error.message))

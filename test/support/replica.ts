@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
+import { nodeVariables } from './node-variables.ts'
 
 /** A Parley of its own process, as it is run in earnest: can be killed. */
 export interface Replica extends AsyncDisposable {
@@ -22,7 +23,7 @@ export async function runToExit(
   variables: Record<string, string>,
 ): Promise<{ code: number | null; stdout: string; stderr: string }> {
   const child = spawn(process.execPath, ['src/main.ts'], {
-    env: { PATH: process.env.PATH ?? '', PORT: '0', PARLEY_LOG_LEVEL: 'warn', ...variables },
+    env: { ...nodeVariables(), PORT: '0', PARLEY_LOG_LEVEL: 'warn', ...variables },
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: READY_MS,
   })
@@ -33,7 +34,7 @@ export async function runToExit(
 /** Starts `src/main.ts` on a free port with these variables and nothing else of the environment that Parley reads. */
 export async function startReplica(variables: Record<string, string>): Promise<Replica> {
   const child = spawn(process.execPath, ['src/main.ts'], {
-    env: { PATH: process.env.PATH ?? '', PORT: '0', PARLEY_LOG_LEVEL: 'warn', ...variables },
+    env: { ...nodeVariables(), PORT: '0', PARLEY_LOG_LEVEL: 'warn', ...variables },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   const exited = once(child, 'exit')

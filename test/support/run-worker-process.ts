@@ -2,6 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import type { RunStatus } from '../../src/actions/port.ts'
+import { nodeVariables } from './node-variables.ts'
 import type { FromRunWorker, RunCall, RunWorkerOptions, ToRunWorker } from './run-worker.ts'
 
 /** What all runs come to. */
@@ -25,7 +26,7 @@ export class RunWorkerProcess implements AsyncDisposable {
 
   constructor(options: RunWorkerOptions) {
     this.#child = fork(fileURLToPath(import.meta.resolve('./run-worker.ts')), {
-      env: { PATH: process.env.PATH ?? '', RUN_WORKER: JSON.stringify(options) },
+      env: { ...nodeVariables(), RUN_WORKER: JSON.stringify(options) },
       // What it was started with is for tests.
       execArgv: [],
     })

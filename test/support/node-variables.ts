@@ -1,0 +1,5 @@
+/** All of our environment that a process of Parley gets which has to start as if from nothing. */
+export function nodeVariables(): Record<string, string> {
+  const { PATH = '', NODE_COMPILE_CACHE = '' } = process.env
+  return { PATH, NODE_COMPILE_CACHE }
+}
