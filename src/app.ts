@@ -310,7 +310,7 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
     registerWebSocketApi(server, api)
     registerOpenAiApi(server, { chat, log, clock, limits })
     registerPage(server)
-    if (signIn) registerSignIn(server, signIn)
+    if (signIn) registerSignIn(server, signIn, audit.note)
   } else {
     registerHealth(server, ready)
   }

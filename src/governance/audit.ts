@@ -38,6 +38,7 @@ export const auditKinds = [
   'data.exported',
   'data.erased',
   'consent.changed',
+  'sessions.ended',
   'sign-in.failed',
   'access.refused',
   'tenant.refused',

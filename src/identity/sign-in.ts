@@ -1,4 +1,5 @@
 import type { Identified } from './authenticator.ts'
+import type { Owner } from './principal.ts'
 
 /**
  * Sign-in of browsers, on the server: authorization code with PKCE, and a session that a cookie names. No token ever reaches the
@@ -16,6 +17,8 @@ export interface SignIn {
   identify(session: string): Promise<Identified>
   /** Ends it, on every replica within a second. */
   end(session: string): Promise<void>
+  /** Ends all of a person's, and forgets what they lent us for their tools; resolves with how many were on. */
+  endAll(person: Owner): Promise<number>
   /** As browsers see us, such as `https://chat.example.com`. */
   readonly origin: string
 }

@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify'
+import type { Audit } from '#governance/audit.ts'
 import type { SignIn } from '#identity/sign-in.ts'
 import { registerDocs } from './documentation/docs.ts'
 import type { NativeDeps } from './native-deps.ts'
@@ -17,6 +18,7 @@ import { specialistRoutes } from './routes/specialists.ts'
 import { turnRoutes } from './routes/turns.ts'
 import type { Routes } from './routing.ts'
 import { signInRoutes } from './sign-in/sign-in-routes.ts'
+import { signOutRoutes } from './sign-in/sign-out-routes.ts'
 
 /** All that a replica serves that only executes runs. */
 export function registerHealth(server: FastifyInstance, ready: NativeDeps['ready']): void {
@@ -24,8 +26,10 @@ export function registerHealth(server: FastifyInstance, ready: NativeDeps['ready
 }
 
 /** Sign-in of browsers, where Entra ID knows us. */
-export function registerSignIn(server: FastifyInstance, signIn: SignIn): void {
-  signInRoutes(server.withTypeProvider() as unknown as Routes, signIn)
+export function registerSignIn(server: FastifyInstance, signIn: SignIn, note: Audit['note']): void {
+  const routes = server.withTypeProvider() as unknown as Routes
+  signInRoutes(routes, signIn)
+  signOutRoutes(routes, signIn, note)
 }
 
 export function registerMetrics(server: FastifyInstance, scrape: () => Promise<string>): void {

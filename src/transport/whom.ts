@@ -9,5 +9,6 @@ export const whom = {
   finance: { roles: ['Finance.Operator', 'Admin'] },
   privacyOfficers: { roles: ['Privacy.Officer', 'Admin'] },
   auditors: { roles: ['Privacy.Officer', 'Admin'] },
+  admins: { roles: ['Admin'] },
   repairers: { roles: ['Action.Approver', 'Admin'] },
 } as const satisfies Record<string, FastifyContextConfig>

@@ -1,5 +1,6 @@
 import { createHash, hash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { ParleyError } from '#errors.ts'
+import type { Log } from '#log.ts'
 import type { Clock } from '#platform/clock.ts'
 import { type EntraClient, type SignedIn, SignInNeeded } from '#platform/entra/entra.ts'
 import { type Key, type Kv, key } from '#platform/kv/kv.ts'
@@ -14,7 +15,7 @@ import { Sessions } from './sessions.ts'
 export interface SignInOptions {
   entra: EntraClient
   tokens: TokenVerifier
-  userTokens: Pick<UserTokens, 'seen'>
+  userTokens: Pick<UserTokens, 'seen' | 'forget'>
   /** The home tenant, and guests who may sign in too. */
   tenant: string
   guests: readonly string[]
@@ -22,6 +23,7 @@ export interface SignInOptions {
   kv: Kv
   sealOf(owner: Owner): Promise<OwnersSeal>
   clock: Clock
+  log: Log
 }
 
 interface Pending {
@@ -73,6 +75,11 @@ export function createSignIn(options: SignInOptions): SignIn {
 
     identify: (session) => sessions.identify(session),
     end: (session) => sessions.end(session),
+    async endAll({ tenant, id }) {
+      const owner = { tenant, id }
+      await options.userTokens.forget(owner)
+      return sessions.endAll(owner)
+    },
   }
 }
 

@@ -7,6 +7,8 @@ export interface SessionName {
   owner: Owner
   /** Where it is kept; what is kept names the secret by its hash alone. */
   at: Key
+  /** Among the sessions of that person. */
+  name: string
   cookie: string
 }
 
@@ -24,9 +26,15 @@ export function readSessionName(cookie: string): SessionName | undefined {
   return named(owner, secret)
 }
 
+/** Where the names of a person's sessions are. */
+export function sessionsOf(owner: Owner): Key {
+  return key(partitionOf(owner), 'sessions')
+}
+
 function named(owner: Owner, secret: string): SessionName {
-  const at = key(partitionOf(owner), `session:${hash('sha256', secret, 'base64url')}`)
-  return { owner, at, cookie: [encode(owner.tenant), encode(owner.id), secret].join('.') }
+  const name = `session:${hash('sha256', secret, 'base64url')}`
+  const cookie = [encode(owner.tenant), encode(owner.id), secret].join('.')
+  return { owner, at: key(partitionOf(owner), name), name, cookie }
 }
 
 function encode(text: string): string {

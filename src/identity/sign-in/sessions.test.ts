@@ -54,8 +54,7 @@ function site(t: TestContext) {
   }
   const lent: string[] = []
   const userTokens = { seen: (_user: unknown, token: string) => void lent.push(token) }
-  const open = () =>
-    new Sessions({ entra: entra as EntraClient, tokens, userTokens, kv, sealOf: async () => seal, clock })
+  const open = () => new Sessions({ entra, tokens, userTokens, kv, sealOf: async () => seal, clock, log })
   /** The next renewal hears this refusal, and not before then. */
   const slowly = (until: Promise<void>, refusal: Error) => {
     held = { until, refusal }

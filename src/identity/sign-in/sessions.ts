@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import { ParleyError } from '#errors.ts'
+import type { Log } from '#log.ts'
 import type { Clock } from '#platform/clock.ts'
 import { type EntraClient, type SignedIn, SignInNeeded } from '#platform/entra/entra.ts'
 import type { Kv } from '#platform/kv/kv.ts'
@@ -10,21 +11,23 @@ import { signInLimits } from '../sign-in.ts'
 import type { OwnersSeal } from '../user-tokens/create.ts'
 import type { UserTokens } from '../user-tokens.ts'
 import { readSessionName, type SessionName } from './session-name.ts'
+import { createSessionStore, endOf, type Kept, type SessionStore } from './session-store.ts'
+import { SessionWatch } from './session-watch.ts'
 
 export interface SessionsOptions {
-  entra: EntraClient
+  entra: Pick<EntraClient, 'renew'>
   tokens: TokenVerifier
   userTokens: Pick<UserTokens, 'seen'>
   kv: Kv
   sealOf(owner: Owner): Promise<OwnersSeal>
   clock: Clock
+  log: Log
 }
 
-/** A session at rest: sealed with the key of the person whose it is. */
-interface Kept extends SignedIn {
-  openedAt: number
-  /** When its idle time last began anew. */
-  usedAt: number
+/** A session as the store had it at a time (monotonic ms). */
+interface Standing {
+  kept: Kept
+  readAt: number
 }
 
 const KNOWN_SESSIONS = 10_000
@@ -32,19 +35,30 @@ const KNOWN_SESSIONS = 10_000
 const KNOWN_MS = 1000
 /** Its token is renewed so long before it ends, so that roles that were taken away are gone within the life of a token. */
 const RENEW_BEFORE_MS = 5 * 60_000
+/** An authority that is away is not asked again for so long, while the token lasts. */
+const AWAY_MS = 30_000
 /** The idle time begins anew no more often than this. */
 const TOUCH_EVERY_MS = 60_000
 
 /**
  * Sessions of browsers, kept with the person's live state. Each rests on an access token for our own API, which is renewed
  * without asking anybody and verified as any other: a user who was disabled, or lost a role, has it no longer than that token.
+ *
+ * Replicas may renew one at the same time. Each writes only over what it has read, and whoever comes second looks at what the
+ * first wrote: of two renewals the later is kept, with the refresh token that came with it.
  */
 export class Sessions {
   readonly #options: SessionsOptions
-  readonly #known: LRUCache<string, Promise<Identified>>
+  readonly #store: SessionStore
+  readonly #watch: SessionWatch
+  readonly #known: LRUCache<string, Identified>
+  readonly #identifying = new Map<string, Promise<Identified>>()
+  #askAgainAt = Number.NEGATIVE_INFINITY
 
   constructor(options: SessionsOptions) {
     this.#options = options
+    this.#store = createSessionStore(options)
+    this.#watch = new SessionWatch(options)
     // Where its time is 0, the cache takes an entry for one without a lifetime.
     const perf = { now: () => options.clock.monotonic() + 1 }
     this.#known = new LRUCache({ max: KNOWN_SESSIONS, ttl: KNOWN_MS, ttlResolution: 0, perf })
@@ -52,86 +66,94 @@ export class Sessions {
 
   async open(name: SessionName, signedIn: SignedIn): Promise<void> {
     const now = this.#options.clock.now()
-    await this.#keep(name, { ...signedIn, openedAt: now, usedAt: now })
+    await this.#store.open(name, { ...signedIn, openedAt: now, renewedAt: now, usedAt: now })
   }
 
-  identify(cookie: string): Promise<Identified> {
+  async identify(cookie: string): Promise<Identified> {
     const known = this.#known.get(cookie)
     if (known) return known
-    const identified = this.#identify(cookie)
-    this.#known.set(cookie, identified)
-    identified.catch(() => {
-      if (this.#known.peek(cookie) === identified) this.#known.delete(cookie)
-    })
-    return identified
+    const under = this.#identifying.get(cookie)
+    if (under) return under
+    const identifying = this.#identify(cookie).finally(() => this.#identifying.delete(cookie))
+    this.#identifying.set(cookie, identifying)
+    return identifying
   }
 
   async end(cookie: string): Promise<void> {
     this.#known.delete(cookie)
     const name = readSessionName(cookie)
-    if (name) await this.#options.kv.delete(name.at)
+    if (name) await this.#store.end(name)
+  }
+
+  /** All of a person; resolves with how many there were. */
+  endAll(owner: Owner): Promise<number> {
+    return this.#store.endAll(owner)
   }
 
   async #identify(cookie: string): Promise<Identified> {
-    const { clock, kv, tokens, userTokens, sealOf } = this.#options
+    const { tokens, userTokens } = this.#options
     const name = readSessionName(cookie)
-    const found = name && (await kv.get(name.at))
-    if (!name || !found) throw sessionOver()
-    const seal = await sealOf(name.owner)
-    let kept = opened(seal, found.value, name.at)
-    const now = clock.now()
-    const until = kept.openedAt + signInLimits.absoluteMs
-    if (now >= until || now >= kept.usedAt + signInLimits.idleMs) {
-      await kv.delete(name.at)
-      throw sessionOver()
-    }
-    const renewed = kept.expiresAt - now < RENEW_BEFORE_MS ? await this.#renewed(name, kept) : kept
-    if (!renewed) {
-      if (await kv.delete(name.at, { ifVersion: found.version })) throw sessionOver()
-      // Another replica renewed it from what we had as well: what it kept is the session now.
-      return this.#identify(cookie)
-    }
-    if (renewed !== kept || now - kept.usedAt >= TOUCH_EVERY_MS) {
-      kept = { ...renewed, usedAt: now }
-      // Another replica may have been quicker: then its word stands.
-      await this.#keep(name, kept, found.version)
-    }
+    if (!name) throw sessionOver()
+    const { kept, readAt } = await this.#standing(name)
     const { principal } = await tokens.verify(kept.token)
     userTokens.seen(principal, kept.token, kept.expiresAt)
-    // A stream asks nobody again: it ends with the token, and whoever may still have a session resumes with the next.
-    return { principal, until: Math.min(until, kept.expiresAt) }
+    const identified: Identified = {
+      principal,
+      // A stream asks nobody again: it ends with the token, and whoever may still have a session resumes with the next.
+      until: Math.min(kept.openedAt + signInLimits.absoluteMs, kept.expiresAt),
+      onEnded: (listener) => this.#watch.watch(name.at, listener),
+    }
+    this.#known.set(cookie, identified, { start: readAt + 1 })
+    return identified
+  }
+
+  /** The session with a token that lasts, and its idle time begun anew; throws where it is over. */
+  async #standing(name: SessionName): Promise<Standing> {
+    const { clock } = this.#options
+    for (;;) {
+      const readAt = clock.monotonic()
+      const found = await this.#store.read(name)
+      if (!found) throw sessionOver()
+      const { kept, version } = found
+      const now = clock.now()
+      if (now >= endOf(kept)) {
+        await this.#store.drop(name, version)
+        throw sessionOver()
+      }
+      const renewed = kept.expiresAt - now < RENEW_BEFORE_MS ? await this.#renewed(name, kept) : kept
+      if (renewed === kept && now - kept.usedAt < TOUCH_EVERY_MS) return { kept, readAt }
+      if (renewed) return this.#write(name, { ...renewed, usedAt: now }, version)
+      if (await this.#store.drop(name, version)) throw sessionOver()
+      // Another replica renewed it from what we had as well: what it kept is the session now.
+    }
+  }
+
+  /** Until it stands as written, or another replica's word does. */
+  async #write(name: SessionName, ours: Kept, read: number): Promise<Standing> {
+    for (let version = read; ; ) {
+      const readAt = this.#options.clock.monotonic()
+      if (await this.#store.replace(name, ours, version)) return { kept: ours, readAt }
+      const theirs = await this.#store.read(name)
+      if (!theirs) throw sessionOver()
+      if (theirs.kept.renewedAt > ours.renewedAt) return { kept: theirs.kept, readAt }
+      version = theirs.version
+    }
   }
 
   /** What it rests on anew, undefined when only the person can help; with the authority away, as it is for as long as it lasts. */
   async #renewed(name: SessionName, kept: Kept): Promise<Kept | undefined> {
     const { entra, clock } = this.#options
+    if (kept.expiresAt > clock.now() && clock.monotonic() < this.#askAgainAt) return kept
     try {
-      return {
-        ...kept,
-        ...(await entra.renew({ tenant: name.owner.tenant, account: kept.account, cache: kept.cache })),
-      }
+      const { account, cache } = kept
+      const renewed = await entra.renew({ tenant: name.owner.tenant, account, cache })
+      return { ...kept, ...renewed, renewedAt: clock.now() }
     } catch (error) {
       if (error instanceof SignInNeeded) return undefined
+      this.#askAgainAt = clock.monotonic() + AWAY_MS
       if (kept.expiresAt > clock.now()) return kept
       throw error
     }
-  }
-
-  async #keep(name: SessionName, kept: Kept, ifVersion = 0): Promise<void> {
-    const { kv, sealOf, clock } = this.#options
-    const seal = await sealOf(name.owner)
-    const endsAt = Math.min(kept.usedAt + signInLimits.idleMs, kept.openedAt + signInLimits.absoluteMs)
-    const ttlMs = Math.max(1, Math.ceil(endsAt - clock.now()))
-    await kv.put(name.at, seal.seal(JSON.stringify(kept), name.at), { ifVersion, ttlMs })
-  }
-}
-
-/** A person who was erased has another key, which opens nothing of before. */
-function opened(seal: OwnersSeal, sealed: Uint8Array, place: string): Kept {
-  try {
-    return JSON.parse(seal.unseal(sealed, place).toString())
-  } catch (error) {
-    throw error instanceof ParleyError && error.code === 'sealed_unreadable' ? sessionOver() : error
   }
 }
 

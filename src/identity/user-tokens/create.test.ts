@@ -146,3 +146,40 @@ test('nothing of it is kept in the clear, and it goes with the key of its owner'
   await assert.rejects(one.tokenFor(ana, 's'), { code: 'sealed_unreadable' })
   assert.ok(!JSON.stringify(lines).includes(marked))
 })
+
+test('of several that a user has lent, the one that lasts longest is used, whichever came last', async (t) => {
+  const { one, other, clock, come, asked } = replicas(t)
+  await come(one, ana, 'long')
+  await new Promise<void>((resolve) => {
+    other.onUsable(() => resolve())
+    other.seen(ana, 'short', clock.now() + HOUR - 1)
+  })
+  await one.tokenFor(ana, 's')
+  assert.equal(asked.at(-1)?.assertion, 'long')
+})
+
+test('one that the authority refuses makes way for any other', async (t) => {
+  const { one, clock, come, authority, asked } = replicas(t)
+  await come(one, ana, 'long')
+  authority.refuses = new SignInNeeded('revoked')
+  await assert.rejects(one.tokenFor(ana, 's'), SignInNeeded)
+  authority.refuses = undefined
+  await new Promise<void>((resolve) => {
+    one.onUsable(() => resolve())
+    one.seen(ana, 'short', clock.now() + HOUR / 2)
+  })
+  await one.tokenFor(ana, 's')
+  assert.equal(asked.at(-1)?.assertion, 'short')
+})
+
+test('what is forgotten is used no more, on any replica, nor what was had for it; a new one is', async (t) => {
+  const { one, other, clock, come } = replicas(t)
+  await come(one, ana, 'a1')
+  await one.tokenFor(ana, 's')
+  await other.forget(ana)
+  await assert.rejects(one.tokenFor(ana, 's'), SignInNeeded)
+  await assert.rejects(other.tokenFor(ana, 'other'), SignInNeeded)
+  clock.advance(1)
+  await come(one, ana, 'a2')
+  assert.equal(await other.tokenFor(ana, 's'), 'for s by a2')
+})

@@ -2,10 +2,11 @@ import { hash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { Log } from '#log.ts'
 import type { Clock } from '#platform/clock.ts'
-import { type EntraClient, SignInNeeded } from '#platform/entra/entra.ts'
+import { type EntraClient, type EntraToken, SignInNeeded } from '#platform/entra/entra.ts'
 import { type Key, type Kv, key } from '#platform/kv/kv.ts'
 import { type Owner, partitionOf } from '../principal.ts'
 import type { UserTokens } from '../user-tokens.ts'
+import { keepToken, yieldToken } from './keep-token.ts'
 
 /** As `conversations/` seals a person's data: with the key of that person, so that it goes with the person. */
 export interface OwnersSeal {
@@ -23,12 +24,15 @@ export interface UserTokensOptions {
 
 interface Kept {
   token: string
-  /** ms since the epoch. */
+  /** ms since the epoch, as the one below. */
   expiresAt: number
+  keptAt: number
 }
 
 /** What is left to a token that is handed out: enough for an action, and for clocks that differ. */
 const LASTS_MS = 2 * 60_000
+/** No token that was kept before lasts longer. */
+const FORGOTTEN_MS = 24 * 3_600_000
 const KNOWN_TOKENS = 10_000
 
 /** Keeps what it is lent, and what it was given for it, sealed in the live state, and no longer than it is valid. */
@@ -37,28 +41,46 @@ export function createUserTokens({ entra, kv, sealOf, clock, log }: UserTokensOp
   const asking = new Map<string, Promise<string>>()
   const listeners = new Set<(user: Owner) => void>()
 
-  async function keep(owner: Owner, at: Key, kept: Kept): Promise<void> {
-    const ttlMs = Math.floor(kept.expiresAt - clock.now())
+  /** Unless what is kept there lasts longer: of several the user has, and of what several replicas ask for. */
+  async function keep(owner: Owner, at: Key, { token, expiresAt }: EntraToken): Promise<void> {
+    const keptAt = clock.now()
+    const ttlMs = Math.floor(expiresAt - keptAt)
     if (ttlMs <= 0) return
+    const kept: Kept = { token, expiresAt, keptAt }
     const seal = await sealOf(owner)
-    await kv.put(at, seal.seal(JSON.stringify(kept), at), { ttlMs })
+    await kv.run(keepToken, [at], [seal.seal(JSON.stringify(kept), at), Math.floor(expiresAt), ttlMs])
   }
 
-  async function recall(owner: Owner, at: Key): Promise<Kept | undefined> {
+  async function recall(owner: Owner, at: Key): Promise<(Kept & { sealed: Buffer }) | undefined> {
     const found = await kv.get(at)
     if (!found) return undefined
     const seal = await sealOf(owner)
     const kept: Kept = JSON.parse(seal.unseal(found.value, at).toString())
-    return kept.expiresAt - clock.now() > LASTS_MS ? kept : undefined
+    return kept.expiresAt - clock.now() > LASTS_MS ? { ...kept, sealed: found.value } : undefined
+  }
+
+  /** What is there from before was forgotten. */
+  async function forgottenAt(owner: Owner): Promise<number> {
+    const found = await kv.get(forgottenKey(owner))
+    return found ? Number(found.value) : Number.NEGATIVE_INFINITY
+  }
+
+  async function exchange(owner: Owner, lent: Kept & { sealed: Buffer }, scope: string): Promise<EntraToken> {
+    try {
+      return await entra.onBehalfOf({ tenant: owner.tenant, assertion: lent.token, scope })
+    } catch (error) {
+      if (error instanceof SignInNeeded) await kv.run(yieldToken, [lentKey(owner)], [lent.sealed])
+      throw error
+    }
   }
 
   async function ask(owner: Owner, scope: string): Promise<string> {
     const [lentAt, givenAt] = [lentKey(owner), givenKey(owner, scope)]
-    const given = await recall(owner, givenAt)
-    if (given) return given.token
+    const [given, forgotten] = await Promise.all([recall(owner, givenAt), forgottenAt(owner)])
+    if (given && given.keptAt > forgotten) return given.token
     const lent = await recall(owner, lentAt)
-    if (!lent) throw new SignInNeeded('The user has not been here lately.')
-    const fresh = await entra.onBehalfOf({ tenant: owner.tenant, assertion: lent.token, scope })
+    if (!lent || lent.keptAt <= forgotten) throw new SignInNeeded('The user has not been here lately.')
+    const fresh = await exchange(owner, lent, scope)
     await keep(owner, givenAt, fresh)
     // The authority may have refused until now: a consent that was missing tells nobody when it is given.
     tell(owner)
@@ -93,6 +115,11 @@ export function createUserTokens({ entra, kv, sealOf, clock, log }: UserTokensOp
       return asked
     },
 
+    async forget(owner) {
+      await kv.put(forgottenKey(owner), Buffer.from(String(clock.now())), { ttlMs: FORGOTTEN_MS })
+      await kv.delete(lentKey(owner))
+    },
+
     onUsable(listener) {
       listeners.add(listener)
       return () => listeners.delete(listener)
@@ -102,6 +129,10 @@ export function createUserTokens({ entra, kv, sealOf, clock, log }: UserTokensOp
 
 function lentKey(owner: Owner): Key {
   return key(partitionOf(owner), 'lent-token')
+}
+
+function forgottenKey(owner: Owner): Key {
+  return key(partitionOf(owner), 'tokens-forgotten')
 }
 
 function givenKey(owner: Owner, scope: string): Key {

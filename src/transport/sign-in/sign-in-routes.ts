@@ -1,9 +1,9 @@
-import type { FastifyReply } from 'fastify'
 import { Type } from 'typebox'
 import { ParleyError } from '#errors.ts'
 import { cookieNames, cookieOf, type SignIn, signInLimits } from '#identity/sign-in.ts'
 import type { Routes } from '../routing.ts'
 import { errors } from '../schema-replies.ts'
+import { setCookie } from './cookies.ts'
 
 const tags = ['sign-in']
 
@@ -20,13 +20,8 @@ const CallbackQuery = Type.Object({
 
 /** Sign-in of browsers. The session is a cookie that no script can read. */
 export function signInRoutes(routes: Routes, signIn: SignIn): void {
-  const names = cookieNames(signIn.origin)
-  const secure = signIn.origin.startsWith('https:') ? '; Secure' : ''
-
-  function setCookie(reply: FastifyReply, name: string, value: string, maxAgeMs: number, site: 'Strict' | 'Lax'): void {
-    const maxAge = Math.floor(maxAgeMs / 1000)
-    reply.header('set-cookie', `${name}=${value}; Path=/; HttpOnly; SameSite=${site}; Max-Age=${maxAge}${secure}`)
-  }
+  const { origin } = signIn
+  const names = cookieNames(origin)
 
   routes.get('/auth/login', {
     config: { open: true },
@@ -40,7 +35,7 @@ export function signInRoutes(routes: Routes, signIn: SignIn): void {
     handler: async ({ query }, reply) => {
       const { location, secret } = await signIn.begin({ tenant: query.tenant, returnTo: query.return })
       // Lax, since the way back begins at another site.
-      setCookie(reply, names.pending, secret, signInLimits.pendingMs, 'Lax')
+      setCookie(reply, origin, names.pending, secret, signInLimits.pendingMs, 'Lax')
       return reply.redirect(location, 302)
     },
   })
@@ -50,12 +45,12 @@ export function signInRoutes(routes: Routes, signIn: SignIn): void {
     schema: { hide: true, querystring: CallbackQuery },
     handler: async ({ query: { code, state, error }, headers }, reply) => {
       const secret = cookieOf(headers.cookie, names.pending)
-      setCookie(reply, names.pending, '', 0, 'Lax')
+      setCookie(reply, origin, names.pending, '', 0, 'Lax')
       if (error !== undefined || code === undefined || state === undefined || secret === undefined) {
         throw new ParleyError('unauthenticated', { message: 'The sign-in did not complete; start it again.' })
       }
       const { session, returnTo } = await signIn.finish({ code, state, secret })
-      setCookie(reply, names.session, session, signInLimits.absoluteMs, 'Strict')
+      setCookie(reply, origin, names.session, session, signInLimits.absoluteMs, 'Strict')
       return reply.redirect(returnTo, 302)
     },
   })
@@ -73,11 +68,10 @@ export function signInRoutes(routes: Routes, signIn: SignIn): void {
       const session = cookieOf(headers.cookie, names.session)
       if (session === undefined) throw new ParleyError('unauthenticated')
       const isOwn =
-        headers.origin === signIn.origin ||
-        (headers.origin === undefined && headers['sec-fetch-site'] === 'same-origin')
+        headers.origin === origin || (headers.origin === undefined && headers['sec-fetch-site'] === 'same-origin')
       if (!isOwn) throw new ParleyError('cross_site')
       await signIn.end(session)
-      setCookie(reply, names.session, '', 0, 'Strict')
+      setCookie(reply, origin, names.session, '', 0, 'Strict')
       return reply.code(204).send(null)
     },
   })
