@@ -1,6 +1,7 @@
 import path from 'node:path'
 import { type ActionsEnv, readActions } from './env/actions.ts'
 import { type GovernanceEnv, readGovernance } from './env/governance.ts'
+import { type HttpEnv, readHttp } from './env/http.ts'
 import { type IdentityEnv, readIdentity } from './env/identity.ts'
 import { type MasterKeysEnv, readMasterKeys } from './env/master-keys.ts'
 import { type ModelsEnv, readModels } from './env/models.ts'
@@ -16,6 +17,7 @@ import {
   readSql,
   type SqlEnv,
 } from './env/stores.ts'
+import { readSecrets, type SecretsEnv } from './env/secrets.ts'
 import { readTelemetry, type TelemetryEnv } from './env/telemetry.ts'
 import { ParleyError } from './errors.ts'
 
@@ -25,16 +27,21 @@ export type { IdentityEnv } from './env/identity.ts'
 export type { MasterKeysEnv } from './env/master-keys.ts'
 export type { ModelsEnv } from './env/models.ts'
 export type { RolloutEnv, ShadowEnv } from './env/rollout.ts'
+export type { SecretsEnv } from './env/secrets.ts'
 export type { BlobEnv, KvEnv, QueueEnv, SqlEnv } from './env/stores.ts'
 export type { TelemetryEnv } from './env/telemetry.ts'
 
-/** What the process runs on, shaped from the environment once, at boot. */
+/**
+ * What the process runs on, shaped from the environment once, at boot. Fields that hold a secret give its present value, which may be
+ * another one after a rotation: they are read at each use, and never copied.
+ */
 export interface Env {
   host: string
   port: number
   dataDir: string
   logLevel: LogLevel
   role: Role
+  http: HttpEnv
   identity: IdentityEnv
   kv: KvEnv
   queue: QueueEnv
@@ -46,6 +53,7 @@ export interface Env {
   shadow: ShadowEnv
   telemetry: TelemetryEnv
   masterKeys: MasterKeysEnv
+  secrets: SecretsEnv
   limits: LimitsEnv
   governance: GovernanceEnv
 }
@@ -85,6 +93,7 @@ export function readEnv(variables: Variables = process.env): Env {
     dataDir,
     logLevel: read.oneOf('PARLEY_LOG_LEVEL', LOG_LEVELS, 'info'),
     role: read.oneOf('PARLEY_ROLE', ROLES, 'all'),
+    http: readHttp(read, faults),
     identity: readIdentity(read, host, faults),
     kv: readKv(read, dataDir),
     queue: readQueue(read, dataDir),
@@ -96,6 +105,7 @@ export function readEnv(variables: Variables = process.env): Env {
     shadow: readShadow(read),
     telemetry: readTelemetry(read, faults),
     masterKeys: readMasterKeys(read, dataDir, faults),
+    secrets: readSecrets(read, faults),
     limits: {
       turnsAtOnce: read.integer('PARLEY_TURNS_AT_ONCE', 20_000, 1, 1_000_000),
       turnLeaseMs: read.integer('PARLEY_TURN_LEASE_MS', 10_000, 500, 600_000),

@@ -9,7 +9,7 @@ import type { Kv } from '#platform/kv/kv.ts'
 import type { Env } from './env.ts'
 
 export interface IdentifyingOptions {
-  env: Pick<Env, 'identity' | 'governance' | 'actions'>
+  env: Pick<Env, 'identity' | 'governance' | 'actions' | 'http'>
   kv: Kv
   conversations: Pick<Conversations, 'seal'>
   clock: Clock
@@ -31,6 +31,7 @@ export function openIdentifying({ env, kv, conversations, clock, log }: Identify
   const { fetch } = streaming
   const sealOf = (owner: Owner) => conversations.seal(owner)
   const entra = openEntra({ env: env.identity, fetch, clock })
-  const identity = openIdentity({ env: env.identity, fetch, entra, kv, sealOf, clock, log })
+  const { corsOrigins } = env.http
+  const identity = openIdentity({ env: env.identity, corsOrigins, fetch, entra, kv, sealOf, clock, log })
   return { ...identity, fetch, sealOf, close: () => streaming.close() }
 }

@@ -6,10 +6,10 @@ const LOCAL: Principal = { tenant: 'local', id: 'local', name: 'You', kind: 'use
 
 /**
  * Whoever sits at this machine, and nobody else: the connection comes from the loopback interface, `Host` names it (a foreign
- * name rebound to 127.0.0.1 does not), and `Origin`, where a browser sends one, is this very address. So no web page from
- * elsewhere can use it, and no other machine.
+ * name rebound to 127.0.0.1 does not), and `Origin`, where a browser sends one, is this very address or one of `trusted`. So no
+ * other web page can use it, and no other machine.
  */
-export function createLocalAuthenticator(): Authenticator {
+export function createLocalAuthenticator(trusted: readonly string[] = []): Authenticator {
   return {
     authenticate({ headers, remoteAddress, encrypted }: RequestFacts): Identified {
       if (!isLoopbackAddress(remoteAddress)) throw new ParleyError('unauthenticated')
@@ -17,6 +17,7 @@ export function createLocalAuthenticator(): Authenticator {
       if (host === undefined || !isLoopbackHost(host)) {
         throw new ParleyError('cross_site', { message: 'Only requests addressed to localhost are served.' })
       }
+      if (origin !== undefined && trusted.includes(origin)) return { principal: LOCAL }
       const own = `${encrypted ? 'https' : 'http'}://${host}`
       if (origin !== undefined && origin.toLowerCase() !== own.toLowerCase()) throw new ParleyError('cross_site')
       if (headers['sec-fetch-site'] === 'cross-site') throw new ParleyError('cross_site')

@@ -15,6 +15,8 @@ import type { UserTokens } from './user-tokens.ts'
 
 export interface OpenIdentityOptions {
   env: IdentityEnv
+  /** Other origins whose pages may call; where nobody signs in, in the name of whoever sits at this machine. */
+  corsOrigins: readonly string[]
   /** Reaches the authority of Entra ID. */
   fetch: typeof fetch
   entra: EntraClient | undefined
@@ -32,9 +34,9 @@ export interface Identity {
 }
 
 /** Who may call, by what the environment says. */
-export function openIdentity({ env, entra, ...rest }: OpenIdentityOptions): Identity {
+export function openIdentity({ env, corsOrigins, entra, ...rest }: OpenIdentityOptions): Identity {
   if (env.engine === 'local') {
-    return { authenticator: createLocalAuthenticator(), userTokens: undefined, signIn: undefined }
+    return { authenticator: createLocalAuthenticator(corsOrigins), userTokens: undefined, signIn: undefined }
   }
   const tokens = createTokenVerifier({ ...env, ...rest })
   const userTokens = entra && createUserTokens({ entra, ...rest })

@@ -4,6 +4,7 @@ import type { Authenticator, Identified } from '#identity/authenticator.ts'
 import type { Log } from '#log.ts'
 import type { Clock } from '#platform/clock.ts'
 import { refuseBrokenClient } from './client-faults.ts'
+import { createCrossOrigin } from './cross-origin.ts'
 import { EventStreams } from './event-streams.ts'
 import { asFault, sendFault } from './faults.ts'
 import { acceptJsonOnly } from './json-body.ts'
@@ -30,6 +31,10 @@ export interface ServerOptions {
   limitAddress?: ((address: string) => void) | undefined
   /** Whose `x-forwarded-for` is believed. */
   trustedProxies?: readonly string[]
+  /** Other origins whose pages may call. */
+  corsOrigins?: readonly string[]
+  /** Where browsers find us, where the environment says so. */
+  publicUrl?: string | undefined
 }
 
 /** Requests under way when the server closes get this long. */
@@ -37,7 +42,8 @@ const CLOSE_GRACE_MS = 2000
 
 /** The HTTP server that all surfaces share: who calls, what may arrive, and the one shape of errors. */
 export function createServer(options: ServerOptions): FastifyInstance {
-  const { log, clock, authenticator, limits, limitAddress, trustedProxies = [] } = options
+  const { log, clock, authenticator, limits, limitAddress, trustedProxies = [], corsOrigins = [], publicUrl } = options
+  const crossOrigin = createCrossOrigin(corsOrigins, publicUrl && new URL(publicUrl).origin)
   const server = fastify({
     logger: false,
     trustProxy: trustedProxies.length > 0 && [...trustedProxies],
@@ -58,6 +64,7 @@ export function createServer(options: ServerOptions): FastifyInstance {
     },
     clientErrorHandler: refuseBrokenClient,
     frameworkErrors: (error, request, reply) => {
+      crossOrigin.mark(request, reply)
       void sendFault(asFault(error), request, reply.header('x-request-id', request.id), log)
     },
   })
@@ -89,6 +96,7 @@ export function createServer(options: ServerOptions): FastifyInstance {
   server.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id)
     reply.header('cache-control', 'no-store')
+    crossOrigin.mark(request, reply)
     request.traceparent = traceparentOf(request.raw)
     const { rawHeaders, headers, httpVersionMinor } = request.raw
     if (rawHeaders.length > 2 * limits.headerCount) return done(new ParleyError('headers_too_large'))
@@ -98,12 +106,12 @@ export function createServer(options: ServerOptions): FastifyInstance {
     if (!hasSoundQuery(request.raw.url)) {
       return done(new ParleyError('invalid_request', { message: 'The query is not percent-encoded UTF-8.' }))
     }
-    if (limitAddress && !request.url.startsWith('/health/')) {
-      try {
-        limitAddress(request.ip)
-      } catch (error) {
-        return done(error as Error)
-      }
+    try {
+      if (!request.url.startsWith('/health/')) limitAddress?.(request.ip)
+      crossOrigin.checkHandshake(request)
+      if (crossOrigin.answersQuestion(request, reply, () => methodsAt(server, request))) return
+    } catch (error) {
+      return done(error as Error)
     }
     if (request.routeOptions.config.open || request.is404) return done()
     identify(request, authenticator, done)

@@ -2,6 +2,7 @@ import { ParleyError } from '#errors.ts'
 import { preferredType } from '../accept.ts'
 import { findVersion, presentVersion, readVersion } from '../config-answers.ts'
 import type { ServedConfig } from '../config-deps.ts'
+import { vary } from '../cross-origin.ts'
 import { isAtHand } from '../etag.ts'
 import { principalOf } from '../request-context.ts'
 import type { Routes } from '../routing.ts'
@@ -59,7 +60,7 @@ export function configVersionRoutes(routes: Routes, config: ServedConfig): void 
       const type = preferredType(request.headers.accept, ['application/json', ...yamlTypes])
       if (type === undefined) throw new ParleyError('not_acceptable', { param: 'accept' })
       const etag = `"${entry.hash}"`
-      reply.header('etag', etag).header('vary', 'accept')
+      vary(reply.header('etag', etag), 'accept')
       if (isAtHand(request, etag)) return reply.code(304).send(null)
       if (type === 'application/json') return reply.send(presentVersion(entry, rollouts.view()))
       const { bytes, format } = await versions.source(entry.name)
