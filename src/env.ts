@@ -17,7 +17,6 @@ import {
   readSql,
   type SqlEnv,
 } from './env/stores.ts'
-import { readSecrets, type SecretsEnv } from './env/secrets.ts'
 import { readTelemetry, type TelemetryEnv } from './env/telemetry.ts'
 import { ParleyError } from './errors.ts'
 
@@ -27,14 +26,10 @@ export type { IdentityEnv } from './env/identity.ts'
 export type { MasterKeysEnv } from './env/master-keys.ts'
 export type { ModelsEnv } from './env/models.ts'
 export type { RolloutEnv, ShadowEnv } from './env/rollout.ts'
-export type { SecretsEnv } from './env/secrets.ts'
 export type { BlobEnv, KvEnv, QueueEnv, SqlEnv } from './env/stores.ts'
 export type { TelemetryEnv } from './env/telemetry.ts'
 
-/**
- * What the process runs on, shaped from the environment once, at boot. Fields that hold a secret give its present value, which may be
- * another one after a rotation: they are read at each use, and never copied.
- */
+/** What the process runs on, shaped from the environment once, at boot. */
 export interface Env {
   host: string
   port: number
@@ -53,7 +48,6 @@ export interface Env {
   shadow: ShadowEnv
   telemetry: TelemetryEnv
   masterKeys: MasterKeysEnv
-  secrets: SecretsEnv
   limits: LimitsEnv
   governance: GovernanceEnv
 }
@@ -105,7 +99,6 @@ export function readEnv(variables: Variables = process.env): Env {
     shadow: readShadow(read),
     telemetry: readTelemetry(read, faults),
     masterKeys: readMasterKeys(read, dataDir, faults),
-    secrets: readSecrets(read, faults),
     limits: {
       turnsAtOnce: read.integer('PARLEY_TURNS_AT_ONCE', 20_000, 1, 1_000_000),
       turnLeaseMs: read.integer('PARLEY_TURN_LEASE_MS', 10_000, 500, 600_000),
