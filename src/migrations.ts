@@ -7,6 +7,7 @@ import { auditMigration } from '#governance/audit/migration.ts'
 import { budgetsMigration } from '#governance/budgets/migration.ts'
 import { ledgerMigration } from '#governance/ledger/migration.ts'
 import { recordsMigration } from '#governance/privacy/sql-records.ts'
+import { keysMigration } from '#identity/keys/migration.ts'
 import type { Migration } from '#platform/sql/sql.ts'
 
 /** The tables of all modules. */
@@ -20,4 +21,5 @@ export const migrations: readonly Migration[] = [
   recordsMigration,
   budgetsMigration,
   auditMigration,
+  keysMigration,
 ]

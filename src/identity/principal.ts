@@ -15,6 +15,20 @@ export interface Principal {
   groups?: readonly string[]
   /** The application that asks, for itself or for a user: for limits. */
   client?: string
+  /** Of a Parley key: what it was made for. */
+  key?: KeyGrant
+}
+
+/** What a Parley key may be used for; `*` among names is every one. */
+export interface KeyGrant {
+  /** The id of the person who made it. */
+  owner: string
+  /** Specialists, and routes of `/v1`, that it may talk to. */
+  chat: readonly string[]
+  /** Actions that it may call, by itself or through a specialist. */
+  actions: readonly string[]
+  /** What it may spend, in each period of the calendar. */
+  budget: { limitUsd: number; period: 'day' | 'month' } | null
 }
 
 export const roles = [

@@ -3,7 +3,7 @@ import type { Principal } from '#identity/principal.ts'
 import type { Log } from '#log.ts'
 import type { Clock } from '#platform/clock.ts'
 import type { Budget } from '../budgets.ts'
-import { budgetScopesOf } from '../stops.ts'
+import { budgetScopesOf, keyBudgetScope } from '../stops.ts'
 import type { KeptBudgets } from './kept.ts'
 
 export interface BookOptions {
@@ -39,11 +39,12 @@ export class BudgetBook {
     if (!this.#budgets) throw new ParleyError('database_unavailable')
   }
 
-  /** All that somebody's answers are paid from. */
+  /** All that somebody's answers are paid from. What a key may spend comes with it, and so counts from its first call on. */
   of(principal: Principal): readonly Budget[] {
+    const own = budgetOfKey(principal)
     const budgets = this.#budgets
-    if (!budgets || budgets.size === 0) return []
-    return budgetScopesOf(principal).flatMap((scope) => budgets.get(scope) ?? [])
+    if (!budgets || budgets.size === 0) return own
+    return [...own, ...budgetScopesOf(principal).flatMap((scope) => budgets.get(scope) ?? [])]
   }
 
   get(scope: string): Budget | undefined {
@@ -75,4 +76,8 @@ export class BudgetBook {
     if (this.#closed || (alone && this.#budgets)) return
     this.#cancelNext = clock.after(LOOK_EVERY_MS, () => void this.#keepLooking())
   }
+}
+
+function budgetOfKey({ tenant, id, key }: Principal): readonly Budget[] {
+  return key?.budget ? [{ scope: keyBudgetScope({ tenant, id }), ...key.budget, override: null, version: 0 }] : []
 }

@@ -14,7 +14,7 @@ import type { Settled } from './counters.ts'
 import { createKeptBudgets } from './kept.ts'
 import { toUsd } from './micro.ts'
 import { effectiveLimit, periodOf } from './period.ts'
-import { tenantOf } from './scope.ts'
+import { checkSettable, tenantOf } from './scope.ts'
 import { Till } from './till.ts'
 
 export interface BudgetsOptions {
@@ -107,7 +107,7 @@ export function createBudgets(options: BudgetsOptions): Budgets {
     },
 
     async set(by, scope, terms, ifVersion) {
-      tenantOf(scope)
+      checkSettable(scope)
       const { limitUsd, period } = terms
       await audit(entryOf(by, 'budget.set', scope, { limitUsd, period }))
       if (ifVersion !== undefined) return changed(await kept.change(scope, terms, ifVersion))
@@ -117,14 +117,14 @@ export function createBudgets(options: BudgetsOptions): Budgets {
     },
 
     async override(by, scope, override, ifVersion) {
-      tenantOf(scope)
+      checkSettable(scope)
       const { addUsd, until } = override
       await audit(entryOf(by, 'budget.overridden', scope, { addUsd, until }))
       return changed(await kept.override(scope, override, ifVersion))
     },
 
     async remove(by, scope, ifVersion) {
-      tenantOf(scope)
+      checkSettable(scope)
       await audit(entryOf(by, 'budget.set', scope, { removed: true }))
       await kept.remove(scope, ifVersion)
       await book.look()

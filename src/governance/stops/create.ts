@@ -23,6 +23,8 @@ export async function createStops({ kv, clock, log }: StopsOptions): Promise<Sto
   const listeners = new Set<() => void>()
   let known = new Map<string, Stop>()
   let bytes = ''
+  /** When the last look that succeeded began, monotonic ms. */
+  let heardAt = Number.NEGATIVE_INFINITY
   let closed = false
   let cancelNext = () => {}
 
@@ -43,7 +45,9 @@ export async function createStops({ kv, clock, log }: StopsOptions): Promise<Sto
   }
 
   async function look(): Promise<void> {
+    const beganAt = clock.monotonic()
     const found = await kv.get(STOPS)
+    heardAt = Math.max(heardAt, beganAt)
     if (found) apply(found.value.toString())
     else if (bytes !== '') await kv.put(STOPS, Buffer.from(bytes), { ifVersion: 0 })
   }
@@ -83,6 +87,11 @@ export async function createStops({ kv, clock, log }: StopsOptions): Promise<Sto
       }
       return undefined
     },
+    get: inForce,
+    get silentMs() {
+      return clock.monotonic() - heardAt
+    },
+    look,
     set: async (stop) => void (await change((stops) => Boolean(stops.set(stop.scope, stop)))),
     lift: (scope) => change((stops) => stops.delete(scope)),
     onChange(listener) {

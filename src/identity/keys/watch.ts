@@ -1,0 +1,64 @@
+import type { Clock } from '#platform/clock.ts'
+import type { Withdrawals } from '../keys.ts'
+import { type Credential, endOf } from './credential.ts'
+
+export interface WatchOptions {
+  withdrawals: Withdrawals
+  /** What is known by now of a text that was good; undefined where it is no more. */
+  latest(credential: Credential): Credential | undefined
+  /** Has a key read again where that was long ago. Never rejects. */
+  refresh(id: string): Promise<void>
+  clock: Clock
+}
+
+const EVERY_MS = 250
+/** Without a word from the store for so long, it cannot be known any more whether a key is good. */
+const SILENT_MS = 1000
+
+/** Streams that are open by a key: told within half a second that it has ended, and all of them when that cannot be known. */
+export class Watch {
+  readonly #options: WatchOptions
+  readonly #listeners = new Map<() => void, Credential>()
+  #cancelNext: (() => void) | undefined
+  #lookedAt = 0
+
+  constructor(options: WatchOptions) {
+    this.#options = options
+  }
+
+  /** The result ends it. */
+  add(credential: Credential, listener: () => void): () => void {
+    const told = () => listener()
+    this.#listeners.set(told, credential)
+    if (!this.#cancelNext) this.#wait()
+    return () => void this.#listeners.delete(told)
+  }
+
+  close(): void {
+    this.#cancelNext?.()
+    this.#listeners.clear()
+  }
+
+  #wait(): void {
+    const { clock } = this.#options
+    this.#lookedAt = clock.monotonic()
+    this.#cancelNext = clock.after(EVERY_MS, () => this.#look())
+  }
+
+  #look(): void {
+    const { withdrawals, latest, refresh, clock } = this.#options
+    this.#cancelNext = undefined
+    // Who was held up itself has not heard of the store for that reason alone.
+    const wasHeldUp = clock.monotonic() - this.#lookedAt > 2 * EVERY_MS
+    const isDeaf = !wasHeldUp && withdrawals.silentMs > SILENT_MS
+    const now = clock.now()
+    for (const [listener, credential] of this.#listeners) {
+      const present = latest(credential)
+      if (present && !isDeaf && !endOf(present, withdrawals, now)) continue
+      this.#listeners.delete(listener)
+      listener()
+    }
+    for (const id of new Set([...this.#listeners.values()].map(({ row }) => row.id))) void refresh(id)
+    if (this.#listeners.size > 0) this.#wait()
+  }
+}
