@@ -41,6 +41,8 @@ const walk: Record<
   changeConsents: { body: { memory: true } },
   exportMe: {},
   eraseMe: {},
+  signOutEverywhere: {},
+  signPersonOut: { body: { person: 'owner' } },
   getMyErasure: {},
   exportPerson: { body: { person: 'owner' } },
   erasePerson: { body: { person: 'owner', confirm: 'erase-everything' } },

@@ -1,0 +1,184 @@
+import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
+import { after, before, test } from 'node:test'
+import type { ConfigDocument } from '#config/document.ts'
+import { partitionOf } from '#identity/principal.ts'
+import { chatConfig, upstreamModel } from '../support/chat-config.ts'
+import { type EntraApp, startEntraApp } from '../support/entra-app.ts'
+import { freePort } from '../support/free-port.ts'
+import { collect, nativeClient } from '../support/native-client.ts'
+import { type OidcIssuer, startOidcIssuer } from '../support/oidc-issuer.ts'
+import { RpcClient } from '../support/rpc-client.ts'
+import { startSharedEngines } from '../support/shared-engines.ts'
+import { SignInBrowser } from '../support/sign-in-browser.ts'
+import { sseEvents } from '../support/sse.ts'
+import { startUpstream } from '../support/upstream.ts'
+
+const ENDED = 'The session was ended, or the credential was taken away.'
+
+let opened: AsyncDisposableStack
+let issuer: OidcIssuer
+let here: EntraApp
+let there: EntraApp
+
+/** Two replicas behind one address, which browsers reach the first by. */
+before(async () => {
+  opened = new AsyncDisposableStack()
+  const engines = opened.use(await startSharedEngines())
+  const upstream = await startUpstream(() => ({ tokens: 100_000, pace: 50 }))
+  opened.defer(() => upstream.close())
+  const port = await freePort()
+  issuer = opened.use(await startOidcIssuer([`http://127.0.0.1:${port}/auth/callback`]))
+  const variables = {
+    ...engines.variables,
+    PARLEY_EGRESS_HOSTS: upstream.host,
+    PARLEY_PUBLIC_URL: `http://127.0.0.1:${port}`,
+  }
+  const base = chatConfig({ primary: upstreamModel('primary', upstream.baseUrl) })
+  const ask_first = { description: 'Waits.', parameters: { type: 'object' }, builtin: 'current_time', approval: {} }
+  const config = { ...base, actions: { ...base.actions, ask_first } } as ConfigDocument
+  here = opened.use(await startEntraApp({ issuer, config, variables: { ...variables, PORT: String(port) } }))
+  there = opened.use(await startEntraApp({ issuer, config, variables }))
+})
+after(() => opened.disposeAsync())
+
+/** Somebody who has just signed in. */
+async function signedIn(roles: readonly string[] = ['Chat.User']): Promise<{ oid: string; browser: SignInBrowser }> {
+  const oid = randomUUID()
+  issuer.user = { oid, name: 'Ana Silva', roles }
+  const browser = new SignInBrowser()
+  const { response } = await browser.visit(`${here.url}/auth/login`)
+  assert.equal(response?.status, 200)
+  return { oid, browser }
+}
+
+function headersOf(browser: SignInBrowser): Record<string, string> {
+  return { cookie: browser.cookies(here.url), origin: here.url }
+}
+
+/** What a stream said last. */
+async function lastOf(response: Response): Promise<unknown> {
+  assert.equal(response.status, 200)
+  const last = (await collect(sseEvents(response.body))).at(-1)
+  return [last?.type, last?.data]
+}
+
+async function statusAt(app: EntraApp, headers: Record<string, string>): Promise<number> {
+  const response = await fetch(`${app.url}/api/v1/me`, { headers })
+  await response.body?.cancel()
+  return response.status
+}
+
+test('signing out on one replica ends all that streams for the session on another, and nothing of others', async () => {
+  const { browser } = await signedIn(['Chat.User', 'Config.Operator'])
+  const headers = headersOf(browser)
+  const colleague = headersOf((await signedIn()).browser)
+  const { call } = nativeClient(there.url)
+  const begin = async (who: Record<string, string>) => {
+    const { body, status } = await call('POST', '/api/v1/conversations', { specialist: 'plain' }, who)
+    assert.equal(status, 201, JSON.stringify(body))
+    return fetch(`${there.url}/api/v1/conversations/${body.id}/turns`, {
+      method: 'POST',
+      headers: { ...who, 'content-type': 'application/json', accept: 'text/event-stream' },
+      body: JSON.stringify({ message: 'go on and on' }),
+    })
+  }
+  const follow = (path: string) => fetch(there.url + path, { headers: { ...headers, accept: 'text/event-stream' } })
+
+  const run = await call(
+    'POST',
+    '/api/v1/actions/ask_first/runs',
+    { arguments: {} },
+    { ...headers, prefer: 'respond-async' },
+  )
+  assert.equal(run.status, 202, JSON.stringify(run.body))
+  const turn = await begin(headers)
+  const others = await begin(colleague)
+  const streams = [
+    turn,
+    await follow(`/api/v1/runs/${run.body.id}/stream`),
+    await follow('/api/v1/config/rollout/stream'),
+  ]
+  const relayed = await fetch(`${there.url}/v1/chat/completions`, {
+    method: 'POST',
+    headers: { ...headers, 'content-type': 'application/json' },
+    body: JSON.stringify({ model: 'default', stream: true, messages: [{ role: 'user', content: 'hello' }] }),
+  })
+  const socket = await RpcClient.connect(there.url, 'plain', {
+    headers: { cookie: headers.cookie ?? '' },
+    origin: here.url,
+  })
+
+  const out = await browser.fetch(`${here.url}/auth/logout`, { method: 'POST', headers: { origin: here.url } })
+  assert.equal(out.status, 204)
+  for (const stream of streams) {
+    assert.deepEqual(await lastOf(stream), ['notice', { code: 'unauthenticated', message: ENDED }])
+  }
+  assert.match(await relayed.text(), /"code":"unauthenticated"/)
+  assert.deepEqual(await socket.closed, { code: 1008, reason: 'credential ended' })
+  assert.equal(await statusAt(here, headers), 401)
+
+  const reader = sseEvents(others.body)
+  for (let seen = 0; seen < 10; seen++) assert.equal((await reader.next()).done, false)
+  assert.equal(await statusAt(there, colleague), 200)
+  const cancelled = await call(
+    'POST',
+    `/api/v1/turns/${others.headers.get('x-parley-turn')}/cancel`,
+    undefined,
+    colleague,
+  )
+  assert.equal(cancelled.status, 202)
+})
+
+test('who signs out everywhere is out in every browser, and is told how many there were', async () => {
+  const { oid, browser } = await signedIn()
+  issuer.user = { oid, name: 'Ana Silva', roles: ['Chat.User'] }
+  const second = new SignInBrowser()
+  await second.visit(`${here.url}/auth/login`)
+  const [one, two] = [headersOf(browser), headersOf(second)]
+  const others = headersOf((await signedIn()).browser)
+  const socket = await RpcClient.connect(there.url, 'plain', { headers: two, origin: here.url })
+  assert.equal(await statusAt(here, one), 200)
+
+  const out = await fetch(`${there.url}/api/v1/me/sessions`, { method: 'DELETE', headers: one })
+  assert.equal(out.status, 200)
+  assert.deepEqual(await out.json(), { ended: 2 })
+  assert.match(String(out.headers.get('set-cookie')), /parley-session=; .*Max-Age=0/)
+  assert.equal((await socket.closed).reason, 'credential ended')
+  // Whoever comes again stays in.
+  issuer.user = { oid, name: 'Ana Silva', roles: ['Chat.User'] }
+  const third = new SignInBrowser()
+  await third.visit(`${here.url}/auth/login`)
+  assert.equal(await statusAt(there, headersOf(third)), 200)
+  assert.equal(await statusAt(there, others), 200)
+  const again = await fetch(`${there.url}/api/v1/me/sessions`, { method: 'DELETE', headers: headersOf(third) })
+  assert.deepEqual(await again.json(), { ended: 1 })
+})
+
+test('an Admin signs somebody out, of the own tenant alone, and it stands in the audit log', async () => {
+  const { oid, browser } = await signedIn()
+  const headers = headersOf(browser)
+  const socket = await RpcClient.connect(here.url, 'plain', { headers, origin: here.url })
+  const { call } = nativeClient(there.url)
+  const body = { person: oid }
+  const officer = await there.as({ oid: 'officer', roles: ['Chat.User', 'Privacy.Officer', 'Config.Operator'] })
+  assert.equal((await call('POST', '/api/v1/people/sign-out', body, officer)).status, 403)
+  const guest = await there.as({ oid: 'guest', tenant: issuer.guest, roles: ['Admin'] })
+  assert.equal((await call('POST', '/api/v1/people/sign-out', body, guest)).status, 403)
+  assert.equal(await statusAt(here, headers), 200)
+
+  const admin = await there.as({ oid: 'admin', roles: ['Admin'] })
+  assert.deepEqual((await call('POST', '/api/v1/people/sign-out', body, admin)).body, { ended: 1 })
+  assert.equal((await socket.closed).reason, 'credential ended')
+  assert.deepEqual((await call('POST', '/api/v1/people/sign-out', body, admin)).body, { ended: 0 })
+  for (const wrong of [{}, { person: '' }, { person: 'x'.repeat(129) }, { person: oid, more: 1 }]) {
+    assert.equal((await call('POST', '/api/v1/people/sign-out', wrong, admin)).status, 400)
+  }
+  const { items } = (await call('GET', '/api/v1/audit?kind=sessions.ended', undefined, admin)).body
+  const subject = partitionOf({ tenant: issuer.home.id, id: oid })
+  const noted = items.filter((entry: { subject: string }) => entry.subject === subject)
+  assert.deepEqual(
+    noted.map(({ actor, details }: { actor: string; details: unknown }) => [actor, details]),
+    [0, 1].map((ended) => [partitionOf({ tenant: issuer.home.id, id: 'admin' }), { ended }]),
+  )
+})
