@@ -3,11 +3,16 @@ import { type Reason, reasons } from './reasons.ts'
 import { type RunApproval, UNSENT_AFTER_MS } from './runs/run-row.ts'
 
 /** What an attempt came to, as the executor left it. */
+type Impossible = Extract<
+  Reason,
+  'unknown_action' | 'arguments_invalid' | 'role_missing' | 'user_missing' | 'key_scope' | 'key_ended'
+>
+
 export type Attempted =
   | { result: string }
   | { thrown: unknown; timedOut: boolean }
   /** Before anything was executed. */
-  | { impossible: Extract<Reason, 'unknown_action' | 'arguments_invalid' | 'role_missing' | 'user_missing'> }
+  | { impossible: Impossible }
   /** Somebody has stopped it, for now. */
   | { held: 'stopped' }
   /** Its approval no longer holds: what is to be decided anew. */

@@ -67,6 +67,8 @@ export interface ActionsOptions {
   spans?: Spans
   /** Whether operators have stopped what a run is of; nothing when absent. */
   isStopped?(work: Work): boolean
+  /** Whether it may still be acted for somebody: a key may have ended since it asked. Always when absent. */
+  isLive?(principal: Principal): Promise<boolean>
   /** Where it is noted who decided what on runs; nowhere when absent. */
   audit?: Pick<Audit, 'within' | 'note'>
 }
@@ -222,7 +224,7 @@ function tools(config: ConfigVersion, specialist: string): FunctionTool[] {
 
 function catalogue(principal: Principal, config: ConfigVersion): ActionView[] {
   return Object.entries(config.document.actions ?? {})
-    .filter(([, spec]) => refusalOf(config, spec, principal) === undefined)
+    .filter(([name, spec]) => refusalOf(config, name, spec, principal) === undefined)
     .map(([name, spec]) => {
       const { access, once, ordered } = rulesOf(spec)
       const { description, parameters, approval, undo } = spec

@@ -13,8 +13,7 @@ import type { StartRequest } from './actions.ts'
 import { readArguments } from './arguments.ts'
 import { hashOfJson } from './canonical-json.ts'
 import type { ActionCall, Run } from './port.ts'
-import { reasons } from './reasons.ts'
-import { actionOf, approvalFor, refusalOf, rulesOf } from './rules.ts'
+import { actionOf, approvalFor, refusalError, refusalOf, rulesOf } from './rules.ts'
 import type { RunNews } from './run-news.ts'
 import { runOf } from './run-shape.ts'
 import { type NewRun, RunInserts } from './runs/insert.ts'
@@ -99,8 +98,8 @@ export class Dispatcher {
     )
     const spec = actionOf(config, action)
     if (!spec) throw new ParleyError('action_not_found')
-    const refusal = refusalOf(config, spec, principal)
-    if (refusal) throw new ParleyError('forbidden', { message: reasons[refusal] })
+    const refusal = refusalOf(config, action, spec, principal)
+    if (refusal) throw refusalError(refusal)
     const text = JSON.stringify(request.arguments)
     const read = readArguments(spec.parameters, text)
     if ('refusal' in read) throw new ParleyError('arguments_invalid', { message: read.refusal, param: 'arguments' })

@@ -2,6 +2,8 @@
 export const reasons = {
   unknown_action: 'There is no such action.',
   read_only: 'This action changes something, and this turn may only read. Answer without it.',
+  key_scope: 'The key that asks was not made for this action.',
+  key_ended: 'The key that asked for it has expired or was revoked.',
   role_missing: 'The user may not use this action.',
   user_missing: 'This action is done on behalf of a user, and an application has none behind it.',
   arguments_invalid: 'The arguments do not fit.',

@@ -1,6 +1,9 @@
 import type { ActionSpec } from '#config/action-spec.ts'
 import type { ConfigVersion } from '#config/document.ts'
+import { ParleyError } from '#errors.ts'
+import { mayAct } from '#identity/key-grant.ts'
 import type { Principal, Role } from '#identity/principal.ts'
+import { reasons } from './reasons.ts'
 import type { RunApproval } from './runs/run-row.ts'
 
 /** What an action's spec leaves open, filled in. */
@@ -50,12 +53,16 @@ function mayCall({ roles }: ActionSpec, principal: Pick<Principal, 'roles'>): bo
   return roles === undefined || roles.some((role) => principal.roles.includes(role))
 }
 
+type Refusal = 'key_scope' | 'role_missing' | 'user_missing'
+
 /** Why this principal may not call the action at all; undefined for who may. An application has no user to call a tool for. */
 export function refusalOf(
   { document }: Pick<ConfigVersion, 'document'>,
+  name: string,
   spec: ActionSpec,
-  principal: Pick<Principal, 'roles' | 'kind'>,
-): 'role_missing' | 'user_missing' | undefined {
+  principal: Pick<Principal, 'roles' | 'kind' | 'key'>,
+): Refusal | undefined {
+  if (!mayAct(principal, name)) return 'key_scope'
   if (!mayCall(spec, principal)) return 'role_missing'
   const source = spec.mcp
     ? document.mcpServers?.[spec.mcp.server]
@@ -63,6 +70,11 @@ export function refusalOf(
       ? document.openapi?.[spec.openapi.document]
       : spec.http
   return source?.onBehalfOf !== undefined && principal.kind === 'service' ? 'user_missing' : undefined
+}
+
+/** The same for a program that asks. */
+export function refusalError(refusal: Refusal): ParleyError {
+  return new ParleyError(refusal === 'key_scope' ? 'key_scope' : 'forbidden', { message: reasons[refusal] })
 }
 
 /**

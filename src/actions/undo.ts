@@ -6,8 +6,7 @@ import { readArguments } from './arguments.ts'
 import { type Decisions, operate, permit } from './decisions.ts'
 import type { Dispatcher } from './dispatcher.ts'
 import { CorrectableError } from './executors/executor.ts'
-import { reasons } from './reasons.ts'
-import { actionOf, refusalOf } from './rules.ts'
+import { actionOf, refusalError, refusalOf } from './rules.ts'
 import { readUndoings } from './runs/reads.ts'
 import { isNeverDone, type RunRow } from './runs/run-row.ts'
 import type { RunSeals } from './runs/run-seals.ts'
@@ -42,8 +41,8 @@ export async function undoRun(
   const { action } = undo
   const spec = actionOf(config, action)
   if (!spec) throw new ParleyError('action_not_found')
-  const refusal = refusalOf(config, spec, principal)
-  if (refusal) throw new ParleyError('forbidden', { message: reasons[refusal] })
+  const refusal = refusalOf(config, action, spec, principal)
+  if (refusal) throw refusalError(refusal)
   const [{ arguments: args }, output = 'null'] = await Promise.all([seals.input(row), seals.outcome(row)])
   const given = written(undo.arguments, { result: JSON.parse(output), arguments: args })
   const read = readArguments(spec.parameters, JSON.stringify(given))

@@ -19,7 +19,7 @@ export function verdictOf(call: Judged): Verdict {
     return { reason: 'unknown_action', output: `${reasons.unknown_action} ${others}` }
   }
   if (call.readOnly && rulesOf(spec).access !== 'read') return { reason: 'read_only', output: reasons.read_only }
-  const refusal = refusalOf(call.config, spec, call.principal)
+  const refusal = refusalOf(call.config, call.action, spec, call.principal)
   if (refusal) return { reason: refusal, output: reasons[refusal] }
   const read = readArguments(spec.parameters, call.arguments)
   if ('refusal' in read) {

@@ -36,6 +36,8 @@ export interface WorkerOptions {
   concurrency: number
   leaseMs: number
   spans: Spans
+  /** Whether it may still be acted for somebody; always when absent. */
+  isLive?: ((principal: Principal) => Promise<boolean>) | undefined
   /** Whether operators have stopped what the run is of; it waits then. */
   isStopped?: ((work: Work) => boolean) | undefined
 }
@@ -182,7 +184,7 @@ export class Worker {
     abort: AbortController,
     hold: { began: boolean },
   ): Promise<Attempted> {
-    const { clock, configs, executors, isStopped, seals, userToken } = this.#options
+    const { clock, configs, executors, isLive, isStopped, seals, userToken } = this.#options
     const stopped = Promise.withResolvers<never>()
     stopped.promise.catch(() => {})
     abort.signal.addEventListener('abort', () => stopped.reject(abort.signal.reason), { once: true })
@@ -191,12 +193,13 @@ export class Worker {
       const input: RunInput = await seals.input(row)
       const { principal } = input
       const { action, specialist } = row
+      if (isLive && !(await isLive(principal))) return { impossible: 'key_ended' }
       if (isStopped?.({ principal, action, ...(specialist !== null && { specialist }) })) return { held: 'stopped' }
       // Where its version is gone, the present one does it, if what was asked for still fits.
       const config = configs.get(row.config) ?? configs.current()
       const spec = actionOf(config, row.action)
       if (!spec) return { impossible: 'unknown_action' }
-      const refusal = refusalOf(config, spec, principal)
+      const refusal = refusalOf(config, action, spec, principal)
       if (refusal) return { impossible: refusal }
       if (this.#isOutdated(row)) return { unapproved: approvalAnew(row.approval, spec, clock.now()) }
       const read = readArguments(spec.parameters, JSON.stringify(input.arguments))

@@ -9,14 +9,14 @@ import type { Arm, Receipt, TurnEvent } from './turn-events.ts'
 export interface Chat {
   /**
    * Begins a conversation and draws what serves it, or takes the `version` that was picked. Rejects with specialist_not_found,
-   * forbidden (only operators pick), config_not_found, invalid_request (title), too_many_conversations.
+   * forbidden (only operators pick), key_scope, config_not_found, invalid_request (title), too_many_conversations.
    */
   createConversation(principal: Principal, from: ConversationRequest): Promise<Conversation>
-  /** Throws specialist_not_found when no version that is served has it, or the picked one has not; forbidden, config_not_found. */
+  /** Throws specialist_not_found when no version that is served has it, or the picked one has not; forbidden, key_scope, config_not_found. */
   checkSpecialist(principal: Principal, specialist: string, version?: string): void
   /**
    * Admits and opens a turn and starts producing it in the background; resolves once its log is open, before the model is
-   * called. Rejects with forbidden, config_not_found, turn_in_progress, idempotency_mismatch, conversation_not_found, specialist_not_found,
+   * called. Rejects with forbidden, key_scope, config_not_found, turn_in_progress, idempotency_mismatch, conversation_not_found, specialist_not_found,
    * message_too_large, overloaded, rate_limited, shutting_down, state_unavailable.
    */
   start(principal: Principal, request: TurnRequest): Promise<StartedTurn>
@@ -33,10 +33,10 @@ export interface Chat {
   deleteConversation(principal: Principal, id: string): Promise<void>
   /** Rejects with turn_not_found, turn_running. */
   feedback(principal: Principal, turn: string, feedback: Feedback): Promise<void>
-  /** What `model` of the OpenAI-compatible surface names: a specialist or a route. Throws model_not_found. */
-  addressee(model: string): Addressee
-  /** All that `model` may name. */
-  addressees(): Addressee[]
+  /** What `model` of the OpenAI-compatible surface names: a specialist or a route. Throws key_scope, model_not_found. */
+  addressee(model: string, principal: Principal): Addressee
+  /** All that `model` may name for somebody. */
+  addressees(principal: Principal): Addressee[]
   /** The same for one request, which counts as a conversation of one turn. Throws forbidden, config_not_found, too. */
   address(principal: Principal, model: string, version?: string): Addressed
   /**

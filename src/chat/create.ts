@@ -3,6 +3,7 @@ import { asGone, throwAsGone } from '#conversations/erased.ts'
 import { ParleyError } from '#errors.ts'
 import type { Admission } from '#governance/admission.ts'
 import { stopError, type Work } from '#governance/stops.ts'
+import { checkTalkTo, mayTalkTo } from '#identity/key-grant.ts'
 import type { Principal } from '#identity/principal.ts'
 import { newId } from '#ids.ts'
 import type { AnswerRequest, AnswerSink, ChatMessage } from '#models/answer.ts'
@@ -101,6 +102,7 @@ export function createChat(options: ChatOptions): Chat {
     try {
       refuseWhileDraining()
       const setting = await settingOf(principal, request)
+      checkTalkTo(principal, setting.specialist)
       refuseStopped({ principal, specialist: setting.specialist })
       if (!hasSpecialist(setting.specialist)(setting.config)) throw new ParleyError('specialist_not_found')
       const open = () => startTurn(room, producers, principal, request, setting, () => admitted.release())
@@ -127,6 +129,7 @@ export function createChat(options: ChatOptions): Chat {
 
   return {
     async createConversation(principal, { specialist, title, version }) {
+      checkTalkTo(principal, specialist)
       const has = hasSpecialist(specialist)
       const picked = version === undefined ? undefined : pickVersion(serving, principal, version)
       const pin = (id: string) => {
@@ -138,6 +141,7 @@ export function createChat(options: ChatOptions): Chat {
     },
 
     checkSpecialist(principal, specialist, version) {
+      checkTalkTo(principal, specialist)
       const candidates =
         version === undefined
           ? [serving.stable(), serving.candidate()]
@@ -159,9 +163,15 @@ export function createChat(options: ChatOptions): Chat {
     feedback: (principal, turn, feedback) =>
       noteAndTell(principal, turn, feedback).catch(throwAsGone('turn_not_found')),
 
-    addressee: (model) => addresseeOf(serving.stable(), model),
-    addressees: () => addresseesOf(serving.stable()),
-    address: (principal, model, version) => address(serving, principal, model, version),
+    addressee(model, principal) {
+      checkTalkTo(principal, model)
+      return addresseeOf(serving.stable(), model)
+    },
+    addressees: (principal) => addresseesOf(serving.stable()).filter(({ name }) => mayTalkTo(principal, name)),
+    address(principal, model, version) {
+      checkTalkTo(principal, model)
+      return address(serving, principal, model, version)
+    },
 
     async relay(principal, request, sink) {
       refuseWhileDraining()

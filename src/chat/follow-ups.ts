@@ -18,6 +18,9 @@ const HOPELESS: ReadonlySet<string> = new Set([
   'specialist_not_found',
   'erased',
   'sealed_unreadable',
+  // Of a key that was revoked, or made anew for something else.
+  'unauthenticated',
+  'key_scope',
   'idempotency_mismatch',
 ])
 

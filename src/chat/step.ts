@@ -1,4 +1,5 @@
 import { ParleyError } from '#errors.ts'
+import { mayAct } from '#identity/key-grant.ts'
 import type { Answer, Candidate, ChatMessage, Segment } from '#models/answer.ts'
 import { type Fitted, fitToWindow } from './compaction.ts'
 import { turnLimits } from './limits.ts'
@@ -79,7 +80,9 @@ function record(turn: TurnContext, answer: Answer, completed: readonly Segment[]
 }
 
 function offeredTools({ room, config, input }: TurnContext): readonly unknown[] {
-  return [...room.actions.tools(config, input.specialist), ...callerTools({ input })]
+  const { principal, specialist } = input
+  const ours = room.actions.tools(config, specialist).filter((tool) => mayAct(principal, tool.function.name))
+  return [...ours, ...callerTools({ input })]
 }
 
 /** The tools that came with a request on `/v1`: their calls go back to the caller. */

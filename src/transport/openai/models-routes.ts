@@ -1,4 +1,5 @@
 import type { Addressee, Chat } from '#chat/chat.ts'
+import { principalOf } from '../request-context.ts'
 import type { Routes } from '../routing.ts'
 import { IdPath } from '../schema.ts'
 import { errors } from '../schema-replies.ts'
@@ -16,7 +17,9 @@ export function modelsRoutes(routes: Routes, chat: Chat): void {
       tags,
       response: { 200: CompletionModelList, ...errors(401, 503) },
     },
-    handler: async () => ({ object: 'list' as const, data: chat.addressees().map(present) }),
+    handler: async (request) => {
+      return { object: 'list' as const, data: chat.addressees(principalOf(request)).map(present) }
+    },
   })
 
   routes.get('/v1/models/:id', {
@@ -26,9 +29,9 @@ export function modelsRoutes(routes: Routes, chat: Chat): void {
       summary: 'One of them',
       tags,
       params: IdPath,
-      response: { 200: CompletionModel, ...errors(401, 404, 503) },
+      response: { 200: CompletionModel, ...errors(401, 403, 404, 503) },
     },
-    handler: async (request) => present(chat.addressee(request.params.id)),
+    handler: async (request) => present(chat.addressee(request.params.id, principalOf(request))),
   })
 }
 

@@ -1,6 +1,7 @@
 import { Type } from 'typebox'
 import type { SpecialistSpec } from '#config/document.ts'
 import { ParleyError } from '#errors.ts'
+import { mayTalkTo } from '#identity/key-grant.ts'
 import { pickedVersion, pickHeader, servedHeaders } from '../config-header.ts'
 import { lastEventIdOf } from '../event-id.ts'
 import { limitHeaders } from '../limit-headers.ts'
@@ -25,10 +26,12 @@ export function specialistRoutes(routes: Routes, { chat, limits, log, serving }:
       tags: ['specialists'],
       response: { 200: SpecialistPage, ...errors(401) },
     },
-    handler: async (_request, reply) => {
+    handler: async (request, reply) => {
+      const caller = principalOf(request)
       const { name, document } = serving.stable()
       reply.headers(servedHeaders({ config: name, arm: 'stable' }))
-      return { items: Object.entries(document.specialists).map(([id, spec]) => present(id, spec)) }
+      const reachable = Object.entries(document.specialists).filter(([id]) => mayTalkTo(caller, id))
+      return { items: reachable.map(([id, spec]) => present(id, spec)) }
     },
   })
 
