@@ -51,6 +51,7 @@ import manifest from '../package.json' with { type: 'json' }
 import { openAuditing } from './auditing.ts'
 import type { Env } from './env.ts'
 import { openIdentifying } from './identifying.ts'
+import { openKeying } from './keying.ts'
 import { migrations } from './migrations.ts'
 import { openPersonalData } from './personal-data.ts'
 import { openShadowing } from './shadowing.ts'
@@ -121,7 +122,9 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
   opened.defer(() => kv.close())
   const queue = await openQueue({ env: env.queue, clock, log, tokens })
   opened.defer(() => queue.close())
-  const hasRuns = env.sql.engine === 'postgres' || existsSync(env.sql.path)
+  // PGlite is not opened to be asked what cannot be in it.
+  const hasSql = () => env.sql.engine === 'postgres' || existsSync(env.sql.path)
+  const hasRuns = hasSql()
   const sql = await openSql({ env: env.sql, migrations, clock, log, tokens })
   opened.defer(() => sql.close())
 
@@ -207,6 +210,10 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
   })
   opened.defer(() => governance.close())
   const { admission, budgets, stops } = governance
+  const keying = openKeying({
+    ...{ sql, hasSql, stops, audit, identity: env.identity, others: authenticator, clock, log },
+  })
+  opened.defer(() => keying.keys.close())
 
   // actions, chat
   const actions = createActions({
@@ -231,6 +238,7 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
     maxWaiting: env.actions.runsWaiting,
     spans,
     audit,
+    isLive: keying.keys.isLive,
     isStopped: (work) => stops.found(work) !== undefined,
   })
   const stopHearing = userTokens?.onUsable((user) => {
@@ -248,29 +256,14 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
     env.role === 'worker'
       ? undefined
       : createChat({
-          kv,
-          clock,
-          log,
-          models,
-          actions,
-          conversations,
-          archive,
-          configs,
-          serving,
-          events,
-          replica,
-          spans,
-          stops,
-          budgets,
+          ...{ kv, clock, log, models, actions, conversations, archive, configs, serving, events, replica, spans },
+          ...{ stops, budgets, admission, conversationIdleMs },
           shadow: shadowing.turns,
           settled: ledger.turnEnded,
           leaseMs: env.limits.turnLeaseMs,
-          conversationIdleMs,
-          admission,
         })
   const privacy = openPersonalData({
-    ...{ kv, sql, conversations, actions, chat, ledger, clock, log },
-    hasSql: () => env.sql.engine === 'postgres' || existsSync(env.sql.path),
+    ...{ kv, sql, hasSql, conversations, actions, chat, ledger, keys: keying.keys, clock, log },
     record: audit.record,
   })
   opened.defer(() => privacy.erasures.close())
@@ -283,7 +276,8 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
   const { corsOrigins } = env.http
   const publicUrl = env.identity.engine === 'entra' ? env.identity.publicUrl : undefined
   const server = createServer({
-    ...{ log, clock, authenticator, limits, limitAddress, trustedProxies, corsOrigins, publicUrl },
+    ...{ log, clock, limits, limitAddress, trustedProxies, corsOrigins, publicUrl },
+    authenticator: keying.authenticator,
   })
   registerTracing(server, spans)
   tellRefusals(server, auditing.onRefused)
@@ -305,7 +299,7 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
     const { eventGridKey } = env.rollout
     registerConfigApi(server, { versions: configs, rollouts: rollout.rollouts, diff: diffConfigs, eventGridKey }, log)
     registerShadowApi(server, shadowing.shadows)
-    registerGovernanceApi(server, { ...governance, ledger, audit, clock })
+    registerGovernanceApi(server, { ...governance, ledger, audit, clock, keys: keying.keys })
     registerPrivacyApi(server, privacy)
     registerWebSocketApi(server, api)
     registerOpenAiApi(server, { chat, log, clock, limits })
@@ -317,11 +311,7 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
 
   telemetry.observe(
     {
-      // PGlite is not opened to be asked what cannot be in it.
-      runs: async () => {
-        const hasAny = env.sql.engine === 'postgres' || existsSync(env.sql.path)
-        return hasAny ? readRunFigures(sql, clock.now()) : []
-      },
+      runs: async () => (hasSql() ? readRunFigures(sql, clock.now()) : []),
       liveTurns: () => chat?.live ?? 0,
       openStreams: () => server.eventStreams.size,
       models: () => models.health(),

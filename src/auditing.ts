@@ -59,7 +59,8 @@ export function openAuditing({ identity, ...options }: AuditOptions & { identity
 function refusalOf({ code, param, principal }: Refused, home: string): Refusal {
   if (principal === null) {
     const kind = param === 'tid' ? 'tenant.refused' : 'sign-in.failed'
-    return { tenant: home, kind, actor: null, details: { code } }
+    const details = { code, ...(param === 'key' && { credential: 'key' }) }
+    return { tenant: home, kind, actor: null, details }
   }
   const { tenant } = principal
   const actor = partitionOf(principal)

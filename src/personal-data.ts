@@ -11,6 +11,7 @@ import type { Ledger } from '#governance/ledger.ts'
 import { namesInLiveState } from '#governance/privacy/live-state.ts'
 import { openPrivacy, type Privacy } from '#governance/privacy/open.ts'
 import type { Eraser, Exporter } from '#governance/privacy.ts'
+import type { Keys } from '#identity/keys.ts'
 import { type Owner, partitionOf } from '#identity/principal.ts'
 import type { Log } from '#log.ts'
 import type { Clock } from '#platform/clock.ts'
@@ -27,6 +28,7 @@ export interface PersonalDataOptions {
   /** None on a replica that only executes runs, where nobody asks for what is theirs. */
   chat: Chat | undefined
   ledger: Pick<Ledger, 'usage' | 'disown'>
+  keys: Pick<Keys, 'ofOwner' | 'disown'>
   clock: Clock
   log: Log
   record(entry: AuditEntry): Promise<void>
@@ -34,7 +36,7 @@ export interface PersonalDataOptions {
 
 /** Where everything is that is known about people: a part of the process that keeps something of them is named here. */
 export function openPersonalData(options: PersonalDataOptions): Privacy {
-  const { kv, sql, hasSql, conversations, actions, chat, ledger, clock, log, record } = options
+  const { kv, sql, hasSql, conversations, actions, chat, ledger, keys, clock, log, record } = options
   const hasArchive = sql.engine === 'postgres'
 
   async function* otherTurns(person: Owner): AsyncGenerator<string> {
@@ -44,6 +46,7 @@ export function openPersonalData(options: PersonalDataOptions): Privacy {
 
   const erasers: Eraser[] = [
     { place: 'runs', erase: async (owner) => (hasSql() ? eraseRuns(sql, owner) : 0) },
+    { place: 'keys', erase: (owner) => keys.disown(owner) },
     { place: 'ledger', erase: (owner) => ledger.disown(owner.tenant, partitionOf(owner)) },
   ]
   if (hasArchive) erasers.unshift({ place: 'archive', erase: (owner) => eraseTurns(sql, owner) })
@@ -55,6 +58,7 @@ export function openPersonalData(options: PersonalDataOptions): Privacy {
         if (hasSql()) yield* exportRuns(actions, person)
       },
     },
+    { part: 'keys', items: (person) => keys.ofOwner(person) },
     {
       part: 'usage',
       async *items(person) {

@@ -18,6 +18,12 @@ export function checkCharacters(text: string, param: string): string {
   return text
 }
 
+/** What is shown in lists. */
+export function checkLine(text: string, param: string): string {
+  if (text.trim() === '' || /[\n\r\t]/.test(text)) throw refusal(param, 'has to be one line of text')
+  return checkCharacters(text, param)
+}
+
 function refusal(param: string, what: string): ParleyError {
   return new ParleyError('invalid_request', { message: `\`${param}\` ${what}.`, param })
 }

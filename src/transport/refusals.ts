@@ -14,6 +14,8 @@ const told: ReadonlySet<ErrorCode> = new Set([
   'unauthenticated',
   'forbidden',
   'cross_site',
+  'key_scope',
+  'key_not_found',
   'conversation_not_found',
   'turn_not_found',
   'run_not_found',

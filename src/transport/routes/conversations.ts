@@ -1,8 +1,7 @@
 import { Type } from 'typebox'
-import { ParleyError } from '#errors.ts'
 import { pickedVersion, pickHeader, servedHeaders } from '../config-header.ts'
 import { etagOf, versionToMatch } from '../etag.ts'
-import { checkCharacters } from '../message-text.ts'
+import { checkLine } from '../message-text.ts'
 import type { NativeDeps } from '../native-deps.ts'
 import { principalOf } from '../request-context.ts'
 import type { Routes } from '../routing.ts'
@@ -28,7 +27,7 @@ export function conversationRoutes(routes: Routes, { chat, conversations }: Deps
     },
     handler: async (request, reply) => {
       const { specialist, title } = request.body
-      const given = title !== undefined && { title: checkTitle(title) }
+      const given = title !== undefined && { title: checkLine(title, 'title') }
       const from = { specialist, ...given, ...pickedVersion(request) }
       const conversation = await chat.createConversation(principalOf(request), from)
       reply.header('location', `/api/v1/conversations/${conversation.id}`).header('etag', etagOf(conversation))
@@ -86,7 +85,7 @@ export function conversationRoutes(routes: Routes, { chat, conversations }: Deps
     },
     handler: async (request, reply) => {
       const { id } = request.params
-      const title = checkTitle(request.body.title)
+      const title = checkLine(request.body.title, 'title')
       const conversation = await conversations.rename(principalOf(request), id, title, versionToMatch(request))
       return reply.header('etag', etagOf(conversation)).send(conversation)
     },
@@ -134,11 +133,4 @@ export function conversationRoutes(routes: Routes, { chat, conversations }: Deps
       return conversations.messages(principalOf(request), request.params.id, after, limit)
     },
   })
-}
-
-function checkTitle(title: string): string {
-  if (title.trim() === '' || /[\n\r\t]/.test(title)) {
-    throw new ParleyError('invalid_request', { message: '`title` has to be one line of text.', param: 'title' })
-  }
-  return checkCharacters(title, 'title')
 }
