@@ -239,7 +239,8 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
     spans,
     audit,
     isLive: keying.keys.isLive,
-    isStopped: (work) => stops.found(work) !== undefined,
+    stops,
+    admission,
   })
   const stopHearing = userTokens?.onUsable((user) => {
     actions.userIsBack(user).catch((error) => log.warn({ err: error }, 'Runs of a user who is back could not be woken'))

@@ -1,4 +1,5 @@
 import type { ConfigVersion } from '#config/document.ts'
+import type { LimitFigures } from '#errors.ts'
 import type { Owner, Principal } from '#identity/principal.ts'
 import type { ActionPort, RunStatus } from './port.ts'
 
@@ -10,9 +11,9 @@ export interface Actions extends ActionPort {
   /**
    * Takes on an action without a chat, of the version that the run is served from: row first, then the queue. The same `key` (Idempotency-Key, 24 h) with the same arguments
    * gives the same run. Rejects with action_not_found, arguments_invalid, forbidden, idempotency_mismatch, runs_full,
-   * database_unavailable.
+   * database_unavailable; and as all that begins here, with rate_limited, killed, budget_exceeded.
    */
-  start(principal: Principal, request: StartRequest): Promise<RunView>
+  start(principal: Principal, request: StartRequest, onLimits?: OnLimits): Promise<RunView>
 
   /** Rejects with run_not_found: also for what belongs to somebody else, unless the caller may decide on it. */
   get(principal: Principal, run: string): Promise<RunView>
@@ -31,9 +32,13 @@ export interface Actions extends ActionPort {
   /** The owner's: a run that has not started. Rejects with run_not_found, run_state. */
   cancel(principal: Principal, run: string): Promise<RunView>
   /** Another try for a dead-lettered or failed run, under the same key towards its target. Admin or Action.Approver. */
-  replay(principal: Principal, run: string): Promise<RunView>
+  replay(principal: Principal, run: string, onLimits?: OnLimits): Promise<RunView>
   /** Every dead-lettered run of the tenant that fits, at most `limit`; how many were replayed. */
-  replayAll(principal: Principal, filter: { action?: string; reason?: string; limit: number }): Promise<number>
+  replayAll(
+    principal: Principal,
+    filter: { action?: string; reason?: string; limit: number },
+    onLimits?: OnLimits,
+  ): Promise<number>
   /** A dead-lettered run nobody wants any more. */
   discard(principal: Principal, run: string, reason: string): Promise<RunView>
   /** Says what became of an `unknown` run. */
@@ -44,7 +49,7 @@ export interface Actions extends ActionPort {
    * or expired. By the run's owner, Admin or Action.Approver, and done for whoever asks. Rejects with run_not_found, forbidden,
    * run_state, arguments_invalid, runs_full.
    */
-  undo(principal: Principal, run: string, traceparent: string | undefined): Promise<RunView>
+  undo(principal: Principal, run: string, traceparent: string | undefined, onLimits?: OnLimits): Promise<RunView>
 
   /** A user came with an identity that can be lent, or another token was had for it: runs that wait for it are tried again; how many. */
   userIsBack(user: Owner): Promise<number>
@@ -52,6 +57,9 @@ export interface Actions extends ActionPort {
   /** Takes on nothing new; what this replica executes gets `graceMs`, then goes back to the queue. */
   drain(graceMs: number): Promise<void>
 }
+
+/** Hears what is left to a caller who is under limits. */
+export type OnLimits = (limits: LimitFigures) => void
 
 export interface ActionView {
   name: string

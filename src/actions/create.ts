@@ -3,8 +3,9 @@ import type { Serving } from '#config/serving.ts'
 import type { Seal } from '#conversations/vault.ts'
 import { ParleyError } from '#errors.ts'
 import type { Events } from '#events/events.ts'
+import type { Admission } from '#governance/admission.ts'
 import type { Audit } from '#governance/audit.ts'
-import type { Work } from '#governance/stops.ts'
+import type { Stops } from '#governance/stops.ts'
 import { type Owner, type Principal, partitionOf } from '#identity/principal.ts'
 import type { Log } from '#log.ts'
 import { type Clock, delay } from '#platform/clock.ts'
@@ -12,7 +13,7 @@ import type { Kv } from '#platform/kv/kv.ts'
 import type { Queue } from '#platform/queue/queue.ts'
 import type { Sql } from '#platform/sql/sql.ts'
 import { noSpans, type Spans } from '#telemetry/spans.ts'
-import type { Actions, ActionView, RunPage, RunView } from './actions.ts'
+import type { Actions, ActionView, OnLimits, RunPage, RunView } from './actions.ts'
 import { Decisions } from './decisions.ts'
 import { Dispatcher } from './dispatcher.ts'
 import type { Executors } from './executors/executor.ts'
@@ -65,8 +66,10 @@ export interface ActionsOptions {
   maxWaiting: number
   /** None when absent. */
   spans?: Spans
-  /** Whether operators have stopped what a run is of; nothing when absent. */
-  isStopped?(work: Work): boolean
+  /** What operators have stopped; nothing when absent. */
+  stops?: Pick<Stops, 'found'>
+  /** The gate before what is asked for without a chat; none when absent. */
+  admission?: Pick<Admission, 'admit'>
   /** Whether it may still be acted for somebody: a key may have ended since it asked. Always when absent. */
   isLive?(principal: Principal): Promise<boolean>
   /** Where it is noted who decided what on runs; nowhere when absent. */
@@ -79,12 +82,12 @@ const FOLLOW_POLL_MS = 2000
 
 /** Builds the actions and starts what they do by themselves: the worker and the sweeper. `drain` ends both. */
 export function createActions(options: ActionsOptions): Actions {
-  const { sql, queue, kv, clock, log, executors, configs, serving, events, sealOf, replica, audit } = options
+  const { sql, queue, kv, clock, log, executors, configs, serving, events, sealOf, replica, audit, stops } = options
   const seals = new RunSeals(sealOf)
   const news = new RunNews(kv, events)
   const sending = new Sending({ queue, sql, clock, log, maxWaiting: options.maxWaiting })
   const waiting = new Waiting({ sql, seals, news, clock })
-  const shared = { sql, seals, sending, news, configs, clock, log }
+  const shared = { sql, seals, sending, news, configs, stops, clock, log }
   const decisions = new Decisions({ ...shared, ...(audit && { audit }) })
   const dispatcher = new Dispatcher({ ...shared, serving, onPending: (row) => void previewOf(shared, executors, row) })
   const wishes = new LateWishes(sql, kv)
@@ -110,6 +113,12 @@ export function createActions(options: ActionsOptions): Actions {
         await delay(clock, LISTEN_RETRY_MS, stopped.signal).catch(() => {})
       }
     }
+  }
+
+  /** As a turn is: whoever is over a limit hears so before anything is looked at. */
+  async function admit(principal: Principal, onLimits: OnLimits | undefined): Promise<void> {
+    const { limits } = (await options.admission?.admit(principal, { kind: 'run', bytes: 0 })) ?? {}
+    if (limits) onLimits?.(limits)
   }
 
   async function view(principal: Principal, row: RunRow): Promise<RunView> {
@@ -154,7 +163,8 @@ export function createActions(options: ActionsOptions): Actions {
 
     catalogue,
 
-    async start(principal, request) {
+    async start(principal, request, onLimits) {
+      await admit(principal, onLimits)
       wake()
       return view(principal, await dispatcher.start(principal, request))
     },
@@ -192,13 +202,22 @@ export function createActions(options: ActionsOptions): Actions {
     approve: async (principal, run, decision) => view(principal, await decisions.approve(principal, run, decision)),
     reject: async (principal, run, reason) => view(principal, await decisions.reject(principal, run, reason)),
     cancel: async (principal, run) => view(principal, await decisions.cancel(principal, run)),
-    replay: async (principal, run) => view(principal, await decisions.replay(principal, run)),
 
-    replayAll: (principal, filter) => decisions.replayAll(principal, filter),
+    async replay(principal, run, onLimits) {
+      await admit(principal, onLimits)
+      return view(principal, await decisions.replay(principal, run))
+    },
+
+    async replayAll(principal, filter, onLimits) {
+      await admit(principal, onLimits)
+      return decisions.replayAll(principal, filter)
+    },
+
     discard: async (principal, run, reason) => view(principal, await decisions.discard(principal, run, reason)),
     settle: async (principal, run, outcome) => view(principal, await decisions.settle(principal, run, outcome)),
 
-    async undo(principal, run, traceparent) {
+    async undo(principal, run, traceparent, onLimits) {
+      await admit(principal, onLimits)
       const row = await undoRun({ sql, seals, configs, decisions, dispatcher }, principal, run, traceparent)
       const details = { how: 'undone', by: row.id, action: row.action }
       const noted = { tenant: row.tenant, kind: 'run.repaired', actor: partitionOf(principal) } as const

@@ -1,6 +1,7 @@
 import type { ConfigVersion } from '#config/document.ts'
 import { ParleyError } from '#errors.ts'
 import type { Audit, AuditEntry } from '#governance/audit.ts'
+import { refuseStopped, type Stops } from '#governance/stops.ts'
 import { type Principal, partitionOf } from '#identity/principal.ts'
 import type { Log } from '#log.ts'
 import type { Clock } from '#platform/clock.ts'
@@ -23,13 +24,15 @@ export interface DecisionsOptions {
   sending: Sending
   news: RunNews
   configs: { get(name: string): ConfigVersion | undefined; current(): ConfigVersion }
+  /** What is stopped is not replayed; nothing is when absent. */
+  stops?: Pick<Stops, 'found'> | undefined
   clock: Clock
   log: Log
   /** Where it is noted who decided what, with the decision itself; nowhere when absent. */
   audit?: Pick<Audit, 'within'>
 }
 
-const PASSED_OVER: ReadonlySet<string> = new Set(['run_state', 'action_not_found'])
+const PASSED_OVER: ReadonlySet<string> = new Set(['run_state', 'action_not_found', 'killed', 'budget_exceeded'])
 
 /** What people decide on runs: approve, reject, cancel, replay, discard, settle. Each is one change of a row as it was read. */
 export class Decisions {
@@ -96,7 +99,9 @@ export class Decisions {
   async replay(principal: Principal, id: string): Promise<RunRow> {
     const row = await this.#operated(principal, id)
     permit(row, ['dead-lettered', 'failed'])
-    const { clock, configs } = this.#options
+    const { clock, configs, stops } = this.#options
+    const { tenant, owner, action, specialist } = row
+    refuseStopped(stops, { principal: { tenant, id: owner }, action, ...(specialist !== null && { specialist }) })
     const now = clock.now()
     const spec = actionOf(configs.get(row.config) ?? configs.current(), row.action)
     if (!spec) throw new ParleyError('action_not_found')
@@ -105,12 +110,13 @@ export class Decisions {
     return this.#change(principal, row, change, repaired('replayed'))
   }
 
-  /** Those that somebody else replays or discards meanwhile, and those whose action is gone, are passed over. */
+  /** Those that somebody else replays or discards meanwhile, and those whose action is gone or stopped, are passed over. */
   async replayAll(
     principal: Principal,
     { action, reason, limit }: { action?: string; reason?: string; limit: number },
   ): Promise<number> {
     operate(principal)
+    refuseStopped(this.#options.stops, { principal, ...(action !== undefined && { action }) })
     const filter = { tenant: principal.tenant, status: 'dead-lettered' as const, limit }
     const rows = await listRuns(this.#options.sql, { ...filter, ...(action && { action }), ...(reason && { reason }) })
     let replayed = 0

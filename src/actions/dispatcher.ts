@@ -4,6 +4,7 @@ import { assignFor } from '#config/assigning.ts'
 import type { Serving } from '#config/serving.ts'
 import { ParleyError } from '#errors.ts'
 import type { Served } from '#events/events.ts'
+import { refuseStopped, type Stops } from '#governance/stops.ts'
 import type { Principal } from '#identity/principal.ts'
 import { newId } from '#ids.ts'
 import type { Log } from '#log.ts'
@@ -28,6 +29,8 @@ export interface DispatcherOptions {
   sending: Sending
   news: RunNews
   serving: Serving
+  /** What is asked for without a chat is refused while it is stopped; nothing is when absent. */
+  stops?: Pick<Stops, 'found'> | undefined
   clock: Clock
   log: Log
   /** A run waits for approval: what it would do may be shown. */
@@ -90,6 +93,7 @@ export class Dispatcher {
   /** A request of a program. */
   async start(principal: Principal, request: StartRequest): Promise<RunRow> {
     const { action, key } = request
+    refuseStopped(this.#options.stops, { principal, action })
     const id = newId('run')
     const { config, arm, cohort } = assignFor(
       this.#options.serving,
@@ -125,7 +129,9 @@ export class Dispatcher {
   }
 
   /** The compensating action of a run: a run of its own, done for whoever asks, with what they may do. Asked for again it is the same. */
-  undo(principal: Principal, undone: RunRow, by: Undoing): Promise<RunRow> {
+  async undo(principal: Principal, undone: RunRow, by: Undoing): Promise<RunRow> {
+    const { specialist } = undone
+    refuseStopped(this.#options.stops, { principal, action: by.action, ...(specialist !== null && { specialist }) })
     this.#options.sending.admit()
     const id = newId('run')
     const asked = {
@@ -135,7 +141,7 @@ export class Dispatcher {
       action: by.action,
       // Somebody's decision on what was done, and not what the version did.
       ...{ config: by.config, arm: undone.arm, cohort: '', unit: id },
-      specialist: undone.specialist,
+      specialist,
       conversation: undone.conversation,
       turn: null,
       undoes: undone.id,

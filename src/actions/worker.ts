@@ -1,7 +1,7 @@
 import type { ConfigVersion } from '#config/document.ts'
 import type { Serving } from '#config/serving.ts'
 import { ParleyError } from '#errors.ts'
-import type { Work } from '#governance/stops.ts'
+import type { Stops } from '#governance/stops.ts'
 import type { Principal } from '#identity/principal.ts'
 import type { Log } from '#log.ts'
 import { type Clock, delay } from '#platform/clock.ts'
@@ -38,8 +38,8 @@ export interface WorkerOptions {
   spans: Spans
   /** Whether it may still be acted for somebody; always when absent. */
   isLive?: ((principal: Principal) => Promise<boolean>) | undefined
-  /** Whether operators have stopped what the run is of; it waits then. */
-  isStopped?: ((work: Work) => boolean) | undefined
+  /** While operators have stopped what a run is of, it waits; nothing is when absent. */
+  stops?: Pick<Stops, 'found'> | undefined
 }
 
 /** Why the attempt under way stops before its executor is done. */
@@ -184,7 +184,7 @@ export class Worker {
     abort: AbortController,
     hold: { began: boolean },
   ): Promise<Attempted> {
-    const { clock, configs, executors, isLive, isStopped, seals, userToken } = this.#options
+    const { clock, configs, executors, isLive, stops, seals, userToken } = this.#options
     const stopped = Promise.withResolvers<never>()
     stopped.promise.catch(() => {})
     abort.signal.addEventListener('abort', () => stopped.reject(abort.signal.reason), { once: true })
@@ -194,7 +194,7 @@ export class Worker {
       const { principal } = input
       const { action, specialist } = row
       if (isLive && !(await isLive(principal))) return { impossible: 'key_ended' }
-      if (isStopped?.({ principal, action, ...(specialist !== null && { specialist }) })) return { held: 'stopped' }
+      if (stops?.found({ principal, action, ...(specialist !== null && { specialist }) })) return { held: 'stopped' }
       // Where its version is gone, the present one does it, if what was asked for still fits.
       const config = configs.get(row.config) ?? configs.current()
       const spec = actionOf(config, row.action)

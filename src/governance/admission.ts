@@ -2,15 +2,15 @@ import { type LimitFigures, ParleyError } from '#errors.ts'
 import type { Principal } from '#identity/principal.ts'
 import type { Log } from '#log.ts'
 
-/** The gate before every turn and every relayed request. */
+/** The gate before every turn, every relayed request and every run without a chat. */
 export interface Admission {
   /** Takes a place; rejects with overloaded, rate_limited, budget_exceeded, state_unavailable, database_unavailable. */
   admit(principal: Principal, asked: Asked): Promise<Admitted>
 }
 
 export interface Asked {
-  /** A follow-up is what we ask by ourselves, to report late results. */
-  kind: 'turn' | 'relay' | 'follow-up'
+  /** A follow-up is what we ask by ourselves, to report late results; a run is asked for without a chat. */
+  kind: 'turn' | 'relay' | 'run' | 'follow-up'
   /** Of what was said, about. */
   bytes: number
 }
@@ -40,8 +40,9 @@ export function createAdmission({ atOnce, limits, budgets, log }: AdmissionOptio
     try {
       return await limits?.take(principal, asked)
     } catch (error) {
-      // A turn fails of it in a moment, by itself. A relay needs no store, and limits are there to keep the service up.
-      if (asked.kind !== 'relay' || !(error instanceof ParleyError) || error.code !== 'state_unavailable') throw error
+      // A turn fails of it in a moment, by itself. Others need no store, and limits are there to keep the service up.
+      const isTurn = asked.kind === 'turn' || asked.kind === 'follow-up'
+      if (isTurn || !(error instanceof ParleyError) || error.code !== 'state_unavailable') throw error
       log?.warn('A request is passed through without limits, since the store is out of reach')
       return undefined
     }
@@ -49,6 +50,8 @@ export function createAdmission({ atOnce, limits, budgets, log }: AdmissionOptio
 
   return {
     async admit(principal, asked) {
+      // Those under way are bounded by how many may wait, and no model is paid for them.
+      if (asked.kind === 'run') return { release() {}, ...(await withinLimits(principal, asked)) }
       if (taken >= atOnce) throw new ParleyError('overloaded', { retryAfterMs: 1000 })
       taken += 1
       let held = true

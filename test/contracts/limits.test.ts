@@ -105,6 +105,21 @@ for (const kv of [sqlite, redis]) {
     await limits.take(ana, { kind: 'follow-up', bytes: 0 })
   })
 
+  test(`${on}: a run without a chat is a request, takes no place and no tokens, and waits for neither`, async () => {
+    using limits = limitsOver(kv, { requestsPerMinute: 3, streamsAtOnce: 1, tokensPerDay: 1500 })
+    const ana = somebody()
+    const run = { kind: 'run', bytes: 0 } as const
+    const held = await limits.take(ana, turn)
+    await assert.rejects(limits.take(ana, turn), refusedFor(/at once/))
+    const second = await limits.take(ana, run)
+    assert.deepEqual([second.limits?.requests?.remaining, second.limits?.tokens?.remaining], [1, 1500 - 1034])
+    held.release()
+    await limits.count('turn-1', ended(ana, 1500))
+    const third = await limits.take(ana, run)
+    assert.deepEqual([third.limits?.requests?.remaining, third.limits?.tokens?.remaining], [0, 0])
+    await assert.rejects(limits.take(ana, run), refusedFor(/^Too many requests\.$/))
+  })
+
   test(`${on}: the tokens of a day are reserved when asked for and counted at the end, once`, async () => {
     using limits = limitsOver(kv, { tokensPerDay: 3000 })
     const ana = somebody()
@@ -133,7 +148,7 @@ for (const kv of [sqlite, redis]) {
     await limits.take(somebody(), turn)
   })
 
-  test(`${on}: with the store away a turn is refused, and a relay passes`, async () => {
+  test(`${on}: with the store away a turn is refused; a relay passes, and so does a run, which takes no place`, async () => {
     const { kv: away, reach } = unreachableKv(kv)
     using limits = limitsOver(away, { requestsPerMinute: 1 })
     const admission = createAdmission({ atOnce: 2, limits })
@@ -143,6 +158,8 @@ for (const kv of [sqlite, redis]) {
     assert.equal(relay.limits, undefined)
     await admission.admit(somebody(), { kind: 'relay', bytes: 1 })
     await assert.rejects(admission.admit(somebody(), { kind: 'relay', bytes: 1 }), { code: 'overloaded' })
+    const run = await admission.admit(somebody(), { kind: 'run', bytes: 0 })
+    assert.equal(run.limits, undefined)
   })
 }
 
@@ -190,6 +207,7 @@ test('both live states admit alike', async () => {
     firstDay: fc.constantFrom(0, 4),
     // So slow that no time passes in between.
     perDay: fc.constantFrom(0, 1, 5),
+    leaseMs: fc.constantFrom(0, 60_000),
     end: fc.constantFrom('none', 'renew', 'give back', 'count'),
   })
   await fc.assert(
@@ -197,10 +215,10 @@ test('both live states admit alike', async () => {
       const tenant = randomUUID()
       const play = async (kv: Kv) => {
         const said: unknown[] = []
-        for (const [n, { who, streams, tokens, firstDay, perDay, end }] of asked.entries()) {
+        for (const [n, { who, streams, tokens, firstDay, perDay, leaseMs, end }] of asked.entries()) {
           const keys = limitKeys(tenant, who, 'page')
           const bucket = perDay === 0 ? [0, 0] : [1e12, 1e12 * perDay]
-          const given: Arg[] = [`id-${n}`, 60_000, streams, tokens, 40, firstDay, ...bucket, 0, 0, ...bucket]
+          const given: Arg[] = [`id-${n}`, leaseMs, streams, tokens, 40, firstDay, ...bucket, 0, 0, ...bucket]
           const taken = await kv.run(take, [keys.tenant, keys.client, keys.principal, keys.held], given)
           said.push([taken.kind, taken.requests.remaining, taken.tokens.spent])
           if (end === 'renew') await kv.run(renew, [keys.held], [60_000, `id-${n}`])

@@ -66,28 +66,6 @@ test('a turn and a completion under way end when their model is stopped; others 
   assert.equal((await collect(again.events)).at(-1)?.type, 'turn.cancelled')
 })
 
-test('runs of a stopped action wait, and are executed once it may go on', async () => {
-  await using opened = new AsyncDisposableStack()
-  const app = opened.use(await startApp({ variables: await database(opened) }))
-  const { call } = nativeClient(app.url)
-  assert.equal((await call('PUT', '/api/v1/kill-switches/action:calculate', { reason: 'a drill' })).status, 200)
-  const run = await call(
-    'POST',
-    '/api/v1/actions/calculate/runs',
-    { arguments: { expression: '6*7' } },
-    { prefer: 'respond-async' },
-  )
-  assert.ok(run.status < 300, JSON.stringify(run.body))
-  const read = async () => (await call('GET', `/api/v1/runs/${run.body.id}`)).body
-  let now = await read()
-  while (now.status === 'queued' || now.status === 'running') now = await read()
-  assert.equal(now.status, 'retrying')
-  assert.equal(now.reason, 'stopped')
-  assert.equal((await call('DELETE', '/api/v1/kill-switches/action:calculate')).status, 204)
-  while (now.status === 'retrying' || now.status === 'running' || now.status === 'queued') now = await read()
-  assert.equal(now.status, 'succeeded')
-})
-
 test('only operators of the home tenant stop anything', async () => {
   await using opened = new AsyncDisposableStack()
   const app = opened.use(await startEntraApp({ variables: await database(opened) }))

@@ -69,6 +69,8 @@ export class Limits {
     const id = randomUUID()
     // What we ask ourselves has been asked for before.
     const isAsked = kind !== 'follow-up'
+    // A run asked for without a chat is a request, and nothing that goes on here.
+    const isAnswered = kind !== 'run'
     const rates = isAsked
       ? [
           limits.tenantRequestsPerMinute,
@@ -81,10 +83,10 @@ export class Limits {
       [keys.tenant, keys.client, keys.principal, keys.held],
       [
         id,
-        LEASE_MS,
-        isAsked ? limits.streamsAtOnce : 0,
-        isAsked ? limits.tokensPerDay : 0,
-        limits.tokensPerDay > 0 ? ANSWER_TOKENS + Math.ceil(bytes / BYTES_PER_TOKEN) : 0,
+        isAnswered ? LEASE_MS : 0,
+        isAsked && isAnswered ? limits.streamsAtOnce : 0,
+        isAsked && isAnswered ? limits.tokensPerDay : 0,
+        isAnswered && limits.tokensPerDay > 0 ? ANSWER_TOKENS + Math.ceil(bytes / BYTES_PER_TOKEN) : 0,
         isAsked ? limits.firstDayRequests : 0,
         ...rates.flatMap(bucketOf),
       ],
@@ -97,6 +99,7 @@ export class Limits {
         ...(figures && { limits: figures }),
       })
     }
+    if (!isAnswered) return { limits: figures, release() {} }
     const held = this.#held.getOrInsertComputed(keys.held, () => new Set())
     held.add(id)
     return {

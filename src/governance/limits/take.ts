@@ -25,8 +25,8 @@ export interface Taken {
  * which the bucket will be full again (the generic cell rate algorithm, ITU-T I.371): a burst of the whole limit, then as many
  * as a minute brings back. All by the store's clock; where that was set back, a bucket is full again.
  * KEYS tenant, client, principal, held
- * ARGV id, lease ms, streams, tokens, tokens to reserve, first-day requests, then of tenant, client and principal what a request
- *      takes and what a bucket holds, µs. A limit of 0 is none.
+ * ARGV id, lease ms (0: nothing goes on that could be held), streams, tokens, tokens to reserve, first-day requests, then of
+ *      tenant, client and principal what a request takes and what a bucket holds, µs. A limit of 0 is none.
  */
 export const take: Operation<Taken> = {
   name: 'limits.take',
@@ -72,13 +72,16 @@ export const take: Operation<Taken> = {
       for i = 1, 3 do
         if full[i] then redis.call('HSET', KEYS[i], 'rate', string.format('%.0f', full[i])) end
       end
-      redis.call('ZADD', KEYS[4], now + tonumber(ARGV[2]), ARGV[1])
-      redis.call('HSET', KEYS[3], 'h:' .. ARGV[1], ARGV[5], 'day', day, 'used', used)
-      redis.call('HINCRBY', KEYS[3], 'reserved', ARGV[5])
+      redis.call('HSET', KEYS[3], 'day', day, 'used', used)
+      if tonumber(ARGV[2]) > 0 then
+        redis.call('ZADD', KEYS[4], now + tonumber(ARGV[2]), ARGV[1])
+        redis.call('HSET', KEYS[3], 'h:' .. ARGV[1], ARGV[5])
+        redis.call('HINCRBY', KEYS[3], 'reserved', ARGV[5])
+        redis.call('PEXPIRE', KEYS[4], ${PRINCIPAL_TTL_MS})
+        spent = spent + tonumber(ARGV[5])
+      end
       redis.call('PEXPIRE', KEYS[2], ${CLIENT_TTL_MS})
       redis.call('PEXPIRE', KEYS[3], ${PRINCIPAL_TTL_MS})
-      redis.call('PEXPIRE', KEYS[4], ${PRINCIPAL_TTL_MS})
-      spent = spent + tonumber(ARGV[5])
     elseif full[3] then
       full[3] = full[3] - tonumber(ARGV[11])
     end
@@ -128,13 +131,16 @@ export const take: Operation<Taken> = {
         const rate = full[index]
         if (rate !== undefined) step.set(at, { rate })
       }
-      step.add(held, id, now + leaseMs)
-      step.set(principal, { [`h:${id}`]: reserve, day, used })
-      step.increment(principal, 'reserved', reserve)
+      step.set(principal, { day, used })
+      if (leaseMs > 0) {
+        step.add(held, id, now + leaseMs)
+        step.set(principal, { [`h:${id}`]: reserve })
+        step.increment(principal, 'reserved', reserve)
+        step.expire(held, PRINCIPAL_TTL_MS)
+        spent += reserve
+      }
       step.expire(client, CLIENT_TTL_MS)
       step.expire(principal, PRINCIPAL_TTL_MS)
-      step.expire(held, PRINCIPAL_TTL_MS)
-      spent += reserve
     } else if (filled !== undefined) filled -= integer(args[10])
     if (filled === undefined) return [kind, waitMs, 0, 0, spent, leftMs]
     const remaining = Math.max(0, Math.floor((integer(args[11]) - (filled - us)) / integer(args[10])))

@@ -2,6 +2,7 @@ import { Type } from 'typebox'
 import { checkDepth } from '../arguments-depth.ts'
 import { servedHeaders } from '../config-header.ts'
 import { idempotencyKeyOf } from '../idempotency-key.ts'
+import { limitHeaders } from '../limit-headers.ts'
 import type { NativeDeps } from '../native-deps.ts'
 import { preferredWait } from '../prefer.ts'
 import { principalOf } from '../request-context.ts'
@@ -56,7 +57,7 @@ export function actionRoutes(routes: Routes, deps: Deps): void {
       response: {
         200: startedRun('It is settled, or the same request was made before.'),
         202: startedRun('It is taken on.'),
-        ...errors(400, 401, 403, 404, 413, 415, 422, 503),
+        ...errors(400, 401, 402, 403, 404, 413, 415, 422, 429, 503),
       },
     },
     handler: async (request, reply) => {
@@ -64,12 +65,13 @@ export function actionRoutes(routes: Routes, deps: Deps): void {
       const key = idempotencyKeyOf(request)
       checkDepth(request.body.arguments, limits.runs.argumentsDepth, 'arguments')
       const askedAt = clock.now()
-      const begun = await actions.start(principal, {
+      const asked = {
         action: request.params.name,
         arguments: request.body.arguments,
         key,
         traceparent: request.traceparent ?? undefined,
-      })
+      }
+      const begun = await actions.start(principal, asked, (left) => reply.headers(limitHeaders(left)))
       const seconds = preferredWait(request, limits.runs.waitMs)
       if (seconds !== undefined) reply.header('preference-applied', `wait=${seconds}`)
       const run = await wait({ principal, run: begun, waitMs: (seconds ?? 0) * 1000, reply })

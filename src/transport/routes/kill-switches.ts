@@ -42,7 +42,7 @@ export function killSwitchRoutes(routes: Routes, switches: KillSwitches): void {
       operationId: 'setKillSwitch',
       summary: 'Stop everything, a tenant, a specialist, a model or an action',
       description:
-        'Answers under way end within a second on every replica, as failed with `killed`; new ones are refused. Runs of a stopped action wait. For Config.Operator and Admin of the home tenant.',
+        'Answers under way end within a second on every replica, as failed with `killed`; new ones are refused. Runs of a stopped action wait; without a chat none is begun. For Config.Operator and Admin of the home tenant.',
       tags,
       params: ScopePath,
       body: Type.Object({ reason: Type.String({ minLength: 1 }) }, { additionalProperties: false }),

@@ -1,3 +1,5 @@
+import type { OnLimits } from '#actions/actions.ts'
+import { limitHeaders } from '../limit-headers.ts'
 import type { NativeDeps } from '../native-deps.ts'
 import { principalOf } from '../request-context.ts'
 import type { Routes } from '../routing.ts'
@@ -19,11 +21,12 @@ export function runRepairRoutes(routes: Routes, actions: NativeDeps['actions']):
       description: 'Under the same key towards its target. For Action.Approver and Admin.',
       tags,
       params: IdPath,
-      response: { 200: Run, ...errors(401, 403, 404, 409, 503) },
+      response: { 200: Run, ...errors(401, 402, 403, 404, 409, 429, 503) },
     },
     handler: async (request, reply) => {
       const id = checkRunId(request.params.id)
-      return answerRun(reply, await actions.replay(principalOf(request), id))
+      const onLimits: OnLimits = (left) => reply.headers(limitHeaders(left))
+      return answerRun(reply, await actions.replay(principalOf(request), id, onLimits))
     },
   })
 
@@ -35,9 +38,12 @@ export function runRepairRoutes(routes: Routes, actions: NativeDeps['actions']):
       description: 'For Action.Approver and Admin.',
       tags,
       body: RunReplay,
-      response: { 200: ReplayedRuns, ...errors(400, 401, 403, 409, 413, 415, 503) },
+      response: { 200: ReplayedRuns, ...errors(400, 401, 402, 403, 409, 413, 415, 429, 503) },
     },
-    handler: async (request) => ({ replayed: await actions.replayAll(principalOf(request), request.body) }),
+    handler: async (request, reply) => {
+      const onLimits: OnLimits = (left) => reply.headers(limitHeaders(left))
+      return { replayed: await actions.replayAll(principalOf(request), request.body, onLimits) }
+    },
   })
 
   routes.post('/api/v1/runs/:id/discard', {

@@ -1,4 +1,5 @@
 import { Type } from 'typebox'
+import { limitHeaders } from '../limit-headers.ts'
 import type { NativeDeps } from '../native-deps.ts'
 import { preferredWait } from '../prefer.ts'
 import { principalOf } from '../request-context.ts'
@@ -32,14 +33,16 @@ export function runUndoRoute(routes: Routes, deps: Deps): void {
       response: {
         200: startedRun('The run that undoes it: settled, or asked for before.'),
         202: startedRun('The run that undoes it is taken on.'),
-        ...errors(401, 403, 404, 409, 422, 503),
+        ...errors(401, 402, 403, 404, 409, 422, 429, 503),
       },
     },
     handler: async (request, reply) => {
       const principal = principalOf(request)
       const id = checkRunId(request.params.id)
       const askedAt = clock.now()
-      const begun = await actions.undo(principal, id, request.traceparent ?? undefined)
+      const begun = await actions.undo(principal, id, request.traceparent ?? undefined, (left) =>
+        reply.headers(limitHeaders(left)),
+      )
       const seconds = preferredWait(request, limits.runs.waitMs)
       if (seconds !== undefined) reply.header('preference-applied', `wait=${seconds}`)
       const run = await wait({ principal, run: begun, waitMs: (seconds ?? 0) * 1000, reply })

@@ -38,7 +38,7 @@ export function turnRoutes(routes: Routes, { chat, limits, log }: Deps): void {
       response: {
         200: turnReply,
         202: Turn,
-        ...errors(400, 401, 404, 406, 409, 413, 415, 422, 429, 500, 502, 503, 504),
+        ...errors(400, 401, 402, 404, 406, 409, 413, 415, 422, 429, 500, 502, 503, 504),
       },
     },
     handler: async (request, reply) => {
