@@ -11,10 +11,6 @@ import { diffConfigs, weakeningsOf } from '#config/diff/diff-configs.ts'
 import type { ConfigVersion } from '#config/document.ts'
 import { createRollouts } from '#config/rollout/create.ts'
 import type { Serving } from '#config/serving.ts'
-import { createArchive } from '#conversations/archive/create.ts'
-import { startRetention } from '#conversations/archive/retention.ts'
-import { createConversations } from '#conversations/create.ts'
-import { startRewrapping } from '#conversations/data-keys/rewrap-all.ts'
 import { ParleyError } from '#errors.ts'
 import { createEvents, type Events } from '#events/events.ts'
 import { createAddressLimit } from '#governance/address-limit.ts'
@@ -36,6 +32,7 @@ import { openQueue } from '#platform/queue/open.ts'
 import { openSql } from '#platform/sql/open.ts'
 import { openTelemetry } from '#telemetry/telemetry.ts'
 import { registerConfigApi, registerShadowApi } from '#transport/config-api.ts'
+import type { Secrets } from '#platform/secrets/secrets.ts'
 import { registerGovernanceApi } from '#transport/governance-api.ts'
 import { defaultLimits, type TransportLimits } from '#transport/limits.ts'
 import { type MetricsServer, serveMetrics } from '#transport/metrics-server.ts'
@@ -54,6 +51,7 @@ import { openIdentifying } from './identifying.ts'
 import { openKeying } from './keying.ts'
 import { migrations } from './migrations.ts'
 import { openPersonalData } from './personal-data.ts'
+import { openKeeping } from './keeping.ts'
 import { openShadowing } from './shadowing.ts'
 import { tellTelemetry } from './tell-telemetry.ts'
 import { type Use, usesOf } from './uses.ts'
@@ -94,6 +92,8 @@ export interface CreateAppOptions extends Overrides {
 }
 
 /** What runs under way get once the last turn has ended. */
+  /** Where `env` has its secrets from, if they can be rotated. */
+  secrets?: Secrets
 const LAST_RUNS_MS = 5000
 
 /** The composition root: reads top to bottom in dependency order. */
@@ -118,33 +118,32 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
   const isEmbedded = [env.kv.engine, env.queue.engine].includes('sqlite') || env.sql.engine === 'pglite'
   if (isEmbedded || env.masterKeys.source === 'file') opened.use(await openDataFolder(env.dataDir))
   const tokens = createTokenSource()
-  const kv = await openKv({ env: env.kv, clock, log, tokens })
+  const { secrets } = overrides
+  const onUnauthorized = () => secrets?.doubt()
+  if (secrets) opened.defer(secrets.keepFresh(log))
+  const kv = await openKv({ env: env.kv, clock, log, tokens, onUnauthorized })
   opened.defer(() => kv.close())
   const queue = await openQueue({ env: env.queue, clock, log, tokens })
   opened.defer(() => queue.close())
   // PGlite is not opened to be asked what cannot be in it.
   const hasSql = () => env.sql.engine === 'postgres' || existsSync(env.sql.path)
   const hasRuns = hasSql()
-  const sql = await openSql({ env: env.sql, migrations, clock, log, tokens })
+  const sql = await openSql({ env: env.sql, migrations, clock, log, tokens, onUnauthorized })
   opened.defer(() => sql.close())
 
   // conversations
   const { conversationIdleMs } = env.limits
-  const { masterKeys } = env
-  // A chat that calls no actions does not open PGlite.
-  const archive = env.sql.engine === 'postgres' ? await createArchive({ sql, masterKeys }) : undefined
-  if (archive) opened.defer(startRewrapping({ sql, masterKeys, log }))
-  if (archive) opened.defer(startRetention({ archive, clock, log, keepMs: env.limits.archiveMs }))
-  const conversations = await createConversations({ kv, masterKeys, idleMs: conversationIdleMs, clock, archive })
+  const { conversations, archive, ...keeping } = await openKeeping({ env, kv, sql, secrets, clock, log })
+  opened.defer(() => keeping.close())
 
   // identity
   const { fetch, sealOf, authenticator, userTokens, signIn, ...identifying } = openIdentifying({
-    ...{ env, kv, conversations, clock, log },
+    ...{ env, kv, conversations, clock, log, onUnauthorized },
   })
   opened.defer(() => identifying.close())
 
   // models
-  const providers = createProviders({ env: env.models, tokens, clock })
+  const providers = createProviders({ env: env.models, tokens, clock, onUnauthorized })
   opened.defer(() => providers.close())
   const models = createModels({ providers, clock, log, spans })
   opened.defer(() => models.close())
@@ -163,7 +162,7 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
     log,
   })
   opened.defer(() => executors.close())
-  const blobs = await openBlobStores({ env: env.blob, clock, log, tokens })
+  const blobs = await openBlobStores({ env: env.blob, clock, log, tokens, onUnauthorized })
   opened.defer(() => blobs.versions.close())
   opened.defer(() => blobs.rollout.close())
   const configs = await openVersions({
@@ -297,8 +296,8 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
       ready,
     }
     registerNativeApi(server, api)
-    const { eventGridKey } = env.rollout
-    registerConfigApi(server, { versions: configs, rollouts: rollout.rollouts, diff: diffConfigs, eventGridKey }, log)
+    const { rollouts } = rollout
+    registerConfigApi(server, { versions: configs, rollouts, diff: diffConfigs, env: env.rollout }, log)
     registerShadowApi(server, shadowing.shadows)
     registerGovernanceApi(server, { ...governance, ledger, audit, clock, keys: keying.keys })
     registerPrivacyApi(server, privacy)
@@ -336,6 +335,7 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
   const lifetime = opened.move()
   return {
     server,
+        ...(secrets?.engine === 'key-vault' && { secrets: secrets.reachable }),
     live: () => chat?.live ?? 0,
     uses: usesOf(env, { kv: kv.engine, sql: sql.engine, queue: queue.engine }, configs.newest().name),
     get metricsAddress() {

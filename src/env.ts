@@ -7,6 +7,7 @@ import { type MasterKeysEnv, readMasterKeys } from './env/master-keys.ts'
 import { type ModelsEnv, readModels } from './env/models.ts'
 import { reader, type Variables } from './env/reader.ts'
 import { type RolloutEnv, readRollout, readShadow, type ShadowEnv } from './env/rollout.ts'
+import { readSecrets, type SecretsEnv, secretsLeftOut } from './env/secrets.ts'
 import {
   type BlobEnv,
   type KvEnv,
@@ -26,10 +27,14 @@ export type { IdentityEnv } from './env/identity.ts'
 export type { MasterKeysEnv } from './env/master-keys.ts'
 export type { ModelsEnv } from './env/models.ts'
 export type { RolloutEnv, ShadowEnv } from './env/rollout.ts'
+export type { SecretsEnv } from './env/secrets.ts'
 export type { BlobEnv, KvEnv, QueueEnv, SqlEnv } from './env/stores.ts'
 export type { TelemetryEnv } from './env/telemetry.ts'
 
-/** What the process runs on, shaped from the environment once, at boot. */
+/**
+ * What the process runs on, shaped from the environment once, at boot. Fields that hold a secret give its present value, which may be
+ * another one after a rotation: they are read at each use, and never copied.
+ */
 export interface Env {
   host: string
   port: number
@@ -48,6 +53,7 @@ export interface Env {
   shadow: ShadowEnv
   telemetry: TelemetryEnv
   masterKeys: MasterKeysEnv
+  secrets: SecretsEnv
   limits: LimitsEnv
   governance: GovernanceEnv
 }
@@ -99,6 +105,7 @@ export function readEnv(variables: Variables = process.env): Env {
     shadow: readShadow(read),
     telemetry: readTelemetry(read, faults),
     masterKeys: readMasterKeys(read, dataDir, faults),
+    secrets: readSecrets(read, faults),
     limits: {
       turnsAtOnce: read.integer('PARLEY_TURNS_AT_ONCE', 20_000, 1, 1_000_000),
       turnLeaseMs: read.integer('PARLEY_TURN_LEASE_MS', 10_000, 500, 600_000),
@@ -114,6 +121,19 @@ export function readEnv(variables: Variables = process.env): Env {
   faults.push(...contradictions(env))
   if (faults.length > 0) throw new ParleyError('environment_invalid', { message: faults.join('; ') })
   return env
+}
+
+/** What has to be known before the rest can be shaped. Throws environment_invalid. */
+export function readSecretsEnv(variables: Variables = process.env): {
+  env: SecretsEnv
+  variables: Variables
+  wanted: string[]
+} {
+  const faults: string[] = []
+  const read = reader(variables, faults)
+  const env = readSecrets(read, faults)
+  if (faults.length > 0) throw new ParleyError('environment_invalid', { message: faults.join('; ') })
+  return { env, variables, wanted: secretsLeftOut(read) }
 }
 
 /** Engines that only this process sees, where others have to see the same. */

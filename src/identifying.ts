@@ -14,6 +14,8 @@ export interface IdentifyingOptions {
   conversations: Pick<Conversations, 'seal'>
   clock: Clock
   log: Log
+  /** The authority does not take our secret. */
+  onUnauthorized(): void
 }
 
 export interface Identifying extends Identity {
@@ -24,13 +26,20 @@ export interface Identifying extends Identity {
 }
 
 /** Who calls, and by which way their authority is asked. */
-export function openIdentifying({ env, kv, conversations, clock, log }: IdentifyingOptions): Identifying {
+export function openIdentifying({
+  env,
+  kv,
+  conversations,
+  clock,
+  log,
+  onUnauthorized,
+}: IdentifyingOptions): Identifying {
   const authority = env.identity.engine === 'entra' ? [env.identity.authority] : []
   const hosts = [...authority, env.governance.alertWebhook ?? []].flat().map((url) => new URL(url).host)
   const { streaming } = openEgress({ hosts, privateRanges: env.actions.privateRanges, clock })
   const { fetch } = streaming
   const sealOf = (owner: Owner) => conversations.seal(owner)
-  const entra = openEntra({ env: env.identity, fetch, clock })
+  const entra = openEntra({ env: env.identity, fetch, clock, onUnauthorized })
   const { corsOrigins } = env.http
   const identity = openIdentity({ env: env.identity, corsOrigins, fetch, entra, kv, sealOf, clock, log })
   return { ...identity, fetch, sealOf, close: () => streaming.close() }

@@ -1,16 +1,23 @@
 import { createApp } from './app.ts'
-import { readEnv } from './env.ts'
+import { rotationFault } from './env/rotation.ts'
+import { readEnv, readSecretsEnv } from './env.ts'
 import { ParleyError } from './errors.ts'
 import { createLog } from './log.ts'
+import { systemClock } from './platform/clock.ts'
+import { createTokenSource } from './platform/credential.ts'
+import { openSecrets } from './platform/secrets/open.ts'
 
 async function main(): Promise<void> {
-  const env = readEnv()
-  const log = createLog(env.logLevel)
   const starting = new AbortController()
   const giveUp = () => starting.abort(new ParleyError('shutting_down'))
   process.once('SIGTERM', giveUp)
   process.once('SIGINT', giveUp)
-  const app = await createApp(env, log, { signal: starting.signal })
+  const { signal } = starting
+  const options = { tokens: createTokenSource(), clock: systemClock, unfit: rotationFault, signal }
+  const secrets = await openSecrets({ ...options, ...readSecretsEnv() })
+  const env = readEnv(secrets.variables)
+  const log = createLog(env.logLevel)
+  const app = await createApp(env, log, { signal, secrets })
   const address = await app.listen().catch(async (error) => {
     await app.stop()
     throw error

@@ -1,5 +1,4 @@
 import { LRUCache } from 'lru-cache'
-import type { MasterKeysEnv } from '#env.ts'
 import { ParleyError } from '#errors.ts'
 import type { Owner } from '#identity/principal.ts'
 import { newId } from '#ids.ts'
@@ -11,7 +10,7 @@ import { DataKeys } from './data-keys.ts'
 import { isErased, throwAsGone } from './erased.ts'
 import { conversationIndex, conversationKeys } from './keys.ts'
 import { listConversations, pruneConversations } from './list.ts'
-import { openMasterKeys } from './master-keys.ts'
+import { type MasterKeysOptions, openMasterKeys } from './master-keys.ts'
 import { decodeMessages } from './message-codec.ts'
 import { readEntries } from './read-messages.ts'
 import { Recovery } from './recovery.ts'
@@ -22,9 +21,8 @@ import type { StoredConversation } from './store/record.ts'
 import { renameConversation } from './store/rename.ts'
 import { checkTitle, sealTitle, unsealTitle } from './title.ts'
 
-export interface ConversationsOptions {
+export interface ConversationsOptions extends MasterKeysOptions {
   kv: Kv
-  masterKeys: MasterKeysEnv
   /** How long a conversation without activity is kept. */
   idleMs: number
   clock?: Clock
@@ -40,7 +38,7 @@ export async function createConversations(options: ConversationsOptions): Promis
   const { kv, idleMs, clock = systemClock, archive } = options
   const dataKeys = new DataKeys({
     kv,
-    masterKeys: await openMasterKeys(options.masterKeys),
+    masterKeys: await openMasterKeys(options),
     clock,
     safe: archive?.keys,
   })

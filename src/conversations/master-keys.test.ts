@@ -16,7 +16,7 @@ describe('master keys of a file', () => {
   })
   afterEach(() => rm(folder, { recursive: true }))
 
-  const open = () => openMasterKeys({ source: 'file', path })
+  const open = () => openMasterKeys({ masterKeys: { source: 'file', path } })
 
   it('are made once, for their owner alone', async () => {
     const made = await open()
@@ -40,8 +40,7 @@ describe('master keys of a file', () => {
     const { current } = await open()
     const [id = '', encoded = ''] = (await readFile(path, 'utf8')).trim().split(':')
     const carried = await openMasterKeys({
-      source: 'environment',
-      keys: [{ id, key: Buffer.from(encoded, 'base64') }],
+      masterKeys: { source: 'environment', keys: [{ id, key: Buffer.from(encoded, 'base64') }] },
     })
     assert.equal(carried.current.id, current.id)
     assert.equal(carried.current.seal.unseal(current.seal.seal('text', 'here'), 'here').toString(), 'text')
@@ -74,7 +73,7 @@ describe('master keys of a file', () => {
 describe('master keys of the environment', () => {
   it('begin with the current one', async () => {
     const keys = ['new', 'old'].map((id) => ({ id, key: randomBytes(32) }))
-    const opened = await openMasterKeys({ source: 'environment', keys })
+    const opened = await openMasterKeys({ masterKeys: { source: 'environment', keys } })
     assert.equal(opened.current.id, 'new')
     assert.equal(opened.find('old')?.id, 'old')
     assert.equal(opened.find('other'), undefined)

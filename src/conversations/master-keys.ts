@@ -5,7 +5,7 @@ import type { MasterKeysEnv } from '#env.ts'
 import { ParleyError } from '#errors.ts'
 import { createSeal, type Seal } from './vault.ts'
 
-/** Keys that wrap data keys; whoever has them and the store can read everything. */
+/** Keys that wrap data keys, as they are now; whoever has them and the store can read everything. */
 export interface MasterKeys {
   /** Wraps what is new. */
   readonly current: MasterKey
@@ -18,13 +18,44 @@ export interface MasterKey {
   seal: Seal
 }
 
+export interface MasterKeysOptions {
+  masterKeys: MasterKeysEnv
+  /** Something is wrapped with a master key that is not known here; another replica may have it already. */
+  onUnknownMaster?: (() => void) | undefined
+}
+
 /** Throws environment_invalid when the file is open to others or holds something else. */
-export async function openMasterKeys(env: MasterKeysEnv): Promise<MasterKeys> {
-  const given = env.source === 'environment' ? env.keys : [await readOrCreate(env.path)]
+export async function openMasterKeys({ masterKeys: env, onUnknownMaster }: MasterKeysOptions): Promise<MasterKeys> {
+  const file = env.source === 'file' ? [await readOrCreate(env.path)] : []
+  const present = () => (env.source === 'file' ? file : env.keys)
+  let [given, ring] = [present(), ringOf(present())]
+  const now = () => {
+    if (given !== present()) [given, ring] = [present(), ringOf(present(), ring.keys)]
+    return ring
+  }
+  return {
+    get current() {
+      return now().current
+    },
+    find(id) {
+      const found = now().keys.get(id)
+      if (!found) onUnknownMaster?.()
+      return found
+    },
+  }
+}
+
+interface Ring {
+  current: MasterKey
+  keys: ReadonlyMap<string, MasterKey>
+}
+
+/** `earlier` ones go on unwrapping until the process ends: what they wrapped may not be under the present one yet. */
+function ringOf(given: readonly RawKey[], earlier?: Ring['keys']): Ring {
   const keys = new Map(given.map(({ id, key }) => [id, { id, seal: createSeal(key) }]))
   const [current] = keys.values()
   if (!current) throw new ParleyError('environment_invalid', { message: 'There is no master key' })
-  return { current, find: (id) => keys.get(id) }
+  return { current, keys: new Map([...(earlier ?? []), ...keys]) }
 }
 
 interface RawKey {

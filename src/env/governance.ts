@@ -29,6 +29,7 @@ export function readGovernance(read: Reader): GovernanceEnv {
   const isAlone = read.text('ENTRA_TENANT_ID') === undefined
   const limit = (name: string, fallback: number) =>
     read.integer(`PARLEY_LIMIT_${name}`, isAlone ? 0 : fallback, 0, 10_000_000)
+  read.url('PARLEY_ALERT_WEBHOOK', ['http:', 'https:'])
   return {
     limits: {
       requestsPerMinute: limit('REQUESTS_PER_MINUTE', 100),
@@ -39,7 +40,9 @@ export function readGovernance(read: Reader): GovernanceEnv {
       firstDayRequests: limit('FIRST_DAY_REQUESTS', 0),
     },
     addressRequestsPerMinute: limit('ADDRESS_REQUESTS_PER_MINUTE', 3000),
-    alertWebhook: read.url('PARLEY_ALERT_WEBHOOK', ['http:', 'https:']),
+    get alertWebhook() {
+      return read.text('PARLEY_ALERT_WEBHOOK')
+    },
     trustedProxies: read.list('PARLEY_TRUSTED_PROXIES'),
   }
 }

@@ -51,7 +51,9 @@ export function readIdentity(read: Reader, host: string, faults: string[]): Iden
     authority: authority.replace(/\/+$/, ''),
     tenant,
     clientId,
-    clientSecret,
+    get clientSecret() {
+      return read.text('ENTRA_CLIENT_SECRET')
+    },
     audiences,
     scope,
     guests,

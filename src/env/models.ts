@@ -10,12 +10,27 @@ export interface ModelsEnv {
 }
 
 export function readModels(read: Reader): ModelsEnv {
-  const apiKey = read.text('OPENAI_API_KEY')
   const baseUrl = read.url('OPENAI_BASE_URL', ['http:', 'https:'])
   const endpoint = read.url('AZURE_OPENAI_ENDPOINT', ['http:', 'https:'])
   return {
-    openai: apiKey === undefined && baseUrl === undefined ? undefined : { apiKey, baseUrl: baseUrl ?? OPENAI_URL },
-    azureOpenai: endpoint === undefined ? undefined : { endpoint, apiKey: read.text('AZURE_OPENAI_API_KEY') },
+    openai:
+      read.text('OPENAI_API_KEY') === undefined && baseUrl === undefined
+        ? undefined
+        : {
+            get apiKey() {
+              return read.text('OPENAI_API_KEY')
+            },
+            baseUrl: baseUrl ?? OPENAI_URL,
+          },
+    azureOpenai:
+      endpoint === undefined
+        ? undefined
+        : {
+            endpoint,
+            get apiKey() {
+              return read.text('AZURE_OPENAI_API_KEY')
+            },
+          },
     egressHosts: read.list('PARLEY_EGRESS_HOSTS'),
   }
 }

@@ -13,7 +13,7 @@ export interface RolloutEnv {
   /** How long after its end a trial is open for what comes late. */
   trialClosesMs: number
   bakeMs: number
-  /** What Event Grid sends as its key; undefined: it is not listened to. */
+  /** What Event Grid sends as its key at present; undefined: it is not listened to. */
   eventGridKey: string | undefined
 }
 
@@ -49,7 +49,9 @@ export function readRollout(read: Reader, faults: string[]): RolloutEnv {
     trialOf: read.oneOf('PARLEY_ROLLOUT_TRIALS', ['principal', 'conversation'], 'principal'),
     trialClosesMs: read.integer('PARLEY_ROLLOUT_CLOSES_MS', 900_000, 0, 86_400_000),
     bakeMs: read.integer('PARLEY_ROLLOUT_BAKE_MS', 900_000, 0, 604_800_000),
-    eventGridKey: read.text('PARLEY_EVENT_GRID_KEY'),
+    get eventGridKey() {
+      return read.text('PARLEY_EVENT_GRID_KEY')
+    },
   }
 }
 

@@ -35,7 +35,14 @@ export function readKv(read: Reader, dataDir: string): KvEnv {
   const auth = read.oneOf('PARLEY_REDIS_AUTH', ['url', 'entra'], 'url')
   return url === undefined
     ? { engine: 'sqlite', path: path.join(dataDir, 'state.db') }
-    : { engine: 'redis', url, cluster, auth }
+    : {
+        engine: 'redis',
+        get url() {
+          return read.text('REDIS_URL') ?? url
+        },
+        cluster,
+        auth,
+      }
 }
 
 export function readQueue(read: Reader, dataDir: string): QueueEnv {
@@ -44,7 +51,14 @@ export function readQueue(read: Reader, dataDir: string): QueueEnv {
   const queue = read.text('PARLEY_QUEUE') ?? 'parley-runs'
   return connectionString === undefined && namespace === undefined
     ? { engine: 'sqlite', path: path.join(dataDir, 'queue.db') }
-    : { engine: 'service-bus', connectionString, namespace, queue }
+    : {
+        engine: 'service-bus',
+        get connectionString() {
+          return read.text('SERVICE_BUS_CONNECTION_STRING')
+        },
+        namespace,
+        queue,
+      }
 }
 
 export function readSql(read: Reader, dataDir: string): SqlEnv {
@@ -53,7 +67,14 @@ export function readSql(read: Reader, dataDir: string): SqlEnv {
   const poolSize = read.integer('PARLEY_DATABASE_POOL', 10, 2, 1000)
   return url === undefined
     ? { engine: 'pglite', path: path.join(dataDir, 'sql') }
-    : { engine: 'postgres', url, auth, poolSize }
+    : {
+        engine: 'postgres',
+        get url() {
+          return read.text('DATABASE_URL') ?? url
+        },
+        auth,
+        poolSize,
+      }
 }
 
 export function readBlob(read: Reader, dataDir: string): BlobEnv {
@@ -62,7 +83,15 @@ export function readBlob(read: Reader, dataDir: string): BlobEnv {
   const versions = read.text('PARLEY_CONFIG_CONTAINER') ?? 'config-versions'
   const rollout = read.text('PARLEY_ROLLOUT_CONTAINER') ?? 'rollout'
   if (connectionString !== undefined || accountUrl !== undefined) {
-    return { engine: 'azure', connectionString, accountUrl, versions, rollout }
+    return {
+      engine: 'azure',
+      get connectionString() {
+        return read.text('AZURE_STORAGE_CONNECTION_STRING')
+      },
+      accountUrl,
+      versions,
+      rollout,
+    }
   }
   return {
     engine: 'folder',

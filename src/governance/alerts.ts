@@ -5,7 +5,7 @@ export interface AlertsOptions {
   events: Pick<Events, 'on'>
   log: Log
   /** Where warnings and what is critical are posted, if anywhere. */
-  webhook: { url: string; fetch: typeof fetch } | undefined
+  webhook: { url: () => string; fetch: typeof fetch } | undefined
 }
 
 type Severity = 'info' | 'warning' | 'critical'
@@ -29,7 +29,7 @@ function severityOf({ percent }: BudgetReached): Severity {
 
 async function post(webhook: NonNullable<AlertsOptions['webhook']>, alert: object, log: Log): Promise<void> {
   try {
-    const response = await webhook.fetch(webhook.url, {
+    const response = await webhook.fetch(webhook.url(), {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify(alert),

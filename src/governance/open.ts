@@ -48,7 +48,9 @@ export async function openGovernance(options: GovernanceOptions): Promise<Govern
   const { kv, sql, clock, log, events, env, record, note, awake, atOnce, fetch } = options
   const stops = await createStops({ kv, clock, log })
   const limits = openLimits({ kv, clock, log, events, limits: env.limits })
-  tellAlerts({ events, log, webhook: env.alertWebhook === undefined ? undefined : { url: env.alertWebhook, fetch } })
+  const { alertWebhook } = env
+  const webhook = alertWebhook === undefined ? undefined : { url: () => env.alertWebhook ?? alertWebhook, fetch }
+  tellAlerts({ events, log, webhook })
   const { spent } = options.ledger
   const alone = sql.engine === 'pglite'
   const budgets = createBudgets({ sql, kv, clock, log, events, stops, spent, audit: record, awake, alone })

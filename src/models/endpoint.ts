@@ -7,6 +7,7 @@ export interface Endpoint {
   baseUrl: string
   /** What the request's `model` says. */
   model: string
+  /** The key is that of now, whenever it is asked for. */
   auth: { scheme: 'bearer' | 'api-key'; key: string } | { scheme: 'entra' } | { scheme: 'none' }
   /** How this API names the limit of the answer's tokens. */
   tokenLimit: 'max_tokens' | 'max_completion_tokens'
@@ -48,7 +49,7 @@ function azureEndpoint(spec: ModelSpec, { azureOpenai }: ModelsEnv): Endpoint | 
   return {
     baseUrl: `${withoutSlash(endpoint).replace(/\/openai(\/v1)?$/, '')}/openai/v1`,
     model: spec.deployment,
-    auth: apiKey ? { scheme: 'api-key', key: apiKey } : { scheme: 'entra' },
+    auth: apiKey ? keyed('api-key', () => azureOpenai.apiKey ?? apiKey) : { scheme: 'entra' },
     tokenLimit: 'max_completion_tokens',
   }
 }
@@ -58,10 +59,11 @@ function openaiEndpoint(spec: ModelSpec, { openai }: ModelsEnv): Endpoint | Misf
   if (!spec.model) misfits.push({ field: 'model', message: 'openai needs a model.' })
   if (!openai?.apiKey) misfits.push({ field: 'provider', message: 'openai needs OPENAI_API_KEY to be set.' })
   if (!spec.model || !openai?.apiKey) return misfits
+  const { apiKey } = openai
   return {
     baseUrl: withoutSlash(openai.baseUrl),
     model: spec.model,
-    auth: { scheme: 'bearer', key: openai.apiKey },
+    auth: keyed('bearer', () => openai.apiKey ?? apiKey),
     tokenLimit: 'max_completion_tokens',
   }
 }
@@ -74,12 +76,22 @@ function compatibleEndpoint(spec: ModelSpec, env: ModelsEnv): Endpoint | Misfit[
   const address = baseUrl ? permittedAddress(baseUrl, env) : 'openai-compatible needs a baseUrl, or OPENAI_BASE_URL.'
   if (typeof address === 'string') misfits.push({ field: 'baseUrl', message: address })
   if (!spec.model || typeof address === 'string') return misfits
-  const own = env.openai && address.origin === originOf(env.openai.baseUrl) ? env.openai.apiKey : undefined
+  const { openai } = env
+  const own = openai && address.origin === originOf(openai.baseUrl) ? openai.apiKey : undefined
   return {
     baseUrl: withoutSlash(address.href),
     model: spec.model,
-    auth: own ? { scheme: 'bearer', key: own } : { scheme: 'none' },
+    auth: own ? keyed('bearer', () => openai?.apiKey ?? own) : { scheme: 'none' },
     tokenLimit: 'max_tokens',
+  }
+}
+
+function keyed<Scheme extends 'bearer' | 'api-key'>(scheme: Scheme, present: () => string) {
+  return {
+    scheme,
+    get key() {
+      return present()
+    },
   }
 }
 

@@ -18,7 +18,7 @@ export function registerConfigApi(server: FastifyInstance, config: ServedConfig,
   configPushRoute(routes, config)
   configRolloutRoutes(routes, config, log)
   configDecisionRoutes(routes, config)
-  if (config.eventGridKey !== undefined) configEventRoutes(routes, config.versions, config.eventGridKey)
+  if (config.env.eventGridKey !== undefined) configEventRoutes(routes, config)
   configSchemaRoute(routes)
 }
 

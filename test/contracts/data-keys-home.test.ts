@@ -92,7 +92,9 @@ describe('data keys at home in PostgreSQL', () => {
     kv = createKv(new SqliteEngine({ path: ':memory:', clock, log }))
   }
   async function replica(given: { masters?: (typeof first)[]; safe?: KeySafe | undefined; kv?: Kv } = {}) {
-    const masterKeys = await openMasterKeys({ source: 'environment', keys: given.masters ?? [first] })
+    const masterKeys = await openMasterKeys({
+      masterKeys: { source: 'environment', keys: given.masters ?? [first] },
+    })
     return new DataKeys({ kv: given.kv ?? kv, masterKeys, clock, safe: 'safe' in given ? given.safe : safe })
   }
   const away: KeySafe = {

@@ -142,7 +142,7 @@ test('the environment says whether tokens are used', { skip }, async () => {
 async function open(url: string, credential?: TokenSource, patienceMs = 5000): Promise<{ kv: Kv } & AsyncDisposable> {
   // Ten times as fast as it says.
   const clock: Clock = { ...systemClock, after: (delayMs, task) => systemClock.after(delayMs / 10, task) }
-  const engine = new RedisEngine({ url, cluster: false, credential, clock, log, commandTimeoutMs: 10_000 })
+  const engine = new RedisEngine({ url: () => url, cluster: false, credential, clock, log, commandTimeoutMs: 10_000 })
   await engine.connect(patienceMs)
   const kv = createKv(engine)
   return { kv, [Symbol.asyncDispose]: () => kv.close() }

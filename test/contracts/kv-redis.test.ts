@@ -231,7 +231,10 @@ test('two operations cannot share a name', async () => {
 })
 
 async function open(url: string, options: { commandTimeoutMs?: number } = {}): Promise<{ kv: Kv } & AsyncDisposable> {
-  const engine = new RedisEngine({ url, cluster: false, credential: undefined, clock: systemClock, log, ...options })
+  const engine = new RedisEngine({
+    ...{ url: () => url, cluster: false, credential: undefined, clock: systemClock, log },
+    ...options,
+  })
   await engine.connect(1000)
   const kv = createKv(engine)
   return { kv, [Symbol.asyncDispose]: () => kv.close() }

@@ -342,7 +342,7 @@ test('a database that is not there is one out of reach', { skip }, async () => {
 /** Migrated, and over a pool of four. */
 async function open(url: string, limits: Partial<PostgresLimits> = {}): Promise<Sql> {
   const sql = createPostgres({
-    ...{ url, credential: undefined, poolSize: 4, migrations: [tables], clock: systemClock, log },
+    ...{ url: () => url, credential: undefined, poolSize: 4, migrations: [tables], clock: systemClock, log },
     limits,
   })
   await sql.prepare()

@@ -20,7 +20,7 @@ export class ScriptedConfig implements ServedConfig {
   readonly entries = new Map<string, VersionEntry>()
   readonly sources = new Map<string, { bytes: Buffer; format: 'yaml' | 'json' }>()
   readonly past: Transition[] = []
-  eventGridKey: string | undefined
+  readonly env: { eventGridKey: string | undefined } = { eventGridKey: undefined }
   /** What a push or a check finds; sound when there are none. */
   faults: LocatedFault[] = []
   /** What every difference says of itself. */

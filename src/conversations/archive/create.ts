@@ -1,4 +1,3 @@
-import type { MasterKeysEnv } from '#env.ts'
 import { ParleyError } from '#errors.ts'
 import type { Owner } from '#identity/principal.ts'
 import type { Sql } from '#platform/sql/sql.ts'
@@ -6,7 +5,7 @@ import type { Archive, ArchivedConversation } from '../archive.ts'
 import { keyIdOf } from '../data-keys/key-id.ts'
 import { createKeySafe } from '../data-keys/key-safe.ts'
 import { dataKeyOf, unwrap } from '../data-keys/wrapping.ts'
-import { openMasterKeys } from '../master-keys.ts'
+import { type MasterKeysOptions, openMasterKeys } from '../master-keys.ts'
 import type { WrappedKey } from '../store/data-key.ts'
 import { createSeal, type Seal } from '../vault.ts'
 import {
@@ -19,18 +18,17 @@ import {
   withdrawTurn,
 } from './statements.ts'
 
-export interface ArchiveOptions {
+export interface ArchiveOptions extends MasterKeysOptions {
   /** With the migrations of `turns-migration.ts` and `dataKeysMigration`. */
   sql: Sql
-  masterKeys: MasterKeysEnv
 }
 
 /** A page ends early once it holds as much. */
 const PAGE_BYTES = 4 * 1024 * 1024
 
 /** Throws environment_invalid when there are no master keys to be had. */
-export async function createArchive({ sql, masterKeys: masterKeysEnv }: ArchiveOptions): Promise<Archive> {
-  const masterKeys = await openMasterKeys(masterKeysEnv)
+export async function createArchive({ sql, ...options }: ArchiveOptions): Promise<Archive> {
+  const masterKeys = await openMasterKeys(options)
 
   function opened(owner: Owner, { wrapped, master }: KeyRow): Seal {
     if (wrapped === null || master === null) throw new ParleyError('erased')

@@ -1,15 +1,16 @@
-import type { MasterKeysEnv } from '#env.ts'
 import { ParleyError } from '#errors.ts'
 import type { Log } from '#log.ts'
+import type { Secrets } from '#platform/secrets/secrets.ts'
 import type { Sql } from '#platform/sql/sql.ts'
-import { type MasterKeys, openMasterKeys } from '../master-keys.ts'
+import { type MasterKeys, type MasterKeysOptions, openMasterKeys } from '../master-keys.ts'
 import { createKeySafe } from './key-safe.ts'
 import { dataKeyOf, unwrap, wrap } from './wrapping.ts'
 
-export interface RewrappingOptions {
+export interface RewrappingOptions extends MasterKeysOptions {
   sql: Sql
-  masterKeys: MasterKeysEnv
   log: Log
+  /** Tells of master keys that are replaced. */
+  secrets?: Pick<Secrets, 'onChange'> | undefined
 }
 
 interface StoredKey {
@@ -24,13 +25,18 @@ const AT_ONCE = 100
 
 /**
  * Puts every data key under the master key of today, also of people who do not come any more, so that an earlier one can be
- * retired, and with it the backups of its time. Two replicas that do it at once do the same. The result stops it.
+ * retired, and with it the backups of its time; again when there is a new one. Two replicas that do it at once do the same. The result
+ * stops it.
  */
-export function startRewrapping({ sql, masterKeys: env, log }: RewrappingOptions): () => Promise<void> {
+export function startRewrapping({ sql, log, secrets, ...options }: RewrappingOptions): () => Promise<void> {
   const stop = new AbortController()
-  const done = openMasterKeys(env)
-    .then((masterKeys) => rewrapAll(sql, masterKeys, stop.signal))
-    .then(
+  const opening = openMasterKeys(options)
+  let under = ''
+  const rewrap = async () => {
+    const masterKeys = await opening
+    if (masterKeys.current.id === under || stop.signal.aborted) return
+    under = masterKeys.current.id
+    await rewrapAll(sql, masterKeys, stop.signal).then(
       ({ rewrapped, unknown }) => {
         if (rewrapped > 0) log.info({ rewrapped }, 'Data keys were put under the present master key')
         if (unknown > 0)
@@ -39,7 +45,13 @@ export function startRewrapping({ sql, masterKeys: env, log }: RewrappingOptions
       (error) =>
         log.warn({ err: error }, 'Not every data key is under the present master key; the next start tries again'),
     )
+  }
+  let done = rewrap()
+  const stopHearing = secrets?.onChange(() => {
+    done = done.then(rewrap)
+  })
   return async () => {
+    stopHearing?.()
     stop.abort()
     await done
   }

@@ -13,6 +13,7 @@ class Abandoned extends Error {
 export class HttpFlight implements Flight, Dispatcher.DispatchHandler {
   readonly #handler: ByteHandler
   readonly #clock: Clock
+  readonly #onUnauthorized: () => void
   #controller: Dispatcher.DispatchController | undefined
   #refusal: Omit<Refusal, 'body'> | undefined
   #refusalBody: Buffer[] = []
@@ -20,9 +21,10 @@ export class HttpFlight implements Flight, Dispatcher.DispatchHandler {
   #over = false
   #paused = false
 
-  constructor(handler: ByteHandler, clock: Clock) {
+  constructor(handler: ByteHandler, clock: Clock, onUnauthorized: () => void) {
     this.#handler = handler
     this.#clock = clock
+    this.#onUnauthorized = onUnauthorized
   }
 
   get over(): boolean {
@@ -63,6 +65,7 @@ export class HttpFlight implements Flight, Dispatcher.DispatchHandler {
     headers: Record<string, string | string[] | undefined>,
   ): void {
     if (this.#over || status < 200) return
+    if (status === 401) this.#onUnauthorized()
     if (status === 200) this.#handler.started()
     else this.#refusal = { status, retryAfterMs: retryAfterMs(headers, this.#clock.now()) }
   }

@@ -9,6 +9,15 @@ import { HttpFlight } from './http-flight.ts'
 import { probe } from './probe.ts'
 import { type ByteHandler, type Flight, ProbeFailure, type Provider, type ProviderCall } from './provider.ts'
 
+export interface RemoteOptions {
+  env: ModelsEnv
+  /** For Azure OpenAI without a key. */
+  tokens: TokenSource
+  clock: Clock
+  /** A provider does not take the key. */
+  onUnauthorized?: () => void
+}
+
 const CONNECT_TIMEOUT_MS = 30_000
 const HEADERS = { 'content-type': 'application/json', accept: 'text/event-stream' }
 
@@ -19,7 +28,7 @@ interface Target extends Endpoint {
 }
 
 /** OpenAI, Azure OpenAI and whatever speaks like them, over HTTP/1.1 with one connection per stream. */
-export function openaiCompatible(env: ModelsEnv, tokens: TokenSource, clock: Clock): Provider {
+export function openaiCompatible({ env, tokens, clock, onUnauthorized = () => {} }: RemoteOptions): Provider {
   // How long an answer may take is decided above, by content; here only an address that swallows packets ends by itself.
   const agent = new Agent({
     allowH2: false,
@@ -50,7 +59,7 @@ export function openaiCompatible(env: ModelsEnv, tokens: TokenSource, clock: Clo
   }
 
   const open = ({ spec, body }: ProviderCall, handler: ByteHandler): Flight => {
-    const flight = new HttpFlight(handler, clock)
+    const flight = new HttpFlight(handler, clock, onUnauthorized)
     const target = targetOf(spec)
     if (Array.isArray(target)) {
       queueMicrotask(() => flight.fail('misconfigured', new Error(sentences(target))))

@@ -4,7 +4,8 @@ import type { TokenSource } from '../credential.ts'
 
 /** Where the account is, and how to be let in. A connection string goes before a URL. */
 export interface AzureAccount {
-  connectionString?: string | undefined
+  /** May be another one after a rotation. */
+  readonly connectionString?: string | undefined
   /** With a SAS in its query, or without for a token. */
   accountUrl?: string | undefined
   tokens: TokenSource

@@ -12,6 +12,8 @@ export interface AzureBlobStoreOptions {
   container: string
   clock: Clock
   log: Log
+  /** The account does not take the credential. */
+  onUnauthorized?: (() => void) | undefined
   /** A call that gets nowhere for so long has failed, ms. */
   operationTimeoutMs?: number
   /** Of a page of a listing. */
@@ -28,9 +30,8 @@ const readTries = 3
  */
 export class AzureBlobStore implements BlobStore {
   readonly engine = 'azure'
-  readonly #options: Required<AzureBlobStoreOptions>
-  readonly #reads: ContainerClient
-  readonly #writes: ContainerClient
+  readonly #options: AzureBlobStoreOptions & { operationTimeoutMs: number; pageSize: number }
+  #clients: { connectionString: string | undefined; reads: ContainerClient; writes: ContainerClient }
   readonly #closing = new AbortController()
   #reachable = true
   #making: Promise<void> | undefined
@@ -38,9 +39,7 @@ export class AzureBlobStore implements BlobStore {
 
   constructor(options: AzureBlobStoreOptions) {
     this.#options = { operationTimeoutMs: 5000, pageSize: 1000, ...options }
-    const { account, container } = options
-    this.#reads = serviceOf(account, readTries).getContainerClient(container)
-    this.#writes = serviceOf(account, 1).getContainerClient(container)
+    this.#clients = this.#makeClients()
   }
 
   get reachable(): boolean {
@@ -197,6 +196,7 @@ export class AzureBlobStore implements BlobStore {
       const fault = late.signal.aborted
         ? unavailable('Blob Storage is out of reach (no answer in time).')
         : blobFault(error)
+      if (statusOf(error) === 401 || statusOf(error) === 403) this.#options.onUnauthorized?.()
       this.#found(fault)
       // The next call tries anew, rather than to wait for what may never be answered.
       if (!this.#isMade) this.#making = undefined
@@ -205,6 +205,27 @@ export class AzureBlobStore implements BlobStore {
       stop()
       signal.removeEventListener('abort', giveUp)
     }
+  }
+
+  get #reads(): ContainerClient {
+    return this.#present().reads
+  }
+
+  get #writes(): ContainerClient {
+    return this.#present().writes
+  }
+
+  /** The client signs with what it was made with. */
+  #present() {
+    const { connectionString } = this.#options.account
+    if (connectionString !== this.#clients.connectionString) this.#clients = this.#makeClients()
+    return this.#clients
+  }
+
+  #makeClients() {
+    const { account, container } = this.#options
+    const clientOf = (maxTries: number) => serviceOf(account, maxTries).getContainerClient(container)
+    return { connectionString: account.connectionString, reads: clientOf(readTries), writes: clientOf(1) }
   }
 
   /** Once; without the right to make it, it is taken to be there. */

@@ -12,6 +12,8 @@ export interface OpenBlobStoresOptions {
   log: Log
   /** For an account URL without a SAS. */
   tokens: TokenSource
+  /** The account does not take the credential. */
+  onUnauthorized?: (() => void) | undefined
 }
 
 export interface BlobStores {
@@ -33,13 +35,18 @@ export async function openBlobStores(options: OpenBlobStoresOptions): Promise<Bl
 
 async function openContainers(
   env: BlobEnv & { engine: 'azure' },
-  { clock, log, tokens }: OpenBlobStoresOptions,
+  { clock, log, tokens, onUnauthorized }: OpenBlobStoresOptions,
 ): Promise<BlobStores> {
   // Loading the package takes a few hundred ms, which a process without Azure should not pay.
   const { AzureBlobStore } = await import('./azure.ts')
-  const { connectionString, accountUrl } = env
-  const account = { connectionString, accountUrl, tokens }
-  const open = (container: string) => new AzureBlobStore({ account, container, clock, log })
+  const account = {
+    get connectionString() {
+      return env.connectionString
+    },
+    accountUrl: env.accountUrl,
+    tokens,
+  }
+  const open = (container: string) => new AzureBlobStore({ account, container, clock, log, onUnauthorized })
   const stores = { versions: open(env.versions), rollout: open(env.rollout) }
   await Promise.all([stores.versions.connect(), stores.rollout.connect()])
   return stores

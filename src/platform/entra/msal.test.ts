@@ -14,7 +14,9 @@ let client: EntraClient
 before(async () => {
   issuer = await startOidcIssuer([redirectUri])
   const { authority, clientId, clientSecret } = issuer
-  client = createEntraClient({ authority, clientId, clientSecret, scope: SCOPE, fetch, clock: systemClock })
+  client = createEntraClient({
+    ...{ authority, clientId, clientSecret: () => clientSecret, scope: SCOPE, fetch, clock: systemClock },
+  })
 })
 after(() => issuer[Symbol.asyncDispose]())
 

@@ -7,11 +7,14 @@ import { networkOver } from './network.ts'
 export interface EntraClientOptions {
   authority: string
   clientId: string
-  clientSecret: string
+  /** The one of now. */
+  clientSecret: () => string
   /** The delegated permission of our own API, such as `access_as_user`. */
   scope: string
   fetch: typeof fetch
   clock: Clock
+  /** The authority does not take our secret. */
+  onUnauthorized?: () => void
 }
 
 /** Entra's own authority speaks a dialect, which MSAL knows; every other one plain OpenID Connect. */
@@ -30,7 +33,7 @@ const NEEDS_PERSON: ReadonlySet<string> = new Set([
 
 /** By MSAL. Loaded when first needed: a process that only checks tokens does not pay for it. */
 export function createEntraClient(options: EntraClientOptions): EntraClient {
-  const { authority, clientId, clientSecret, scope, clock } = options
+  const { authority, clientId, scope, clock } = options
   const { host, hostname } = new URL(authority)
   const isEntra = ENTRA_HOSTS.test(hostname)
   const networkClient = networkOver(options.fetch)
@@ -42,7 +45,7 @@ export function createEntraClient(options: EntraClientOptions): EntraClient {
     return new ConfidentialClientApplication({
       auth: {
         clientId,
-        clientSecret,
+        clientSecret: options.clientSecret(),
         authority: isEntra ? `${authority}/${tenant}` : `${authority}/${tenant}/v2.0`,
         knownAuthorities: [host],
       },
@@ -59,6 +62,18 @@ export function createEntraClient(options: EntraClientOptions): EntraClient {
     const { token, expiresAt, result } = tokenOf(given)
     if (!result.account) throw new SignInNeeded('The authority named no account.')
     return { token, expiresAt, account: result.account.homeAccountId, cache: client.getTokenCache().serialize() }
+  }
+
+  async function reaching<Result>(work: () => Promise<Result>): Promise<Result> {
+    try {
+      return await work()
+    } catch (error) {
+      if (error instanceof SignInNeeded || error instanceof ParleyError) throw error
+      const code = error instanceof Error && 'errorCode' in error ? String(error.errorCode) : undefined
+      if (code === 'invalid_client') options.onUnauthorized?.()
+      if (code !== undefined && NEEDS_PERSON.has(code)) throw new SignInNeeded(code, { cause: error })
+      throw new ParleyError('identity_unavailable', { cause: error })
+    }
   }
 
   return {
@@ -102,16 +117,5 @@ export function createEntraClient(options: EntraClientOptions): EntraClient {
         )
         return { token, expiresAt }
       }),
-  }
-}
-
-async function reaching<Result>(work: () => Promise<Result>): Promise<Result> {
-  try {
-    return await work()
-  } catch (error) {
-    if (error instanceof SignInNeeded || error instanceof ParleyError) throw error
-    const code = error instanceof Error && 'errorCode' in error ? String(error.errorCode) : undefined
-    if (code !== undefined && NEEDS_PERSON.has(code)) throw new SignInNeeded(code, { cause: error })
-    throw new ParleyError('identity_unavailable', { cause: error })
   }
 }

@@ -8,11 +8,14 @@ export interface OpenEntraOptions {
   /** Reaches the authority. */
   fetch: typeof fetch
   clock: Clock
+  /** The authority does not take our secret. */
+  onUnauthorized(): void
 }
 
 /** Undefined without Entra ID, or without a secret that it knows us by. */
-export function openEntra({ env, fetch, clock }: OpenEntraOptions): EntraClient | undefined {
+export function openEntra({ env, fetch, clock, onUnauthorized }: OpenEntraOptions): EntraClient | undefined {
   if (env.engine === 'local' || env.clientSecret === undefined) return undefined
-  const { authority, clientId, clientSecret, scope } = env
-  return createEntraClient({ authority, clientId, clientSecret, scope, fetch, clock })
+  const { authority, clientId, clientSecret: first, scope } = env
+  const clientSecret = () => env.clientSecret ?? first
+  return createEntraClient({ authority, clientId, clientSecret, scope, fetch, clock, onUnauthorized })
 }

@@ -13,16 +13,19 @@ export interface OpenKvOptions {
   log: Log
   /** For `auth: 'entra'`. */
   tokens: TokenSource
+  /** Redis does not take the password. */
+  onUnauthorized?: (() => void) | undefined
 }
 
 /** How long opening waits for Redis, which may as well come later. */
 const patienceMs = 2000
 
 /** The engine that the environment names: never another one because a connection fails. */
-export async function openKv({ env, clock, log, tokens }: OpenKvOptions): Promise<Kv> {
+export async function openKv({ env, clock, log, tokens, onUnauthorized }: OpenKvOptions): Promise<Kv> {
   if (env.engine === 'sqlite') return createKv(new SqliteEngine({ path: env.path, clock, log }))
-  const { url, cluster, auth } = env
-  const redis = new RedisEngine({ url, cluster, credential: auth === 'entra' ? tokens : undefined, clock, log })
+  const { cluster, auth } = env
+  const credential = auth === 'entra' ? tokens : undefined
+  const redis = new RedisEngine({ url: () => env.url, cluster, credential, onUnauthorized, clock, log })
   await redis.connect(patienceMs)
   return createKv(redis)
 }

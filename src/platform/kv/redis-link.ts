@@ -7,8 +7,12 @@ export interface LinkOptions {
   /** `host:port`. */
   address: string
   connection: RedisOptions
+  /** As whom to sign in at the next connection, where that may have changed. */
+  login: (() => { username?: string; password?: string }) | undefined
   clock: Clock
   log: Log
+  /** The server does not take the password. */
+  onUnauthorized: (() => void) | undefined
   /** Connected and authenticated. Whoever is content calls `settled`. */
   onReady: () => void
   onDown: () => void
@@ -36,9 +40,16 @@ export class RedisLink {
     this.redis.on('ready', () => {
       if (!this.#closed && this.redis.status === 'ready') options.onReady()
     })
-    this.redis.on('close', () => this.#down())
+    this.redis.on('close', () => {
+      const login = options.login?.()
+      if (login) Object.assign(this.redis.options, { username: undefined, password: undefined }, login)
+      this.#down()
+    })
     this.redis.on('end', () => this.#revive())
-    this.redis.on('error', (error) => log.debug({ err: error, address }, 'the connection to Redis failed'))
+    this.redis.on('error', (error: Error) => {
+      log.debug({ err: error, address }, 'the connection to Redis failed')
+      if (/^(WRONGPASS|NOAUTH)/.test(error.message)) options.onUnauthorized?.()
+    })
   }
 
   connect(): void {

@@ -6,12 +6,14 @@ import { FlushPacing } from './flush-pacing.ts'
 import type { Reply } from './kv.ts'
 import { type Batch, boundOf, encodeWords, type Preface, RedisCall, RedisCommand, writeCall } from './redis-command.ts'
 import { replyFault } from './redis-fault.ts'
-import { RedisLink } from './redis-link.ts'
+import { type LinkOptions, RedisLink } from './redis-link.ts'
 
 export interface NodeOptions {
   /** `host:port`, as the cluster names it. */
   address: string
   connection: RedisOptions
+  login: LinkOptions['login']
+  onUnauthorized: LinkOptions['onUnauthorized']
   clock: Clock
   log: Log
   commandTimeoutMs: number

@@ -5,6 +5,7 @@ import { unavailable } from './engine.ts'
 import type { Key } from './kv.ts'
 import type { RedisCall } from './redis-command.ts'
 import { faultOf, keepsNoLog } from './redis-info.ts'
+import type { LinkOptions } from './redis-link.ts'
 import { RedisNode, type Refused } from './redis-node.ts'
 import { readRedirect, readSlotRanges, type SlotRange, slotCount, slotOf, splitAddress } from './redis-slots.ts'
 
@@ -12,6 +13,8 @@ export interface ServersOptions {
   host: string
   port: number
   connection: RedisOptions
+  login: LinkOptions['login']
+  onUnauthorized: LinkOptions['onUnauthorized']
   cluster: boolean
   clock: Clock
   log: Log
@@ -94,10 +97,12 @@ export class RedisServers {
   #nodeAt(address: string): RedisNode {
     const known = this.#nodes.get(address)
     if (known) return known
-    const { connection, clock, log, commandTimeoutMs } = this.#options
+    const { connection, login, onUnauthorized, clock, log, commandTimeoutMs } = this.#options
     const node = new RedisNode({
       address,
-      connection: { ...connection, ...this.#credentials },
+      connection: { ...connection, ...login?.(), ...this.#credentials },
+      login,
+      onUnauthorized,
       clock,
       log,
       commandTimeoutMs,
@@ -166,8 +171,8 @@ export class RedisServers {
       const ranges = await this.#askOne(node.link.redis, splitAddress(node.address).host)
       if (ranges) return ranges
     }
-    const { connection, host, port } = this.#options
-    const redis = new Redis({ ...connection, ...this.#credentials, host, port, retryStrategy: null })
+    const { connection, login, host, port } = this.#options
+    const redis = new Redis({ ...connection, ...login?.(), ...this.#credentials, host, port, retryStrategy: null })
     redis.on('error', (error) => this.#options.log.debug({ err: error }, 'the cluster cannot be asked for its slots'))
     const ranges = await this.#askOne(redis, host)
     redis.disconnect()

@@ -3,11 +3,13 @@ import type { Log } from '#log.ts'
 import type { Clock } from '../clock.ts'
 import { unavailable } from './engine.ts'
 import type { Key } from './kv.ts'
-import { RedisLink } from './redis-link.ts'
+import { type LinkOptions, RedisLink } from './redis-link.ts'
 import { readRedirect } from './redis-slots.ts'
 
 export interface SignalsOptions {
   connection: RedisOptions
+  login: LinkOptions['login']
+  onUnauthorized: LinkOptions['onUnauthorized']
   clock: Clock
   log: Log
   timeoutMs: number
@@ -170,13 +172,15 @@ export class RedisSignals {
   #subscriberAt(address: string): Subscriber {
     const known = this.#subscribers.get(address)
     if (known) return known
-    const { connection, clock, log } = this.#options
+    const { connection, login, onUnauthorized, clock, log } = this.#options
     const subscriber: Subscriber = {
       up: false,
       ready: Promise.withResolvers(),
       link: new RedisLink({
         address,
-        connection: { ...connection, ...this.#credentials },
+        connection: { ...connection, ...login?.(), ...this.#credentials },
+        login,
+        onUnauthorized,
         clock,
         log,
         onReady: () => {

@@ -4,17 +4,19 @@ import type { TokenSource } from '../credential.ts'
 import { type Call, type Engine, unavailable } from './engine.ts'
 import type { Key } from './kv.ts'
 import { RedisCall } from './redis-command.ts'
-import { connectionOf } from './redis-connection.ts'
+import { connectionOf, loginOf } from './redis-connection.ts'
 import { RedisLogin } from './redis-login.ts'
 import { RedisServers } from './redis-servers.ts'
 import { RedisSignals } from './redis-signals.ts'
 
 export interface RedisOptions {
-  /** `redis://` or `rediss://`, with user, password and database as far as there are any. */
-  url: string
+  /** `redis://` or `rediss://`, with user, password and database as far as there are any; asked again for each connection. */
+  url: () => string
   cluster: boolean
   /** Signs in with tokens instead of the URL's password. */
   credential: TokenSource | undefined
+  /** Redis does not take the password. */
+  onUnauthorized?: (() => void) | undefined
   clock: Clock
   log: Log
   /** A server that leaves a call unanswered for so long is out of reach. */
@@ -33,15 +35,16 @@ export class RedisEngine implements Engine {
   #closed = false
 
   constructor(options: RedisOptions) {
-    const { url, cluster, credential, clock, log, commandTimeoutMs = 1000 } = options
-    const { host, port, options: connection } = connectionOf(url)
+    const { url, cluster, credential, onUnauthorized, clock, log, commandTimeoutMs = 1000 } = options
+    const { host, port, options: connection } = connectionOf(url())
+    const login = credential ? undefined : () => loginOf(url())
     this.#options = options
     this.#servers = new RedisServers({
-      ...{ host, port, connection, cluster, clock, log, commandTimeoutMs },
+      ...{ host, port, connection, login, onUnauthorized, cluster, clock, log, commandTimeoutMs },
       onChange: () => this.#changed(),
     })
     this.#signals = new RedisSignals({
-      ...{ connection, clock, log },
+      ...{ connection, login, onUnauthorized, clock, log },
       timeoutMs: commandTimeoutMs,
       addressOf: (key) => this.#servers.ownerOf(key)?.address,
     })

@@ -20,8 +20,15 @@ const patienceMs = 2000
 /** The engine that the environment names: never another one because a connection fails. */
 export async function openQueue({ env, clock, log, tokens }: OpenQueueOptions): Promise<Queue> {
   if (env.engine === 'sqlite') return new SqliteQueue({ path: env.path, clock, log })
-  const { engine: _, ...place } = env
-  const queue = new ServiceBusQueue({ address: { ...place, tokens }, clock, log })
+  const address = {
+    get connectionString() {
+      return env.connectionString
+    },
+    namespace: env.namespace,
+    queue: env.queue,
+    tokens,
+  }
+  const queue = new ServiceBusQueue({ address, clock, log })
   await queue.connect(patienceMs)
   return queue
 }

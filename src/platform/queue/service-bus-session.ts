@@ -3,10 +3,10 @@ import type { TokenSource } from '../credential.ts'
 
 export interface Address {
   queue: string
-  /** Either this … */
-  connectionString?: string
+  /** Either this, as it is when a client is made … */
+  readonly connectionString?: string | undefined
   /** … or this: `name.servicebus.windows.net`, with tokens of ours. */
-  namespace?: string
+  namespace?: string | undefined
   tokens: TokenSource
 }
 

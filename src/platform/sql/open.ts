@@ -15,6 +15,8 @@ export interface OpenSqlOptions {
   log: Log
   /** For `auth: 'entra'`. */
   tokens: TokenSource
+  /** PostgreSQL does not take the password. */
+  onUnauthorized?: (() => void) | undefined
 }
 
 /** How long opening waits for PostgreSQL, which may as well come later. */
@@ -25,11 +27,12 @@ const patienceMs = 2000
  * Rejects with `environment_invalid` when the migrations do not fit the database, and with what the server says when one
  * fails; where that shows later, every call does.
  */
-export async function openSql({ env, migrations, clock, log, tokens }: OpenSqlOptions): Promise<Sql> {
+export async function openSql({ env, migrations, clock, log, tokens, onUnauthorized }: OpenSqlOptions): Promise<Sql> {
   if (env.engine === 'pglite') return createPglite({ ...env, migrations, clock, log })
-  const { url, auth, poolSize } = env
+  const { auth, poolSize } = env
+  const url = () => env.url
   const credential = auth === 'entra' ? tokens : undefined
-  const sql = createPostgres({ url, credential, poolSize, migrations, clock, log })
+  const sql = createPostgres({ url, credential, onUnauthorized, poolSize, migrations, clock, log })
   const over = new AbortController()
   const prepared = sql.prepare().finally(() => over.abort())
   try {

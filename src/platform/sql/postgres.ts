@@ -4,14 +4,17 @@ import type { Log } from '#log.ts'
 import type { Clock } from '../clock.ts'
 import type { TokenSource } from '../credential.ts'
 import { PooledSql } from './pooled-sql.ts'
-import { PostgresClient } from './postgres-client.ts'
+import { postgresClient } from './postgres-client.ts'
 import { connectionOf } from './postgres-connection.ts'
 import type { Migration } from './sql.ts'
 
 export interface PostgresOptions {
-  url: string
+  /** Asked for each connection anew. */
+  url: () => string
   /** Where passwords come from, when not from the URL. */
   credential: TokenSource | undefined
+  /** The server does not take the password. */
+  onUnauthorized?: (() => void) | undefined
   poolSize: number
   migrations: readonly Migration[]
   clock: Clock
@@ -36,11 +39,13 @@ const usualLimits: PostgresLimits = { connectMs: 5000, statementMs: 10_000, idle
 /** On a PostgreSQL server, which may as well be away: calls are refused before `prepare` has found and migrated it. */
 export function createPostgres({ url, credential, poolSize, migrations, clock, log, ...options }: PostgresOptions) {
   const limits = { ...usualLimits, ...options.limits }
+  const connection = () => connectionOf(url(), credential)
+  // What is wrong with it is told now.
+  connection()
   const sockets = new Set<Socket>()
   const pool = new Pool({
     application_name: 'parley',
-    ...connectionOf(url, credential),
-    Client: PostgresClient,
+    Client: postgresClient({ connection, onUnauthorized: options.onUnauthorized }),
     max: poolSize,
     stream: () => trackedSocket(sockets),
     connectionTimeoutMillis: limits.connectMs,

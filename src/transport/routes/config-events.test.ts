@@ -8,7 +8,7 @@ const path = '/api/v1/config/events'
 const KEY = 'a key of Event Grid'
 
 function start(config: ScriptedConfig, key: string | undefined = KEY) {
-  config.eventGridKey = key
+  config.env.eventGridKey = key
   return startTransport((server, log) => registerConfigApi(server, config, log), {
     authenticate: () => assert.fail('asked who is calling'),
   })

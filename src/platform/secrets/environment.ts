@@ -1,0 +1,12 @@
+import type { SecretStore, Variables } from './secrets.ts'
+
+/** What the environment says. */
+export function environmentSecrets(variables: Variables): SecretStore {
+  return {
+    engine: 'environment',
+    read: async (variable, signal) => {
+      signal.throwIfAborted()
+      return variables[variable]?.trim() || undefined
+    },
+  }
+}
