@@ -1,10 +1,13 @@
+import { hash } from 'node:crypto'
 import path from 'node:path'
+import { ConfigDocument } from '#config/document.ts'
 import { ConfigLoader } from '#config/versions/loader.ts'
 import { type ConfigVersions, openConfigVersions } from '#config/versions.ts'
 import type { Log } from '#log.ts'
 import type { BlobStores } from '#platform/blob/open.ts'
 import type { Clock } from '#platform/clock.ts'
-import { configChecks } from './config-checks.ts'
+import manifest from '../package.json' with { type: 'json' }
+import { type ConfigCheckEnv, configChecks } from './config-checks.ts'
 import type { Env } from './env.ts'
 
 export interface VersionsOptions {
@@ -27,9 +30,10 @@ export async function openVersions({
   log,
   signal,
 }: VersionsOptions): Promise<ConfigVersions> {
+  const checked: ConfigCheckEnv = { models: env.models, actions: env.actions, rollout: env.rollout, functions }
   const loader = new ConfigLoader({
     entry: new URL('./config-worker.ts', import.meta.url),
-    checked: { models: env.models, actions: env.actions, rollout: env.rollout, functions },
+    checked,
     checksOf: configChecks,
     clock,
     log,
@@ -37,7 +41,9 @@ export async function openVersions({
   const cacheDir = path.join(env.dataDir, 'versions')
   const place = env.blob.versions
   try {
-    const versions = await openConfigVersions({ blobs, place, cacheDir, load: loader.load, clock, log, signal })
+    const { load } = loader
+    const checkedBy = nameOf(checked)
+    const versions = await openConfigVersions({ blobs, place, cacheDir, checkedBy, load, clock, log, signal })
     loader.toThread()
     // A look that is under way is not waited for.
     return { ...versions, close: () => Promise.all([versions.close(), loader.close()]).then(() => {}) }
@@ -45,4 +51,10 @@ export async function openVersions({
     await loader.close()
     throw error
   }
+}
+
+/** What versions are checked by: this release, its shape of a version, and the environment. Of secrets it says whether they are set. */
+function nameOf(checked: ConfigCheckEnv): string {
+  const open = (name: string, value: unknown) => (/key|secret|token/i.test(name) ? value !== undefined : value)
+  return hash('sha256', JSON.stringify([manifest.version, ConfigDocument, checked], open))
 }

@@ -40,7 +40,11 @@ function opening({ dir, rollout, cacheDir }: Folder) {
   const store = (root: string) => new FolderBlobStore({ root, clock, log: capturedLog().log })
   const blobs = { versions: store(dir), rollout: store(rollout) }
   const load: Load = async (name, bytes, format) => loadVersion(name, bytes, format, [])
-  return { clock, lines, versions: openConfigVersions({ blobs, place: dir, cacheDir, load, clock, log }) }
+  return {
+    clock,
+    lines,
+    versions: openConfigVersions({ blobs, place: dir, cacheDir, checkedBy: 'test', load, clock, log }),
+  }
 }
 
 async function openedIn(t: TestContext, at: Folder) {

@@ -11,7 +11,6 @@ import { VersionAdmission } from './versions/admission.ts'
 import { Catalogue } from './versions/catalogue.ts'
 import { KeptVersions } from './versions/disk.ts'
 import { restore, sourceOf } from './versions/kept-copies.ts'
-import type { Known } from './versions/known.ts'
 import { VersionLooks } from './versions/looks.ts'
 import { checkPushed, keepPushed, validatePush } from './versions/push.ts'
 import { RegisterBlobs } from './versions/register-blobs.ts'
@@ -25,8 +24,8 @@ interface Person {
 /** The public face of versions: all that is known of them on this replica. What is served is decided by rollouts. */
 export interface ConfigVersions {
   /**
-   * A sound version by name, from memory. The 200 newest are there, and up to 200 older ones that were asked for last; another one
-   * that is asked for is there from the next look on.
+   * A sound version by name, from memory or from this replica's disk. The 200 newest are there, and up to 200 older ones that were
+   * asked for last; another one that is asked for is there from the next look on. The same object for as long as anybody holds it.
    */
   get(name: string): ConfigVersion | undefined
   /** The newest sound version by the natural order of names. */
@@ -63,6 +62,8 @@ export interface ConfigVersionsOptions {
   place: string
   /** Of this replica, for versions that are known. */
   cacheDir: string
+  /** What `load` checks by, as a short text: what is on disk is checked anew where that has changed. */
+  checkedBy: string
   load: Load
   clock: Clock
   log: Log
@@ -80,14 +81,14 @@ export async function openConfigVersions(options: ConfigVersionsOptions): Promis
   const { versions } = blobs
   const listeners = new Set<(version: ConfigVersion) => void>()
   const register = new RegisterBlobs(blobs.rollout)
-  const kept = new KeptVersions(options.cacheDir, log)
-  const catalogue = new Catalogue(log)
+  const kept = new KeptVersions({ dir: options.cacheDir, checkedBy: options.checkedBy, log })
+  const catalogue = new Catalogue(log, ({ name, hash }) => kept.version(name, hash))
   const admission = new VersionAdmission({ versions, register, catalogue, kept, load, clock }, tell)
-  const looks = new VersionLooks({ versions, register, catalogue, kept, admission, clock, log })
+  const looks = new VersionLooks({ versions, register, catalogue, kept, admission, load, clock, log })
   const watch = new VersionWatch({ looks, clock, log })
   const pushing = { versions, register, catalogue, admission, looks, load, clock }
 
-  function tell({ version }: Known): void {
+  function tell(version: ConfigVersion): void {
     log.info({ version: version.name, hash: version.hash }, 'Config version found')
     for (const listener of listeners) {
       try {
@@ -109,9 +110,11 @@ export async function openConfigVersions(options: ConfigVersionsOptions): Promis
   }
 
   function newest(): ConfigVersion {
-    const known = catalogue.newest()
-    if (!known) throw unavailable('There is no config version to serve from.')
-    return known.version
+    for (let known = catalogue.newest(); known; known = catalogue.newest()) {
+      const version = catalogue.version(known.name)
+      if (version) return version
+    }
+    throw unavailable('There is no config version to serve from.')
   }
 
   function entryOf(name: string): VersionEntry {
@@ -127,7 +130,7 @@ export async function openConfigVersions(options: ConfigVersionsOptions): Promis
   return {
     get(name) {
       looks.ask(name)
-      return catalogue.get(name)?.version
+      return catalogue.version(name)
     },
     newest,
     list: () => catalogue.entries(),
@@ -151,7 +154,7 @@ export async function openConfigVersions(options: ConfigVersionsOptions): Promis
       if (known.record.uploadedBy?.id === by.id) {
         throw new ParleyError('forbidden', { message: 'Whoever pushed a version cannot be its second operator.' })
       }
-      const { hash } = known.version
+      const { hash } = known
       known.approval ??= await register.approve({ version: name, hash, by, at: clock.now() })
       return entryOf(name)
     },

@@ -50,6 +50,7 @@ async function open(t: TestContext, dir: string, models: ModelsEnv, { hosts = []
     blobs: { versions: store(dir), rollout: store(own) },
     place: dir,
     cacheDir: join(own, 'versions'),
+    checkedBy: 'test',
     load: async (name, bytes, format) => loadVersion(name, bytes, format, checks),
     clock,
     log,

@@ -54,13 +54,17 @@ export function createServing(
     ])
     const others = versions.list().filter(({ status, hash }) => status === 'sound' && !doubtful.has(hash))
     const refs = [...before, ...others.map(({ name, hash }) => ({ version: name, hash }))]
-    const found = refs.map(versionOf).find((version) => version !== undefined)
-    if (!found) {
-      const message = `The stable version ${missing.version} is not at hand, and none that may stand in for it.`
-      throw new ParleyError('config_unavailable', { message })
+    for (const ref of refs) {
+      const found = versionOf(ref)
+      if (!found) continue
+      log.error(
+        { missing: missing.version, version: found.name },
+        'The stable version is not at hand; another is served',
+      )
+      return found
     }
-    log.error({ missing: missing.version, version: found.name }, 'The stable version is not at hand; another is served')
-    return found
+    const message = `The stable version ${missing.version} is not at hand, and none that may stand in for it.`
+    throw new ParleyError('config_unavailable', { message })
   }
 
   /** What is served already has passed this, or the rollout that it is on has. */

@@ -1,12 +1,14 @@
 import { ParleyError } from '#errors.ts'
 import type { BlobInfo, BlobStore } from '#platform/blob/blob.ts'
 import type { Clock } from '#platform/clock.ts'
+import type { ConfigVersion } from '../document.ts'
 import { hashOf, type Load } from '../load.ts'
 import type { VersionRecord } from '../register.ts'
 import { MAX_CONFIG_BYTES } from '../source.ts'
 import { formatOf, isVersionName } from '../version-names.ts'
 import type { Catalogue } from './catalogue.ts'
 import type { KeptVersions } from './disk.ts'
+import { knownOf } from './kept-copies.ts'
 import { type Known, type Refusal, refusalOf } from './known.ts'
 import type { RegisterBlobs } from './register-blobs.ts'
 
@@ -34,9 +36,9 @@ interface Candidate {
  */
 export class VersionAdmission {
   readonly #options: AdmissionOptions
-  readonly #onNew: (known: Known) => void
+  readonly #onNew: (version: ConfigVersion) => void
 
-  constructor(options: AdmissionOptions, onNew: (known: Known) => void) {
+  constructor(options: AdmissionOptions, onNew: (version: ConfigVersion) => void) {
     this.#options = options
     this.#onNew = onNew
   }
@@ -48,7 +50,7 @@ export class VersionAdmission {
     if (known?.isEntered) return this.#compare(known, blobs)
     // The register has lost what this replica knows, or never had it.
     const record = (await register.find(name)) ?? (known && (await register.enter(known.record)))
-    if (!known || record?.hash !== known.version.hash) {
+    if (!known || record?.hash !== known.hash) {
       // The disk's is of another place, where the name had other bytes.
       if (known) await this.#forget(name)
       return this.#admit(name, blobs, record)
@@ -59,13 +61,12 @@ export class VersionAdmission {
   }
 
   /** Keeps a version that the register has. */
-  async accept(known: Known, bytes: Buffer): Promise<void> {
+  async accept(known: Known, version: ConfigVersion, bytes: Buffer): Promise<void> {
     const { catalogue, kept } = this.#options
-    const { version, record, file } = known
-    await kept.keep({ record, file, bytes })
-    const isNew = catalogue.get(version.name)?.version.hash !== version.hash
-    catalogue.set(version.name, known)
-    if (isNew) this.#onNew(known)
+    const isKept = await kept.keep(known, version, bytes)
+    const isNew = catalogue.get(known.name)?.hash !== known.hash
+    catalogue.setVersion(known, version, isKept)
+    if (isNew) this.#onNew(version)
   }
 
   async #forget(name: string): Promise<void> {
@@ -74,7 +75,7 @@ export class VersionAdmission {
   }
 
   async #compare(known: Known, blobs: readonly BlobInfo[]): Promise<Refusal[]> {
-    const { hash } = known.version
+    const { hash } = known
     const refusals: Refusal[] = []
     const alike: string[] = []
     for (const blob of blobs) {
@@ -104,7 +105,7 @@ export class VersionAdmission {
     for (const blob of blobs) {
       const known = this.#options.catalogue.get(name)
       const refusal =
-        known?.isEntered && record?.hash === known.version.hash
+        known?.isEntered && record?.hash === known.hash
           ? other(blob, known, '')
           : await this.#admitOne(name, blob, record)
       if (refusal) refusals.push(refusal)
@@ -122,17 +123,12 @@ export class VersionAdmission {
     if ('faults' in loaded) {
       return { file: blob.name, reason: hash, faults: loaded.faults, hash, size: bytes.length }
     }
-    const found = { version: name, hash, firstSeenAt: clock.now(), uploadedBy: null }
-    const standing = record ?? (await register.enter(found))
+    const fresh = { version: name, hash, firstSeenAt: clock.now(), uploadedBy: null }
+    const standing = record ?? (await register.enter(fresh))
     if (standing.hash !== hash) return changed(blob, hash)
-    const known = {
-      version: loaded.version,
-      record: standing,
-      approval: undefined,
-      file: blob.name,
-      size: bytes.length,
-    }
-    await this.accept({ ...known, isSeen: true, isEntered: true }, bytes)
+    const { version } = loaded
+    const found = { record: standing, file: blob.name, size: bytes.length, isSeen: true, isEntered: true }
+    await this.accept(knownOf(version, found), version, bytes)
     return undefined
   }
 
@@ -162,7 +158,7 @@ function changed(blob: BlobInfo, hash: string): Refusal {
   return refusalOf(blob, `changed ${hash}`, message, hash)
 }
 
-function other(blob: BlobInfo, { version: { name }, file }: Known, hash: string): Refusal {
+function other(blob: BlobInfo, { name, file }: Known, hash: string): Refusal {
   const message = `is refused: versions are immutable, and ${name} was read from ${file}`
   return refusalOf(blob, 'other', message, hash)
 }

@@ -1,22 +1,47 @@
+import { LRUCache } from 'lru-cache'
 import type { Log } from '#log.ts'
+import type { ConfigVersion } from '../document.ts'
 import type { RefusedVersion, VersionEntry } from '../version-entry.ts'
 import { compareVersions } from '../version-names.ts'
 import { isGone, type Known, type Refusal } from './known.ts'
 
-/** What this replica knows of versions, in memory: the sound ones, and what was refused. */
+/** Documents that stay in memory although nobody serves from them: those that were asked for last. */
+const ASKED_FOR = 16
+
+/**
+ * What this replica knows of versions, in memory: the sound ones, and what was refused. Of hundreds of sound ones few are used, so
+ * documents are read from this replica's disk when they are asked for. While anybody holds one, it is the same object for all.
+ */
 export class Catalogue {
   readonly #log: Log
+  readonly #read: (known: Known) => ConfigVersion | undefined
+  readonly #lately = new LRUCache<string, ConfigVersion>({ max: ASKED_FOR })
+  readonly #held = new Map<string, WeakRef<ConfigVersion>>()
+  /** Those that no disk has. */
+  readonly #unkept = new Map<string, ConfigVersion>()
   readonly #known = new Map<string, Known>()
   /** By name of the version. */
   readonly #refusals = new Map<string, { firstSeenAt: number; refusals: readonly Refusal[] }>()
   #newest: Known | undefined
 
-  constructor(log: Log) {
+  /** `read`: from this replica's disk; undefined where it is not there as it was kept. */
+  constructor(log: Log, read: (known: Known) => ConfigVersion | undefined) {
     this.#log = log
+    this.#read = read
   }
 
   get(name: string): Known | undefined {
     return this.#known.get(name)
+  }
+
+  /** Undefined where it is not known, and where the disk has lost it: then it is not known any more. */
+  version(name: string): ConfigVersion | undefined {
+    const known = this.#known.get(name)
+    if (!known) return undefined
+    const found = this.#held.get(name)?.deref() ?? this.#unkept.get(name) ?? this.#read(known)
+    if (found) this.#hold(found)
+    else this.delete(name)
+    return found
   }
 
   get size(): number {
@@ -32,14 +57,37 @@ export class Catalogue {
     return this.#newest
   }
 
-  set(name: string, known: Known): void {
+  set(known: Known): void {
+    const { name, hash } = known
+    if (this.#known.get(name)?.hash !== hash) this.#forgetVersion(name)
     this.#known.set(name, known)
     this.rank()
   }
 
+  /** The same, with its document; `isKept`: the disk has it. */
+  setVersion(known: Known, version: ConfigVersion, isKept: boolean): void {
+    this.set(known)
+    this.#hold(version)
+    if (isKept) this.#unkept.delete(known.name)
+    else this.#unkept.set(known.name, version)
+  }
+
   delete(name: string): void {
     this.#known.delete(name)
+    this.#forgetVersion(name)
     this.rank()
+  }
+
+  #hold(version: ConfigVersion): void {
+    const { name } = version
+    this.#lately.set(name, version)
+    if (this.#held.get(name)?.deref() !== version) this.#held.set(name, new WeakRef(version))
+  }
+
+  #forgetVersion(name: string): void {
+    this.#lately.delete(name)
+    this.#held.delete(name)
+    this.#unkept.delete(name)
   }
 
   rank(): void {
@@ -74,9 +122,9 @@ export class Catalogue {
     const faults = (refused?.refusals ?? []).flatMap((refusal) => refusal.faults)
     const known = this.#known.get(name)
     if (known) {
-      const { version, record, approval, size } = known
+      const { hash, description, record, approval, size } = known
       return {
-        ...{ name, hash: version.hash, size, description: version.document.description },
+        ...{ name, hash, size, description },
         ...{ firstSeenAt: record.firstSeenAt, uploadedBy: record.uploadedBy, approvedBy: approval?.by ?? null },
         // Whoever takes a version away does not want it to begin.
         status: refused?.refusals.some(isGone) ? 'refused' : 'sound',
@@ -106,5 +154,5 @@ export class Catalogue {
 }
 
 function newer(best: Known | undefined, each: Known): Known {
-  return !best || compareVersions(each.version.name, best.version.name) > 0 ? each : best
+  return !best || compareVersions(each.name, best.name) > 0 ? each : best
 }

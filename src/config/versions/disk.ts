@@ -1,32 +1,36 @@
 import { randomUUID } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Log } from '#log.ts'
-import { hashOf } from '../load.ts'
-import type { VersionRecord } from '../register.ts'
+import type { ConfigVersion } from '../document.ts'
+import { hashOf, sealDocument } from '../load.ts'
 import { isVersionName } from '../version-names.ts'
-import { parseRecord } from './records.ts'
+import { type Kept, type KeptHead, readHead, readKept, writeKept } from './kept-file.ts'
 
 const extension = '.version'
-const newline = 10
+/** As much as a head has at most. */
+const headBytes = 32 * 1024
 
-/** A version as it is kept: what the register says of it, the name of its blob, its bytes. */
-export interface Kept {
-  record: VersionRecord
-  file: string
-  bytes: Buffer
+export interface KeptVersionsOptions {
+  dir: string
+  /** What versions are checked by, here and now, as a short text: what was checked by something else is checked anew. */
+  checkedBy: string
+  log: Log
 }
 
 /**
- * Sound versions on this replica's own disk, for as long as the store is away, or has lost one. A file is one version: a line of
- * JSON, then the bytes as they were pushed. A folder that cannot be used costs that, and nothing else.
+ * Sound versions on this replica's own disk: for as long as the store is away, or has lost one, and so that only those that are used
+ * are in memory. A folder that cannot be used costs that, and nothing else.
  */
 export class KeptVersions {
   readonly #dir: string
+  readonly #checkedBy: string
   readonly #log: Log
 
-  constructor(dir: string, log: Log) {
+  constructor({ dir, checkedBy, log }: KeptVersionsOptions) {
     this.#dir = dir
+    this.#checkedBy = checkedBy
     this.#log = log
   }
 
@@ -44,32 +48,60 @@ export class KeptVersions {
     }
   }
 
+  /** What it is, without its bytes; undefined when it is not there, or was checked by something else than what checks here and now. */
+  async head(name: string): Promise<KeptHead | undefined> {
+    if (!isVersionName(name)) return undefined
+    try {
+      await using handle = await open(this.#path(name), 'r')
+      const { buffer, bytesRead } = await handle.read(Buffer.alloc(headBytes), 0, headBytes, 0)
+      const { size } = await handle.stat()
+      const head = readHead(buffer.subarray(0, bytesRead), size)
+      return head?.checkedBy === this.#checkedBy && head.record.version === name ? head : undefined
+    } catch {
+      return undefined
+    }
+  }
+
   /** Undefined when it is not there, or no longer what was kept. */
   async read(name: string): Promise<Kept | undefined> {
     if (!isVersionName(name)) return undefined
     const content = await readFile(this.#path(name)).catch(() => undefined)
     if (!content) return undefined
-    const kept = parse(content)
-    if (kept?.record.version === name && hashOf(kept.bytes) === kept.record.hash) return kept
+    const kept = readKept(content)
+    if (kept?.head.record.version === name && hashOf(kept.bytes) === kept.head.record.hash) return kept
     this.#log.error({ version: name }, 'A kept config version is damaged')
     return undefined
   }
 
-  /** Written whole or not at all. Never rejects. */
-  async keep({ record, file, bytes }: Kept): Promise<void> {
+  /** At once: whoever asks serves by it. It was validated when it was kept, and takes some ms for each MB. */
+  version(name: string, hash: string): ConfigVersion | undefined {
+    try {
+      const { head, document } = readKept(readFileSync(this.#path(name))) ?? {}
+      const isAsKept = head?.record.hash === hash && document !== undefined && hashOf(document) === head.documentHash
+      if (isAsKept) return { name, hash, document: sealDocument(JSON.parse(document.toString())) }
+      this.#log.error({ version: name }, 'A kept config version is damaged')
+    } catch (error) {
+      this.#log.error({ err: error, version: name }, 'A kept config version cannot be read')
+    }
+    return undefined
+  }
+
+  /** Written whole or not at all: then false. Never rejects. */
+  async keep(kept: Pick<KeptHead, 'record' | 'file'>, version: ConfigVersion, bytes: Buffer): Promise<boolean> {
     const draft = join(this.#dir, `${randomUUID()}.draft`)
     try {
       await mkdir(this.#dir, { recursive: true, mode: 0o700 })
       {
         await using handle = await open(draft, 'wx', 0o600)
-        await handle.writeFile(`${JSON.stringify({ file, record })}\n`)
-        await handle.writeFile(bytes)
+        await handle.writeFile(writeKept({ ...kept, checkedBy: this.#checkedBy }, version, bytes))
         await handle.sync()
       }
-      await rename(draft, this.#path(record.version))
+      await rename(draft, this.#path(kept.record.version))
+      return true
     } catch (error) {
-      this.#log.warn({ err: error, version: record.version }, 'A config version could not be kept on disk')
+      this.#log.warn({ err: error, version: version.name }, 'A config version could not be kept on disk')
       await rm(draft, { force: true }).catch(() => {})
+      return false
     }
   }
 
@@ -79,18 +111,5 @@ export class KeptVersions {
 
   #path(name: string): string {
     return join(this.#dir, `${name}${extension}`)
-  }
-}
-
-function parse(content: Buffer): Kept | undefined {
-  const end = content.indexOf(newline)
-  if (end === -1) return undefined
-  const head = content.toString('utf8', 0, end)
-  try {
-    const { file, record: given }: { file?: unknown; record?: unknown } = JSON.parse(head)
-    const record = parseRecord(given)
-    return typeof file === 'string' && record ? { record, file, bytes: content.subarray(end + 1) } : undefined
-  } catch {
-    return undefined
   }
 }

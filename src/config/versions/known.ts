@@ -1,10 +1,12 @@
-import type { ConfigVersion } from '../document.ts'
 import type { LocatedFault } from '../fault.ts'
 import type { VersionApproval, VersionRecord } from '../register.ts'
 
-/** A sound version. */
+/** A sound version; its document is in memory while somebody uses it: see `Catalogue`. */
 export interface Known {
-  version: ConfigVersion
+  name: string
+  /** SHA-256 of its bytes, hexadecimal. */
+  hash: string
+  description: string
   record: VersionRecord
   approval: VersionApproval | undefined
   /** The blob that it was read from. */

@@ -17,7 +17,7 @@ const load: Load = async (name, bytes) => {
   return { version: { name, hash: Buffer.from(hash).toString('hex'), document } }
 }
 
-async function opened(t: TestContext, names: readonly string[]) {
+async function opened(t: TestContext, names: readonly string[], loadMs = 0) {
   const root = await mkdtemp(path.join(tmpdir(), 'parley-looks-'))
   t.after(() => rm(root, { recursive: true }))
   const [dir, rollout, cacheDir] = [path.join(root, 'versions'), path.join(root, 'rollout'), path.join(root, 'disk')]
@@ -26,9 +26,13 @@ async function opened(t: TestContext, names: readonly string[]) {
   await Promise.all(names.map(write))
   const clock = manualClock()
   const { log } = capturedLog()
+  const slow: Load = (...given) => {
+    clock.advance(loadMs)
+    return load(...given)
+  }
   const store = (folder: string) => new FolderBlobStore({ root: folder, clock, log })
   const blobs = { versions: store(dir), rollout: store(rollout) }
-  const versions = await openConfigVersions({ blobs, place: dir, cacheDir, load, clock, log })
+  const versions = await openConfigVersions({ blobs, place: dir, cacheDir, checkedBy: 'test', load: slow, clock, log })
   t.after(() => versions.close())
   const looks = async () => {
     await versions.refresh()
@@ -74,4 +78,30 @@ test('however many ask for a look while one is under way, one more follows, whic
   assert.equal(listed, 2)
   await versions.refresh()
   assert.equal(listed, 3)
+})
+
+test('a start waits for the newest, and the rest becomes known soon after, while what is pushed goes first', async (t) => {
+  const { versions, clock } = await opened(t, numbered(40), 100)
+  const names = () => versions.list().map(({ name }) => name)
+  const known = names()
+  assert.ok(known.length >= 1 && known.length < 20, `${known.length} are known at the start`)
+  assert.deepEqual(known, numbered(40).toReversed().slice(0, known.length))
+  assert.equal(versions.newest().name, 'v040')
+  const pushed = versions.push(null, 'v041', Buffer.from('v041'), 'yaml')
+  await pushed
+  assert.ok(names().length < 40)
+  while (names().length < 41) {
+    while (clock.pending === 0) await setImmediate()
+    clock.advance(100)
+    await versions.refresh()
+  }
+  assert.deepEqual(names(), numbered(41).toReversed())
+})
+
+test('an old version that is asked for goes before those that a start has left', async (t) => {
+  const { versions } = await opened(t, numbered(60), 100)
+  assert.equal(versions.get('v001'), undefined)
+  await versions.refresh()
+  assert.equal(versions.get('v001')?.document.description, 'v001')
+  assert.ok(versions.list().length < 60)
 })

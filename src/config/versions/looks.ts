@@ -1,19 +1,23 @@
 import type { Log } from '#log.ts'
 import type { BlobInfo, BlobStore } from '#platform/blob/blob.ts'
 import type { Clock } from '#platform/clock.ts'
+import type { Load } from '../load.ts'
 import { compareVersions, isVersionFile, isVersionName, versionOf } from '../version-names.ts'
 import type { VersionAdmission } from './admission.ts'
 import type { Catalogue } from './catalogue.ts'
 import type { KeptVersions } from './disk.ts'
 import { inParallel } from './in-parallel.ts'
+import { restoreOne } from './kept-copies.ts'
 import type { RegisterBlobs } from './register-blobs.ts'
 
-/** Versions that a replica knows, in memory and on its disk: the newest, and of older ones those that were asked for last. */
+/** Versions that a replica knows, and has on its disk: the newest, and of older ones those that were asked for last. */
 const maxNewest = 200
 const maxAskedFor = 200
 const atOnce = 8
 /** A file of a folder that is found alike after this is not being written any more. */
 const settledMs = 1000
+/** A look decides for so long; what is left then, the next one does: a start waits for the newest alone, and a push for none. */
+const lookMs = 500
 
 export interface LooksOptions {
   versions: BlobStore
@@ -21,6 +25,7 @@ export interface LooksOptions {
   catalogue: Catalogue
   kept: KeptVersions
   admission: VersionAdmission
+  load: Load
   clock: Clock
   log: Log
 }
@@ -35,18 +40,27 @@ export class VersionLooks {
   /** Older versions that were asked for; the last one last. */
   readonly #askedFor = new Set<string>()
   #newest: ReadonlySet<string> = new Set()
+  #isBehind = false
+  /** Of those asked for, what was on the disk: tried once. */
+  readonly #restored = new Set<string>()
 
   constructor(options: LooksOptions) {
     this.#options = options
   }
 
-  /** Someone wants this version, which may be an old one. */
+  /** Someone wants this version, which may be an old one, or not known yet. */
   ask(name: string): void {
-    if (this.#newest.has(name) || !isVersionName(name)) return
+    const isThere = this.#newest.has(name) && this.#options.catalogue.get(name) !== undefined
+    if (isThere || !isVersionName(name)) return
     this.#askedFor.delete(name)
     this.#askedFor.add(name)
     const [oldest] = this.#askedFor
     if (this.#askedFor.size > maxAskedFor && oldest !== undefined) this.#askedFor.delete(oldest)
+  }
+
+  /** The last look has left something to the next. */
+  get isBehind(): boolean {
+    return this.#isBehind
   }
 
   /** Of a version whose blob we have written ourselves. */
@@ -57,6 +71,7 @@ export class VersionLooks {
   /** Rejects with blob_unavailable. `isFirst`: files are taken as they are. */
   async look(isFirst: boolean): Promise<void> {
     const { versions, catalogue, clock } = this.#options
+    await this.#restoreAskedFor()
     const blobs: BlobInfo[] = []
     for await (const blob of versions.list('')) if (isVersionFile(blob.name)) blobs.push(blob)
     const unsettled = this.#unsettled(blobs, isFirst || versions.engine === 'azure')
@@ -67,14 +82,24 @@ export class VersionLooks {
     for (const name of catalogue.refusedNames()) if (!groups.has(name) && !known.has(name)) this.#forget(name)
 
     const wanted = names.filter((name) => known.has(name) || this.#isWanted(name))
-    await inParallel(atOnce, wanted, async (name) => {
+    const inOrder = new Set([...wanted.filter((name) => this.#askedFor.has(name)), ...wanted])
+    const due = [...inOrder].filter((name) => this.#isDue(name, keyOf(groups.get(name) ?? [])))
+    const until = clock.monotonic() + lookMs
+    let hasSound = !isFirst
+    this.#isBehind = false
+    await inParallel(atOnce, due, async (name) => {
       const group = groups.get(name) ?? []
       const key = keyOf(group)
-      if (this.#decided.get(name) === key || group.some((blob) => unsettled.has(blob.name))) return
+      if (group.some((blob) => unsettled.has(blob.name))) return
+      if (hasSound && clock.monotonic() > until) {
+        this.#isBehind = true
+        return
+      }
       const refusals = await this.#options.admission.judge(name, group)
       catalogue.refuse(name, refusals, clock.now())
       if (refusals.some(({ reason }) => reason === 'read')) this.#decided.delete(name)
       else this.#decided.set(name, key)
+      hasSound ||= catalogue.get(name)?.isSeen === true
     })
     await this.#hearApprovals()
     if (!isFirst) await this.#dropOld()
@@ -98,13 +123,27 @@ export class VersionLooks {
     return this.#newest.has(name) || this.#askedFor.has(name) || !isVersionName(name)
   }
 
+  /** Also where the disk has lost what was known of it. */
+  #isDue(name: string, key: string): boolean {
+    return this.#decided.get(name) !== key || this.#options.catalogue.entry(name) === undefined
+  }
+
   async #hearApprovals(): Promise<void> {
     const { register, catalogue } = this.#options
     for await (const name of register.approved()) {
       const known = catalogue.get(name)
       if (!known || known.approval) continue
       const approval = await register.findApproval(name)
-      if (approval?.hash === known.version.hash) known.approval = approval
+      if (approval?.hash === known.hash) known.approval = approval
+    }
+  }
+
+  /** On the disk, where what they were checked by has changed since: their store may be away. */
+  async #restoreAskedFor(): Promise<void> {
+    for (const name of this.#askedFor) {
+      if (this.#options.catalogue.get(name) || this.#restored.has(name)) continue
+      this.#restored.add(name)
+      await restoreOne(this.#options, name)
     }
   }
 

@@ -9,6 +9,7 @@ import { MAX_CONFIG_BYTES } from '../source.ts'
 import { type ConfigFormat, filesOf, isVersionName } from '../version-names.ts'
 import { oddName, type VersionAdmission } from './admission.ts'
 import type { Catalogue } from './catalogue.ts'
+import { knownOf } from './kept-copies.ts'
 import type { VersionLooks } from './looks.ts'
 import type { RegisterBlobs } from './register-blobs.ts'
 
@@ -33,11 +34,10 @@ export interface Pushed {
 export async function validatePush({ catalogue, load }: PushOptions, pushed: Pushed): Promise<ConfigVersion> {
   const { name, bytes, format } = pushed
   checkPushed(name, bytes)
-  const known = catalogue.get(name)?.version
-  if (known) {
-    if (known.hash !== hashOf(bytes)) throw new ParleyError('config_exists')
-    return known
-  }
+  const known = catalogue.get(name)
+  if (known && known.hash !== hashOf(bytes)) throw new ParleyError('config_exists')
+  const version = catalogue.version(name)
+  if (version) return version
   const loaded = await load(name, bytes, format)
   if ('version' in loaded) return loaded.version
   const { faults } = loaded
@@ -60,7 +60,7 @@ export async function keepPushed(options: PushOptions, pushed: Pushed, version: 
   const { by, name, bytes } = pushed
   const { hash } = version
   const known = catalogue.get(name)
-  if (known && known.version.hash !== hash) throw new ParleyError('config_exists')
+  if (known && known.hash !== hash) throw new ParleyError('config_exists')
   const there = await filesThere(versions, name)
   if (there.some((blob) => blob.hash !== hash)) throw new ParleyError('config_exists')
   const record = await enter(register, { version: name, hash, firstSeenAt: clock.now(), uploadedBy: by })
@@ -69,8 +69,8 @@ export async function keepPushed(options: PushOptions, pushed: Pushed, version: 
   const created = first ? undefined : await versions.put(file, bytes, { absent: true })
   if (created) looks.wrote(file, created.etag)
   else await checkBlob(versions, file, hash)
-  const fresh = { version, record, approval: undefined, file, size: bytes.length }
-  await admission.accept({ ...fresh, ...known, isSeen: true, isEntered: true }, bytes)
+  const found = { record, file, size: bytes.length, isSeen: true, isEntered: true }
+  await admission.accept({ ...knownOf(version, found), ...known, isSeen: true, isEntered: true }, version, bytes)
   catalogue.refuse(name, [], clock.now())
   return created !== undefined && known === undefined
 }

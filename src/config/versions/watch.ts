@@ -4,6 +4,8 @@ import type { VersionLooks } from './looks.ts'
 
 /** With a file's second look, and the time to load it, a new version is known within 5 s. */
 export const pollMs = 2000
+/** What else there is to do gets its turn. */
+const behindMs = 100
 
 /** Looks every two seconds, and says once that it cannot. */
 export class VersionWatch {
@@ -47,7 +49,7 @@ export class VersionWatch {
   begin(): void {
     if (this.#isClosed) return
     // Replicas that start together do not look together.
-    const waitMs = pollMs * (0.8 + 0.2 * Math.random())
+    const waitMs = this.#looks.isBehind ? behindMs : pollMs * (0.8 + 0.2 * Math.random())
     this.#stopPolling = this.#clock.after(waitMs, () => void this.look(false).then(() => this.begin()))
   }
 

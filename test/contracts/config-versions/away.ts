@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { test } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
@@ -123,6 +123,48 @@ export function awayCases(engine: string, containers: () => Promise<Containers>)
     }
     await using healed = await at.replica()
     assert.ok(!healed.lines.some(({ msg }) => msg === 'A kept config version is damaged'))
+  })
+
+  test(`${engine}: a document that was changed on disk is read from its blob instead, and its disk is mended`, async () => {
+    await using at = await grounds(await containers())
+    for (const name of ['v1', 'v2', 'v3']) await at.versions.put(`${name}.json`, saying(`this is ${name}`))
+    await (await at.replica())[Symbol.asyncDispose]()
+    const file = path.join(at.root, 'disk', 'v1.version')
+    const good = await readFile(file, 'utf8')
+    await writeFile(file, good.replaceAll('this is v1', 'this is v2'))
+    await using again = await at.replica()
+    assert.equal(again.versions.get('v1'), undefined)
+    assert.ok(again.lines.some(({ msg }) => msg === 'A kept config version is damaged'))
+    await again.looks()
+    assert.equal(again.versions.get('v1')?.document.description, 'this is v1')
+    assert.equal(await readFile(file, 'utf8'), good)
+  })
+
+  test(`${engine}: what is on disk is not checked again, until what checks has changed: then the newest, and what is asked for`, async () => {
+    await using at = await grounds(await containers())
+    for (const name of ['v1', 'v2', 'v3']) await at.versions.put(`${name}.json`, saying(name))
+    await (await at.replica())[Symbol.asyncDispose]()
+    for (const cut of ['versions', 'rollout']) at.cut.add(cut)
+    {
+      await using same = await at.replica()
+      assert.deepEqual(
+        same.versions.list().map(({ name, size, description }) => [name, size, description]),
+        ['v3', 'v2', 'v1'].map((name) => [name, saying(name).length, name]),
+      )
+      assert.equal(same.versions.get('v1'), same.versions.get('v1'), 'one object for all who hold it')
+    }
+    at.checks.name = 'others'
+    await using changed = await at.replica()
+    assert.deepEqual(
+      changed.versions.list().map(({ name }) => name),
+      ['v3'],
+    )
+    assert.equal(changed.versions.get('v1'), undefined)
+    await changed.versions.refresh()
+    assert.equal(changed.versions.get('v1')?.document.description, 'v1')
+    at.cut.clear()
+    await changed.looks()
+    assert.equal(changed.versions.list().length, 3)
   })
 
   test(`${engine}: a disk that cannot be written to costs only what is kept`, async () => {

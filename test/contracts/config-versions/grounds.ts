@@ -38,6 +38,8 @@ export interface Replica extends AsyncDisposable {
 export async function grounds(containers: Containers) {
   const root = await mkdtemp(path.join(tmpdir(), 'parley-versions-'))
   const cut = new Set<string>()
+  /** By another name, replicas that start check anew what they have on disk. */
+  const checks = { name: 'checks' }
   const shared = { versions: containers.open('versions'), rollout: containers.open('rollout') }
 
   function opening(disk = 'disk', signal?: AbortSignal) {
@@ -49,7 +51,7 @@ export async function grounds(containers: Containers) {
     const cacheDir = path.join(root, disk)
     const opened = openConfigVersions({
       ...{ blobs, cacheDir, clock, log, signal },
-      place: 'versions',
+      ...{ place: 'versions', checkedBy: checks.name },
       load: async (name, bytes, format) => loadVersion(name, bytes, format, []),
     })
     return { opened, clock, lines, blobs }
@@ -74,7 +76,7 @@ export async function grounds(containers: Containers) {
   }
 
   return {
-    ...{ ...shared, root, cut, opening, replica },
+    ...{ ...shared, root, cut, checks, opening, replica },
     async [Symbol.asyncDispose]() {
       await Promise.all([shared.versions.close(), shared.rollout.close()])
       await rm(root, { recursive: true })
