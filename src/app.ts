@@ -16,6 +16,7 @@ import { createEvents, type Events } from '#events/events.ts'
 import { createAddressLimit } from '#governance/address-limit.ts'
 import { openLedger } from '#governance/ledger/open.ts'
 import { openGovernance } from '#governance/open.ts'
+import { startPruning } from '#governance/pruning.ts'
 import { isLoopbackHost } from '#identity/local.ts'
 import { newId } from '#ids.ts'
 import type { Log } from '#log.ts'
@@ -173,12 +174,13 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
   opened.defer(() => configs.close())
   const events = createEvents(log)
   overrides.listen?.(events)
-  const ledger = openLedger({ sql, kv, clock, log })
+  const ledger = openLedger({ sql, kv, clock, log, keepMs: env.retention.ledgerMs })
   opened.defer(() => ledger.close())
   opened.defer(events.on('relay.ended', ledger.relayEnded))
   const auditing = openAuditing({ sql, clock, log, identity: env.identity })
   opened.defer(() => auditing.close())
   const { audit } = auditing
+  if (hasRuns) opened.defer(startPruning({ env: env.retention, ledger, audit, clock, log }))
   const rollout = await createRollouts({
     ...{ kv, clock, log, events, weakeningsOf },
     blobs: blobs.rollout,

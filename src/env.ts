@@ -6,6 +6,7 @@ import { type IdentityEnv, readIdentity } from './env/identity.ts'
 import { type MasterKeysEnv, readMasterKeys } from './env/master-keys.ts'
 import { type ModelsEnv, readModels } from './env/models.ts'
 import { reader, type Variables } from './env/reader.ts'
+import { type RetentionEnv, readRetention } from './env/retention.ts'
 import { type RolloutEnv, readRollout, readShadow, type ShadowEnv } from './env/rollout.ts'
 import { readSecrets, type SecretsEnv, secretsLeftOut } from './env/secrets.ts'
 import {
@@ -26,6 +27,7 @@ export type { GovernanceEnv } from './env/governance.ts'
 export type { IdentityEnv } from './env/identity.ts'
 export type { MasterKeysEnv } from './env/master-keys.ts'
 export type { ModelsEnv } from './env/models.ts'
+export type { RetentionEnv } from './env/retention.ts'
 export type { RolloutEnv, ShadowEnv } from './env/rollout.ts'
 export type { SecretsEnv } from './env/secrets.ts'
 export type { BlobEnv, KvEnv, QueueEnv, SqlEnv } from './env/stores.ts'
@@ -56,6 +58,7 @@ export interface Env {
   secrets: SecretsEnv
   limits: LimitsEnv
   governance: GovernanceEnv
+  retention: RetentionEnv
 }
 
 /** What a replica does: serves and executes, or one of the two. */
@@ -114,6 +117,7 @@ export function readEnv(variables: Variables = process.env): Env {
       archiveMs: read.integer('PARLEY_ARCHIVE_DAYS', idleDays, 1, 36_500) * 86_400_000,
     },
     governance: readGovernance(read),
+    retention: readRetention(read),
   }
   if (env.kv.engine === 'redis' && env.masterKeys.source === 'file') {
     faults.push('REDIS_URL needs PARLEY_MASTER_KEYS: replicas must share the keys that data is sealed with')

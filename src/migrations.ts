@@ -3,9 +3,11 @@ import { runFiguresMigration } from '#actions/run-figures.ts'
 import { runMigrations } from '#actions/runs/migrations.ts'
 import { archiveMigrations } from '#conversations/archive/turns-migration.ts'
 import { dataKeysMigration } from '#conversations/data-keys/migration.ts'
+import { auditCutMigration } from '#governance/audit/cut-migration.ts'
 import { auditMigration } from '#governance/audit/migration.ts'
 import { budgetsMigration } from '#governance/budgets/migration.ts'
 import { ledgerMigration } from '#governance/ledger/migration.ts'
+import { ledgerPruneMigration } from '#governance/ledger/prune-migration.ts'
 import { recordsMigration } from '#governance/privacy/sql-records.ts'
 import { keysMigration } from '#identity/keys/migration.ts'
 import type { Migration } from '#platform/sql/sql.ts'
@@ -21,5 +23,7 @@ export const migrations: readonly Migration[] = [
   recordsMigration,
   budgetsMigration,
   auditMigration,
+  ledgerPruneMigration,
+  auditCutMigration,
   keysMigration,
 ]

@@ -42,7 +42,9 @@ async function start({ verdict, csv = [] }: { verdict?: AuditVerdict; csv?: (str
 }
 
 test('a log that holds says where it stands, so that it can be looked for again', async () => {
-  await using cli = await start({ verdict: { intact: true, entries: 3, head: { seq: 3, hash: HASH }, broken: null } })
+  await using cli = await start({
+    verdict: { intact: true, entries: 3, from: null, head: { seq: 3, hash: HASH }, broken: null },
+  })
   const { code, out } = await cli.run('audit', 'verify')
   assert.deepEqual([code, out], [0, `The audit log is intact: 3 entries, the last 3:${HASH}.\n`])
   await cli.run('audit', 'verify', '--seen', `3:${HASH}`)
@@ -52,7 +54,9 @@ test('a log that holds says where it stands, so that it can be looked for again'
 
 test('a log that does not hold ends with 1, and says from where on', async () => {
   const broken = { seq: 2, because: 'missing' } as const
-  await using cli = await start({ verdict: { intact: false, entries: 1, head: { seq: 1, hash: HASH }, broken } })
+  await using cli = await start({
+    verdict: { intact: false, entries: 1, from: null, head: { seq: 1, hash: HASH }, broken },
+  })
   const { code, err } = await cli.run('audit', 'verify')
   assert.deepEqual([code, err], [1, 'parley: The audit log does not hold: entry 2 is missing.\n'])
   const json = await cli.run('audit', 'verify', '--json')

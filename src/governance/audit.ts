@@ -20,6 +20,11 @@ export interface Audit {
   within(tx: Tx, entry: AuditEntry): Promise<void>
   /** Newest first, below `before` (all when absent). Rejects with database_unavailable. */
   list(tenant: string, page: { before?: number; kind?: AuditKind; limit: number }): Promise<KeptEntry[]>
+  /**
+   * Takes what is older than that (ms since the epoch) out of the beginning of each chain, some at a time, and states in the chain
+   * what it goes on from. Resolves with how many entries went. Rejects with database_unavailable.
+   */
+  prune(before: number): Promise<number>
   /** Reads the whole chain of a tenant. `seen` is an entry as it was once shown or logged. Rejects with database_unavailable. */
   verify(tenant: string, seen?: Link): Promise<AuditVerdict>
   /** Waits for what can be kept at once. */
@@ -42,6 +47,7 @@ export const auditKinds = [
   'data.erased',
   'consent.changed',
   'sessions.ended',
+  'audit.cut',
   'sign-in.failed',
   'access.refused',
   'tenant.refused',
@@ -76,8 +82,13 @@ export interface AuditVerdict {
   intact: boolean
   /** How many were read. */
   entries: number
+  /** What the first of them goes on from, where what was before is past its time and was taken out. */
+  from: Link | null
   /** The last entry; null when there is none. */
   head: Link | null
   /** The first place at which it does not hold. */
-  broken: { seq: number; because: 'missing' | 'changed' | 'cut-off' | 'added-past-head' | 'not-as-seen' } | null
+  broken: {
+    seq: number
+    because: 'missing' | 'changed' | 'cut-off' | 'added-past-head' | 'not-as-seen' | 'past-its-time'
+  } | null
 }

@@ -22,6 +22,11 @@ export interface Ledger {
   entries(tenant: string, period: Period): AsyncIterable<LedgerEntry[]>
   /** A person's figures stay, and are nobody's from then on; resolves with how many. */
   disown(tenant: string, user: string): Promise<number>
+  /**
+   * Takes entries out that are older than that (ms since the epoch), some at a time; resolves with how many. Where the live state
+   * keeps them they go by themselves, month by month.
+   */
+  prune(before: number): Promise<number>
   /** The process is about to end: what is told from now on is kept without waiting for company. */
   hurry(): void
   /** Waits for what can be kept at once. */

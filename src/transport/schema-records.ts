@@ -102,11 +102,17 @@ export const AuditVerdict = Type.Object(
   {
     intact: Type.Boolean(),
     entries: Type.Integer({ description: 'How many were read.' }),
+    from: nullable(
+      Type.Object(
+        { seq: Seq, hash: Hash },
+        { description: 'What the first of them goes on from, where what was before is past its time.' },
+      ),
+    ),
     head: nullable(Type.Object({ seq: Seq, hash: Hash })),
     broken: nullable(
       Type.Object({
         seq: Seq,
-        because: oneOf('missing', 'changed', 'cut-off', 'added-past-head', 'not-as-seen'),
+        because: oneOf('missing', 'changed', 'cut-off', 'added-past-head', 'not-as-seen', 'past-its-time'),
       }),
     ),
   },

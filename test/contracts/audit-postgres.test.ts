@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { after, describe, test } from 'node:test'
 import { createAudit } from '#governance/audit/create.ts'
+import { auditCutMigration } from '#governance/audit/cut-migration.ts'
 import { auditMigration } from '#governance/audit/migration.ts'
 import { createLog } from '#log.ts'
 import { systemClock } from '#platform/clock.ts'
@@ -26,7 +27,7 @@ describe('tampering by who owns the tables', () => {
   /** What it comes to when somebody does this to a chain of five, once the trigger is out of the way. */
   async function verdictAfter(...statements: string[]) {
     const url = await server.createDatabase()
-    const sql = await openAt(url, [auditMigration])
+    const sql = await openAt(url, [auditMigration, auditCutMigration])
     try {
       const audit = createAudit({ sql, clock: systemClock, log: createLog('silent') })
       for (let index = 1; index <= 5; index++) {
@@ -113,7 +114,7 @@ describe('tampering by who owns the tables', () => {
 
 test('the trigger stops the owner, too', async () => {
   const url = await server.createDatabase()
-  const sql = await openAt(url, [auditMigration])
+  const sql = await openAt(url, [auditMigration, auditCutMigration])
   await sql.query('system', 'SELECT 1')
   await sql.close()
   for (const change of ["UPDATE audit SET actor = 'x'", 'DELETE FROM audit', 'TRUNCATE audit']) {
@@ -123,7 +124,7 @@ test('the trigger stops the owner, too', async () => {
 
 test('a process that owns nothing keeps the log, and could not take the trigger away', async () => {
   const url = await server.createDatabase()
-  const owner = await openAt(url, [auditMigration])
+  const owner = await openAt(url, [auditMigration, auditCutMigration])
   await owner.query('system', 'SELECT 1')
   await owner.close()
   const login = `app_${randomUUID().replaceAll('-', '')}`
@@ -133,7 +134,7 @@ test('a process that owns nothing keeps the log, and could not take the trigger 
     `GRANT SELECT ON parley_migrations TO ${login}`,
   )
   const asApp = Object.assign(new URL(url), { username: login, password: 'app' }).href
-  const sql = await openAt(asApp, [auditMigration])
+  const sql = await openAt(asApp, [auditMigration, auditCutMigration])
   try {
     const audit = createAudit({ sql, clock: systemClock, log: createLog('silent') })
     await audit.record({ tenant: 't', kind: 'run.approved', actor: 'ana', subject: 'run_1' })

@@ -2,12 +2,15 @@ import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { after, before, describe, test } from 'node:test'
 import { createAudit } from '#governance/audit/create.ts'
+import { auditCutMigration } from '#governance/audit/cut-migration.ts'
 import { auditMigration } from '#governance/audit/migration.ts'
 import type { Audit, AuditEntry } from '#governance/audit.ts'
 import { createLog } from '#log.ts'
 import { systemClock } from '#platform/clock.ts'
 import type { Sql } from '#platform/sql/sql.ts'
 import type { Database } from './sql/under-test.ts'
+
+const YEAR_AGO = Date.now() - 365 * 86_400_000
 
 /** What the audit log promises, on whichever database keeps it. */
 export function auditContract(engine: string, openDatabase: () => Promise<Database>): void {
@@ -18,7 +21,7 @@ export function auditContract(engine: string, openDatabase: () => Promise<Databa
 
     before(async () => {
       database = await openDatabase()
-      sql = await database.open([auditMigration])
+      sql = await database.open([auditMigration, auditCutMigration])
       audit = createAudit({ sql, clock: systemClock, log: createLog('silent') })
     })
     after(async () => {
@@ -51,7 +54,7 @@ export function auditContract(engine: string, openDatabase: () => Promise<Databa
         [3, 1],
       )
       const head = { seq: 3, hash: third?.hash }
-      assert.deepEqual(await audit.verify(tenant), { intact: true, entries: 3, head, broken: null })
+      assert.deepEqual(await audit.verify(tenant), { intact: true, entries: 3, from: null, head, broken: null })
     })
 
     test('the same order of fields makes the same hash, and a tenant its own chain', async () => {
@@ -62,7 +65,9 @@ export function auditContract(engine: string, openDatabase: () => Promise<Databa
       const [[a], [b]] = [await audit.list(one, { limit: 1 }), await audit.list(other, { limit: 1 })]
       assert.notEqual(a?.hash, b?.hash)
       assert.deepEqual(a?.details, b?.details)
-      assert.deepEqual(await audit.verify(randomUUID()), { intact: true, entries: 0, head: null, broken: null })
+      assert.deepEqual(await audit.verify(randomUUID()), {
+        ...{ intact: true, entries: 0, from: null, head: null, broken: null },
+      })
     })
 
     test('told again under the same id it is kept once', async () => {
@@ -108,6 +113,87 @@ export function auditContract(engine: string, openDatabase: () => Promise<Databa
       assert.deepEqual(other.broken, { seq: 1001, because: 'not-as-seen' })
       const gone = await audit.verify(tenant, { seq: 1101, hash: seen.hash })
       assert.deepEqual(gone.broken, { seq: 1101, because: 'cut-off' })
+    })
+
+    test('what is past its time goes, the chain says what it goes on from, and the rest still holds', async () => {
+      const tenant = randomUUID()
+      for (let index = 1; index <= 5; index++)
+        await audit.record(entryOf(tenant, { at: index, subject: `old ${index}` }))
+      for (let index = 6; index <= 8; index++) await audit.record(entryOf(tenant))
+      const before = await audit.list(tenant, { limit: 9 })
+      const linkAt = (seq: number) => {
+        const { hash } = before.find((entry) => entry.seq === seq) ?? { hash: '' }
+        return { seq, hash }
+      }
+      assert.ok((await audit.prune(YEAR_AGO)) >= 5)
+      const from = linkAt(5)
+      const [cut, ...rest] = await audit.list(tenant, { limit: 9 })
+      assert.deepEqual([cut?.kind, cut?.actor, cut?.details], ['audit.cut', null, from])
+      assert.deepEqual(rest, before.slice(0, 3))
+      const head = { seq: 9, hash: cut?.hash }
+      assert.deepEqual(await audit.verify(tenant), { intact: true, entries: 4, from, head, broken: null })
+
+      assert.equal(await audit.prune(YEAR_AGO), 0)
+      await audit.record(entryOf(tenant))
+      assert.deepEqual(await audit.verify(tenant, linkAt(6)).then(({ entries, broken }) => [entries, broken]), [
+        5,
+        null,
+      ])
+      assert.equal((await audit.verify(tenant, from)).broken, null)
+      const other = await audit.verify(tenant, { seq: 5, hash: '0'.repeat(64) })
+      assert.deepEqual(other.broken, { seq: 5, because: 'not-as-seen' })
+      assert.deepEqual((await audit.verify(tenant, linkAt(4))).broken, { seq: 4, because: 'past-its-time' })
+    })
+
+    test('a chain is cut again and again, and when nothing of it is young', async () => {
+      const tenant = randomUUID()
+      await audit.record(entryOf(tenant, { at: 1 }))
+      await audit.record(entryOf(tenant, { at: 2 }))
+      await audit.prune(2)
+      assert.deepEqual(await audit.verify(tenant).then(({ entries, from }) => [entries, from?.seq]), [2, 1])
+      await audit.prune(3)
+      const verdict = await audit.verify(tenant)
+      assert.deepEqual([verdict.intact, verdict.entries, verdict.from?.seq, verdict.head?.seq], [true, 2, 2, 4])
+    })
+
+    test('what comes before something young stays, however old it says it is', async () => {
+      const tenant = randomUUID()
+      await audit.record(entryOf(tenant))
+      await audit.record(entryOf(tenant, { at: 1 }))
+      await audit.prune(YEAR_AGO)
+      const { entries, from } = await audit.verify(tenant)
+      assert.deepEqual([entries, from], [2, null])
+    })
+
+    test('replicas that cut at once, while others write, leave one chain that holds', async () => {
+      const tenant = randomUUID()
+      for (let index = 1; index <= 10; index++) await audit.record(entryOf(tenant, { at: index }))
+      const another = createAudit({ sql, clock: systemClock, log: createLog('silent') })
+      const cuts = [audit, another, audit].map((replica) => replica.prune(YEAR_AGO))
+      const writes = Array.from({ length: 10 }, () => another.record(entryOf(tenant)))
+      const gone = await Promise.all(cuts)
+      await Promise.all(writes)
+      assert.ok(gone.reduce((sum, one) => sum + one, 0) >= 10)
+      const { intact, entries, from } = await audit.verify(tenant)
+      assert.deepEqual([intact, entries, from?.seq], [true, 11, 10])
+    })
+
+    test('nothing goes but what is old, from the beginning, and as a later entry states', async () => {
+      const tenant = randomUUID()
+      for (let index = 1; index <= 3; index++) await audit.record(entryOf(tenant, { at: index }))
+      const take = (where: string) => sql.query({ tenant }, `DELETE FROM audit WHERE ${where}`)
+      await assert.rejects(take('seq = 1'), { code: '42501' }, 'nothing states it')
+      const [, second] = (await audit.list(tenant, { limit: 3 })).toReversed()
+      assert.ok(second)
+      const { seq, hash } = second
+      await audit.record(entryOf(tenant, { kind: 'audit.cut', details: { seq, hash: '0'.repeat(64) } }))
+      await assert.rejects(take('seq <= 2'), { code: '42501' }, 'something else is stated')
+      await audit.record(entryOf(tenant, { kind: 'audit.cut', details: { seq, hash } }))
+      for (const where of ['seq = 2', 'seq = 1', 'seq <= 3', 'true', 'seq = 3']) {
+        await assert.rejects(take(where), { code: '42501' }, where)
+      }
+      await take('seq <= 2')
+      assert.equal((await audit.verify(tenant)).from?.seq, 2)
     })
 
     test('neither role changes an entry or takes one out', async () => {

@@ -7,6 +7,7 @@ import { sumDecimals } from '#governance/decimals.ts'
 import { billOfTurn } from '#governance/ledger/bill.ts'
 import { createKvLedger } from '#governance/ledger/kv-store.ts'
 import { ledgerMigration } from '#governance/ledger/migration.ts'
+import { ledgerPruneMigration } from '#governance/ledger/prune-migration.ts'
 import { createSqlLedger } from '#governance/ledger/sql-store.ts'
 import type { LedgerStore } from '#governance/ledger/store.ts'
 import type { LedgerEntry } from '#governance/ledger.ts'
@@ -15,6 +16,7 @@ import { createLog } from '#log.ts'
 import { systemClock } from '#platform/clock.ts'
 import { openKv } from '#platform/kv/open.ts'
 import { openSql } from '#platform/sql/open.ts'
+import { manualClock } from '../support/clock.ts'
 import { startPostgres } from '../support/postgres.ts'
 import { startRedis } from '../support/redis.ts'
 
@@ -30,7 +32,7 @@ const redis = opened.use(await startRedis())
 const url = await postgres.createDatabase()
 const sql = await openSql({
   env: { engine: 'postgres', url, auth: 'url', poolSize: 4 },
-  migrations: [ledgerMigration],
+  migrations: [ledgerMigration, ledgerPruneMigration],
   ...common,
 })
 opened.defer(() => sql.close())
@@ -43,6 +45,7 @@ const NOVEMBER = Date.UTC(2026, 10, 1)
 const DECEMBER = Date.UTC(2026, 11, 1)
 const november = { from: NOVEMBER, to: DECEMBER }
 const DAY = 86_400_000
+const KEEP_MS = 7 * 365 * DAY
 
 function turnOf(tenant: string, segments: readonly SpentSegment[], more: Partial<TurnEnded> = {}): TurnEnded {
   const turn = newId('turn')
@@ -207,8 +210,8 @@ function ledgerContract(engine: string, ledger: LedgerStore): void {
 }
 
 ledgerContract('PostgreSQL', createSqlLedger(sql))
-ledgerContract('SQLite', createKvLedger(onSqlite))
-ledgerContract('Redis', createKvLedger(onRedis))
+ledgerContract('SQLite', createKvLedger({ kv: onSqlite, clock: systemClock, keepMs: KEEP_MS }))
+ledgerContract('Redis', createKvLedger({ kv: onRedis, clock: systemClock, keepMs: KEEP_MS }))
 
 test('PostgreSQL shows a tenant its own entries only, takes no changes of figures and no deletions', async () => {
   const [mine, theirs] = [randomUUID(), randomUUID()]
@@ -222,4 +225,73 @@ test('PostgreSQL shows a tenant its own entries only, takes no changes of figure
     }
   }
   assert.equal(await ledger.spent(theirs, {}, 0), 2)
+})
+
+test('PostgreSQL gives up what is past its time, of every tenant, and nothing that is younger', async () => {
+  const tenants = [randomUUID(), randomUUID()]
+  const ledger = createSqlLedger(sql)
+  const [old, limit] = [Date.UTC(2025, 9, 31), Date.UTC(2025, 10, 1)]
+  const turns = tenants.flatMap((tenant) => [
+    turnOf(tenant, [called(1), called(2)], { endedAt: old }),
+    turnOf(tenant, [called(4)], { endedAt: limit - 1 }),
+    turnOf(tenant, [called(8)], { endedAt: limit }),
+    turnOf(tenant, [called(16)]),
+  ])
+  await ledger.keep(turns.map(billOfTurn))
+  const [tenant = ''] = tenants
+  const kept = await listed(ledger, tenant, { from: limit, to: DECEMBER })
+  assert.equal(await ledger.prune(limit), 6)
+  assert.equal(await ledger.prune(limit), 0)
+  for (const each of tenants) assert.equal(await ledger.spent(each, {}, 0), 24)
+  assert.deepEqual(await listed(ledger, tenant, { from: 0, to: DECEMBER }), kept)
+})
+
+test('PostgreSQL gives up nothing of the last 60 days, whatever a process takes the time for', async () => {
+  const tenant = randomUUID()
+  const ledger = createSqlLedger(sql)
+  const now = Date.now()
+  await ledger.keep([
+    billOfTurn(turnOf(tenant, [called(1)], { endedAt: now - 61 * DAY })),
+    billOfTurn(turnOf(tenant, [called(2)], { endedAt: now - 59 * DAY })),
+  ])
+  await assert.rejects(ledger.prune(now), { code: '42501' })
+  assert.equal(await ledger.spent(tenant, {}, 0), 3)
+  await ledger.prune(now - 60 * DAY - 1000)
+  assert.equal(await ledger.spent(tenant, {}, 0), 2)
+  await assert.rejects(sql.query({ tenant }, 'DELETE FROM ledger'), { code: '42501' })
+})
+
+test('two replicas that prune at once take each entry out once', async () => {
+  const tenant = randomUUID()
+  const ledger = createSqlLedger(sql)
+  const turns = Array.from({ length: 300 }, (_, at) => turnOf(tenant, [called(1), called(1)], { endedAt: 1000 + at }))
+  await ledger.keep(turns.map(billOfTurn))
+  const gone = await Promise.all([ledger.prune(5000), createSqlLedger(sql).prune(5000)])
+  assert.equal(gone[0] + gone[1], 600)
+  assert.equal(await ledger.spent(tenant, {}, 0), 0)
+})
+
+test('in the live state a month goes as a whole, when its last day is past its time, after an erasure as well', async () => {
+  const clock = manualClock(NOVEMBER + 20 * DAY)
+  const { log } = common
+  const kv = await openKv({ env: { engine: 'sqlite', path: ':memory:' }, clock, log, tokens: common.tokens })
+  try {
+    const tenant = randomUUID()
+    const ledger = createKvLedger({ kv, clock, keepMs: 100 * DAY })
+    const [early, late] = [NOVEMBER, DECEMBER - 1].map((endedAt) => turnOf(tenant, [called(1)], { endedAt }))
+    assert.ok(early && late)
+    await ledger.keep([billOfTurn(early), billOfTurn(late)])
+    await ledger.keep([billOfTurn(turnOf(tenant, [called(4)], { principal: 'bob', endedAt: DECEMBER }))])
+    assert.equal(await ledger.disown(tenant, 'ana'), 2)
+    clock.advance(DECEMBER + 100 * DAY - clock.now() - 1)
+    assert.equal(await ledger.spent(tenant, {}, 0), 6)
+    clock.advance(1)
+    assert.equal(await ledger.spent(tenant, {}, 0), 4)
+    assert.deepEqual(await listed(ledger, tenant), [])
+    clock.advance(31 * DAY)
+    assert.equal(await ledger.spent(tenant, {}, 0), 0)
+    assert.equal(await ledger.prune(DECEMBER), 0)
+  } finally {
+    await kv.close()
+  }
 })

@@ -5,6 +5,7 @@ import type { Sql } from '#platform/sql/sql.ts'
 import type { Audit, AuditEntry, KeptEntry } from '../audit.ts'
 import { append } from './append.ts'
 import { detailsText, type Written } from './chain.ts'
+import { cutChains } from './cut.ts'
 import { Noting } from './noting.ts'
 import { verifyChain } from './verify.ts'
 
@@ -43,6 +44,13 @@ export function createAudit({ sql, clock, log }: AuditOptions): Audit {
       type Row = Omit<KeptEntry, 'details'> & { details: string }
       const rows = await sql.query<Row>({ tenant }, LIST, [tenant, before, kind, limit])
       return rows.map((row) => ({ ...row, details: JSON.parse(row.details) }))
+    },
+    prune: (before) => {
+      const cut = { kind: 'audit.cut', actor: null, subject: null } as const
+      return cutChains(sql, {
+        before,
+        entry: (tenant, { seq, hash }) => written({ tenant, ...cut, details: { seq, hash } }),
+      })
     },
     verify: (tenant, seen) => verifyChain(sql, tenant, seen),
     close: () => noting.close(),

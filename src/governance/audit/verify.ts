@@ -11,20 +11,35 @@ WHERE tenant = $1 AND seq > $2 ORDER BY seq LIMIT ${PAGE}`
 const STAND = `
 SELECT (SELECT max(seq) FROM audit WHERE tenant = $1) AS last,
   (SELECT seq FROM audit_heads WHERE tenant = $1) AS seq, (SELECT hash FROM audit_heads WHERE tenant = $1) AS hash`
+/** $1 tenant */
+const FIRST = 'SELECT min(seq) AS seq FROM audit WHERE tenant = $1'
+/** $1 tenant, $2 the last that is not there any more */
+const STATED = `
+SELECT details FROM audit WHERE tenant = $1 AND seq > $2 AND kind = 'audit.cut' ORDER BY seq DESC LIMIT 1`
 
 type Broken = NonNullable<AuditVerdict['broken']>
 
 /** Reads the whole chain, and what is added to it meanwhile. */
 export async function verifyChain(sql: Sql, tenant: string, seen: Link | undefined): Promise<AuditVerdict> {
-  let at = beginning
+  const from = await beginningOf(sql, tenant)
+  let at = from
   let entries = 0
   const verdict = (broken: Broken | null): AuditVerdict => {
-    return { intact: broken === null, entries, head: at.seq === 0 ? null : at, broken }
+    const [head, cut] = [at, from].map((link) => (link.seq === 0 ? null : link))
+    return { intact: broken === null, entries, from: cut ?? null, head: head ?? null, broken }
   }
+  if (seen && seen.seq < from.seq) return verdict({ seq: seen.seq, because: 'past-its-time' })
+  if (seen && seen.seq === from.seq && seen.hash !== from.hash)
+    return verdict({ seq: seen.seq, because: 'not-as-seen' })
   for (;;) {
     const rows = await sql.query<Written & Link>({ tenant }, READ, [tenant, at.seq])
     for (const row of rows) {
-      if (row.seq !== at.seq + 1) return verdict({ seq: at.seq + 1, because: 'missing' })
+      if (row.seq !== at.seq + 1) {
+        // It may have been cut while it was read.
+        const now = await beginningOf(sql, tenant)
+        if (now.seq > from.seq) return verifyChain(sql, tenant, seen)
+        return verdict({ seq: at.seq + 1, because: 'missing' })
+      }
       entries += 1
       const link = chained(at, row)
       if (link.hash !== row.hash) return verdict({ seq: row.seq, because: 'changed' })
@@ -35,6 +50,26 @@ export async function verifyChain(sql: Sql, tenant: string, seen: Link | undefin
     const [stand] = await sql.query<Stand>({ tenant }, STAND, [tenant])
     if ((stand?.last ?? 0) > at.seq) continue
     return verdict(brokenAtEnd(at, stand, seen))
+  }
+}
+
+/**
+ * What the first entry goes on from: nothing, or what the last cut states. That a cut states nothing else is in the chain, and
+ * shows when it is read.
+ */
+async function beginningOf(sql: Sql, tenant: string): Promise<Link> {
+  const [first] = await sql.query<{ seq: number | null }>({ tenant }, FIRST, [tenant])
+  if (!first || first.seq === null || first.seq === 1) return beginning
+  const [stated] = await sql.query<{ details: string }>({ tenant }, STATED, [tenant, first.seq - 1])
+  return stated ? linkOf(stated.details) : beginning
+}
+
+function linkOf(details: string): Link {
+  try {
+    const { seq, hash }: Partial<Link> = JSON.parse(details)
+    return Number.isSafeInteger(seq) && typeof hash === 'string' ? { seq: Number(seq), hash } : beginning
+  } catch {
+    return beginning
   }
 }
 

@@ -21,7 +21,7 @@ export function ledgerKeys(tenant: string): LedgerKeys {
 
 /**
  * Keeps the entries of a turn, once.
- * KEYS months, month, turn · ARGV month, its number, turn, entries
+ * KEYS months, month, turn · ARGV month, its number, turn, entries, ms until the month is past its time
  */
 export const keepBill: Operation<void> = {
   name: 'ledger.keep',
@@ -30,13 +30,17 @@ export const keepBill: Operation<void> = {
     if redis.call('EXISTS', KEYS[3]) == 1 then return {} end
     redis.call('HSET', KEYS[3], 'd', ARGV[4], 'v', 1)
     log_append(KEYS[2], log_top(KEYS[2]) + 1, ARGV[3])
+    redis.call('PEXPIRE', KEYS[2], ARGV[5])
+    redis.call('PEXPIRE', KEYS[3], ARGV[5])
     redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
     return {}`,
-  twin: (step, [months, month, turn], [name, number, id, entries]) => {
+  twin: (step, [months, month, turn], [name, number, id, entries, ttlMs]) => {
     if (!months || !month || !turn) throw new RangeError('ledger.keep needs three keys')
     if (step.exists(turn)) return []
     step.set(turn, { d: entries ?? '', v: 1 })
     step.append(month, step.top(month) + 1, Buffer.from(String(id)))
+    step.expire(month, Number(ttlMs))
+    step.expire(turn, Number(ttlMs))
     step.add(months, String(name), Number(number))
     return []
   },

@@ -1,3 +1,4 @@
+import type { Clock } from '#platform/clock.ts'
 import type { Kv } from '#platform/kv/kv.ts'
 import { sumDecimals } from '../decimals.ts'
 import type { LedgerEntry, Period, UsageSum, UsageTotal } from '../ledger.ts'
@@ -7,8 +8,22 @@ import type { LedgerStore } from './store.ts'
 
 const PAGE = 500
 
+export interface KvLedgerOptions {
+  kv: Kv
+  clock: Clock
+  /** How long entries are kept. */
+  keepMs: number
+}
+
 /** In the live state's store: for a machine of one's own, where a chat that calls no actions does not open a database. */
-export function createKvLedger(kv: Kv): LedgerStore {
+export function createKvLedger({ kv, clock, keepMs }: KvLedgerOptions): LedgerStore {
+  /** A month goes as a whole, once its last day is past its time. */
+  function untilPast(at: number): number {
+    const date = new Date(at)
+    const end = Date.UTC(date.getUTCFullYear(), date.getUTCMonth() + 1)
+    return Math.max(1, Math.ceil(end + keepMs - clock.now()))
+  }
+
   async function* turns(
     tenant: string,
     { from, to }: Period,
@@ -41,7 +56,7 @@ export function createKvLedger(kv: Kv): LedgerStore {
         if (!first) return undefined
         const keys = ledgerKeys(tenant)
         const month = monthOf(first.at)
-        const args = [month, month.replace('-', ''), turn, JSON.stringify(kept)]
+        const args = [month, month.replace('-', ''), turn, JSON.stringify(kept), untilPast(first.at)]
         return kv.run(keepBill, [keys.months, keys.month(month), keys.turn(turn)], args)
       })
       await Promise.all(keeping)
@@ -81,6 +96,7 @@ export function createKvLedger(kv: Kv): LedgerStore {
     },
 
     entries,
+    prune: async () => 0,
 
     async disown(tenant, user) {
       const keys = ledgerKeys(tenant)
@@ -88,7 +104,8 @@ export function createKvLedger(kv: Kv): LedgerStore {
       for await (const page of turns(tenant, { from: 0, to: END_OF_TIME })) {
         for (const { turn, entries: kept } of page) {
           if (kept[0]?.user !== user) continue
-          await kv.put(keys.turn(turn), Buffer.from(JSON.stringify(kept.map((entry) => ({ ...entry, user: '' })))))
+          const nobodys = Buffer.from(JSON.stringify(kept.map((entry) => ({ ...entry, user: '' }))))
+          await kv.put(keys.turn(turn), nobodys, { ttlMs: untilPast(kept[0].at) })
           disowned += kept.length
         }
       }

@@ -14,11 +14,13 @@ export interface OpenLedgerOptions {
   kv: Kv
   clock: Clock
   log: Log
+  /** How long entries are kept. */
+  keepMs: number
 }
 
 /** The ledger, where this process keeps what lasts: PGlite is not opened for it. */
-export function openLedger({ sql, kv, clock, log }: OpenLedgerOptions): Ledger {
-  const store = sql.engine === 'postgres' ? createSqlLedger(sql) : createKvLedger(kv)
+export function openLedger({ sql, kv, clock, log, keepMs }: OpenLedgerOptions): Ledger {
+  const store = sql.engine === 'postgres' ? createSqlLedger(sql) : createKvLedger({ kv, clock, keepMs })
   const writing = new Writing({ store, clock, log })
   return {
     ...store,

@@ -41,6 +41,24 @@ SELECT turn, segment, at, person AS "user", groups, specialist, config, arm, mod
 FROM ledger WHERE tenant = $1 AND at >= $2 AND at < $3 AND (at, turn, segment) > ($4::bigint, $5::text, $6::integer)
 ORDER BY at, turn, segment LIMIT ${PAGE}`
 
+/** Each tenant once, by leaps over the index. */
+const TENANTS = `
+WITH RECURSIVE leap AS (
+  (SELECT tenant FROM ledger ORDER BY tenant LIMIT 1)
+  UNION ALL
+  SELECT (SELECT tenant FROM ledger WHERE tenant > leap.tenant ORDER BY tenant LIMIT 1) FROM leap WHERE tenant IS NOT NULL
+)
+SELECT tenant FROM leap WHERE tenant IS NOT NULL`
+const PRUNED_AT_ONCE = 10_000
+/** $1 tenant, $2 before, $3 at most. In order of the key, as it is written. */
+const PRUNE = `
+WITH old AS (
+  SELECT turn, segment FROM ledger WHERE tenant = $1 AND at < $2 ORDER BY at, turn, segment LIMIT $3
+), gone AS (
+  DELETE FROM ledger USING old WHERE tenant = $1 AND ledger.turn = old.turn AND ledger.segment = old.segment RETURNING 1
+)
+SELECT count(*) AS gone FROM gone`
+
 export function createSqlLedger(sql: Sql): LedgerStore {
   return {
     async keep(bills) {
@@ -79,6 +97,17 @@ export function createSqlLedger(sql: Sql): LedgerStore {
         if (!last || rows.length < PAGE) return
         after = last
       }
+    },
+
+    async prune(before) {
+      let gone = 0
+      for (const { tenant } of await sql.query<{ tenant: string }>('system', TENANTS)) {
+        if (gone >= PRUNED_AT_ONCE) break
+        const params = [tenant, before, PRUNED_AT_ONCE - gone]
+        const [row] = await sql.query<{ gone: number }>('system', PRUNE, params)
+        gone += row?.gone ?? 0
+      }
+      return gone
     },
 
     async disown(tenant, user) {

@@ -9,5 +9,6 @@ export interface LedgerStore {
   usage(tenant: string, whose: { user?: string }, period: Period): Promise<UsageSum[]>
   total(tenant: string, whose: { user?: string }, period: Period): Promise<UsageTotal>
   entries(tenant: string, period: Period): AsyncIterable<LedgerEntry[]>
+  prune(before: number): Promise<number>
   disown(tenant: string, user: string): Promise<number>
 }

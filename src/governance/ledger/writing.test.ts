@@ -100,3 +100,32 @@ test('a process that is about to end keeps what it is told at once', async () =>
   await writing.keep(bill('b'))
   assert.deepEqual(kept, [['a'], ['b']])
 })
+
+test('who tells again is not kept waiting by a store that says nothing, and what waits behind it is not kept twice', async () => {
+  const { promise: silence, resolve } = Promise.withResolvers<void>()
+  const clock = manualClock()
+  const kept: string[] = []
+  const keep = async (bills: readonly Bill[]) => {
+    if (kept.length === 0) await silence
+    kept.push(...bills.map(({ turn }) => turn))
+  }
+  const writing = new Writing({ store: { keep }, clock, log: capturedLog().log })
+  const pass = async (ms: number) => {
+    clock.advance(ms)
+    for (let times = 0; times < 5; times++) await setImmediate()
+  }
+  const first = assert.rejects(writing.keep(bill('a')), { code: 'database_unavailable' })
+  await pass(100)
+  const second = assert.rejects(writing.keep(bill('b')), { code: 'database_unavailable' })
+  await pass(14_900)
+  await pass(100)
+  await Promise.all([first, second])
+  const again = writing.keep(bill('b'))
+  resolve()
+  await pass(100)
+  await pass(100)
+  await again
+  assert.deepEqual(kept, ['a', 'b'])
+  await writing.close()
+  assert.equal(clock.pending, 0)
+})

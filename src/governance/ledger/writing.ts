@@ -20,6 +20,8 @@ interface Waiting {
 const EVERY_MS = 100
 const RETRY_MS = 1000
 const AT_ONCE = 500
+/** Who tells again is not kept waiting by a store that neither takes nor refuses. */
+const ANSWER_WITHIN_MS = 15_000
 /** Bills that nobody tells again, while the database is away. */
 export const MOST_RETAINED = 10_000
 
@@ -39,11 +41,16 @@ export class Writing {
     this.#options = options
   }
 
-  /** Resolves once it is kept, and rejects where it is not. */
+  /** Resolves once it is kept, and rejects where it is not, or not soon enough: told again, it is kept once. */
   keep(bill: Bill): Promise<void> {
     const teller = Promise.withResolvers<void>()
-    this.#add({ bill, teller })
-    return teller.promise
+    const waiting: Waiting = { bill, teller }
+    const cancelLimit = this.#options.clock.after(ANSWER_WITHIN_MS, () => {
+      this.#waiting = this.#waiting.filter((one) => one !== waiting)
+      teller.reject(new ParleyError('database_unavailable'))
+    })
+    this.#add(waiting)
+    return teller.promise.finally(cancelLimit)
   }
 
   /** Of what is told once. */
