@@ -19,6 +19,9 @@ export function usesOf(
     { need: 'config', engine: describeVersions(env, version) },
     { need: 'models', engine: describeModels(env) },
     { need: 'identity', engine: describeIdentity(env) },
+    ...(env.secrets.engine === 'key-vault'
+      ? [{ need: 'secrets', engine: `the Key Vault ${new URL(env.secrets.url).host}` }]
+      : []),
   ]
 }
 
