@@ -12,6 +12,7 @@ import { spec } from 'node:test/reporters'
 import { ensureChromium } from './support/ensure-chromium.ts'
 import { ensurePostgres } from './support/ensure-postgres.ts'
 import { ensureRedis } from './support/ensure-redis.ts'
+import { keepDurations, longestFirst } from './support/file-durations.ts'
 import { ensurePgliteTemplate } from './support/pglite-template.ts'
 
 const testTimeoutMs = 120_000
@@ -40,22 +41,24 @@ function findTestFiles(patterns: string[]): string[] {
 async function runTests(paths: string[]): Promise<boolean> {
   const faults: string[] = []
   const running = new Set(paths)
+  const durations = new Map<string, number>()
   let success = false
 
   const tests = run({
-    files: paths,
+    files: longestFirst(paths),
     isolation: 'process',
     concurrency: availableParallelism(),
     timeout: testTimeoutMs,
     signal: AbortSignal.timeout(runTimeoutMs),
     execArgv: ['--import', import.meta.resolve('./support/watch-tests.ts')],
   })
-  tests.on('test:summary', ({ file, counts, success: passed }) => {
+  tests.on('test:summary', ({ file, counts, success: passed, duration_ms: ms }) => {
     if (!file) {
       success = passed
       return
     }
     running.delete(file)
+    durations.set(file, ms)
     if (counts.tests === 0) faults.push(`${shown(file)}: there is no test in this file`)
   })
   tests.on('test:diagnostic', ({ file, line, message }) => {
@@ -69,6 +72,7 @@ async function runTests(paths: string[]): Promise<boolean> {
   const output = tests.compose(spec)
   output.pipe(process.stdout)
   await finished(output)
+  keepDurations(durations)
   for (const path of running) faults.push(`${shown(path)}: its process did not end properly`)
   for (const fault of faults) say(`✖ ${fault}`)
   return success && faults.length === 0

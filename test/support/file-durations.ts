@@ -1,0 +1,28 @@
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { dirname, relative, resolve } from 'node:path'
+
+/** In ms, by the path of a test file from the root of the project, as measured on this machine. */
+type Durations = Record<string, number>
+
+const root = resolve(import.meta.dirname, '../..')
+const kept = resolve(root, 'node_modules/.cache/parley/file-durations.json')
+
+/** Those that took longest last time come first, since whatever is begun last is waited for with the other cores idle. */
+export function longestFirst(paths: readonly string[]): string[] {
+  const durations = read()
+  const known = (path: string) => durations[relative(root, path)] ?? 0
+  return paths.toSorted((a, b) => known(b) - known(a))
+}
+
+export function keepDurations(measured: ReadonlyMap<string, number>): void {
+  const ours = [...measured].map(([path, ms]) => [relative(root, path), Math.round(ms)] as const)
+  const durations = { ...read(), ...Object.fromEntries(ours.filter(([path]) => !path.startsWith('..'))) }
+  mkdirSync(dirname(kept), { recursive: true })
+  const unfinished = `${kept}.${process.pid}`
+  writeFileSync(unfinished, JSON.stringify(durations))
+  renameSync(unfinished, kept)
+}
+
+function read(): Durations {
+  return existsSync(kept) ? JSON.parse(readFileSync(kept, 'utf8')) : {}
+}
