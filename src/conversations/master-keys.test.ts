@@ -78,4 +78,26 @@ describe('master keys of the environment', () => {
     assert.equal(opened.find('old')?.id, 'old')
     assert.equal(opened.find('other'), undefined)
   })
+
+  it('are those of now; earlier ones go on opening what they sealed', async () => {
+    const [first, second] = ['first', 'second'].map((id) => ({ id, key: randomBytes(32) }))
+    assert.ok(first && second)
+    const masterKeys = { source: 'environment' as const, keys: [first] }
+    const opened = await openMasterKeys({ masterKeys })
+    const sealed = opened.current.seal.seal('text', 'here')
+    masterKeys.keys = [second]
+    assert.equal(opened.current.id, 'second')
+    assert.equal(opened.find('first')?.seal.unseal(sealed, 'here').toString(), 'text')
+    assert.equal(opened.find('second')?.id, 'second')
+  })
+
+  it('tell of one that is asked for and not known: another replica may have a new one already', async () => {
+    const masterKeys = { source: 'environment' as const, keys: [{ id: 'a', key: randomBytes(32) }] }
+    let unknown = 0
+    const opened = await openMasterKeys({ masterKeys, onUnknownMaster: () => unknown++ })
+    assert.equal(opened.find('a')?.id, 'a')
+    assert.equal(unknown, 0)
+    assert.equal(opened.find('b'), undefined)
+    assert.equal(unknown, 1)
+  })
 })

@@ -192,6 +192,36 @@ describe('data keys at home in PostgreSQL', () => {
     }
   })
 
+  it('is put under a master key that is new while the process runs, and goes on being read meanwhile', async () => {
+    const people = Array.from({ length: 3 }, somebody)
+    const second = masterKey('second')
+    const env = { source: 'environment' as const, keys: [first] }
+    const masterKeys = await openMasterKeys({ masterKeys: env })
+    const running = new DataKeys({ kv, masterKeys, clock, safe })
+    const sealed = await Promise.all(people.map(async (who) => (await running.seal(who)).seal('text', 'here')))
+    const masters = async () => new Set((await Promise.all(people.map(keysOf))).flat().map(({ master }) => master))
+    let rotated = () => {}
+    const onChange = (listener: () => void) => {
+      rotated = listener
+      return () => {
+        rotated = () => assert.fail('told after the end')
+      }
+    }
+    const stop = startRewrapping({ sql, masterKeys: env, log, secrets: { onChange } })
+    assert.deepEqual(await masters(), new Set(['first']))
+    // The first is not even in the list any more.
+    env.keys = [second]
+    rotated()
+    await until(async () => !(await masters()).has('first'))
+    await loseLiveState()
+    for (const keys of [running, new DataKeys({ kv, masterKeys, clock, safe }), await replica({ masters: [second] })]) {
+      for (const [n, who] of people.entries()) {
+        assert.equal((await keys.seal(who)).unseal(sealed[n] ?? Buffer.alloc(0), 'here').toString(), 'text')
+      }
+    }
+    await stop()
+  })
+
   for (const interrupted of ['before the copy is gone', 'before others are told'] as const) {
     it(`destroys a key for good when it is repeated after a crash ${interrupted}`, async () => {
       const who = somebody()

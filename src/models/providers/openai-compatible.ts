@@ -83,7 +83,8 @@ export function openaiCompatible({ env, tokens, clock, onUnauthorized = () => {}
     probe: async (spec, signal) => {
       const target = targetOf(spec)
       if (Array.isArray(target)) throw new ProbeFailure('misconfigured', new Error(sentences(target)))
-      await probe({ target, key: async () => keyOf(target), extraBody: spec.extraBody ?? {}, agent, signal })
+      const { extraBody = {} } = spec
+      await probe({ target, key: async () => keyOf(target), extraBody, agent, signal, onUnauthorized })
     },
     close: () => agent.destroy(),
   }

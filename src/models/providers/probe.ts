@@ -9,13 +9,15 @@ interface ProbeOptions {
   extraBody: Readonly<Record<string, unknown>>
   agent: Agent
   signal: AbortSignal
+  /** The deployment does not take the key. */
+  onUnauthorized(): void
 }
 
 /**
  * Asks a deployment for one token. Off the hot path, so by the SDK, which is loaded with the first probe. A deployment
  * that refuses the question as such (some do not take so low a limit) is up all the same.
  */
-export async function probe({ target, key, extraBody, agent, signal }: ProbeOptions): Promise<void> {
+export async function probe({ target, key, extraBody, agent, signal, onUnauthorized }: ProbeOptions): Promise<void> {
   const [{ default: OpenAI, APIError, APIConnectionError }, { fetch }] = await Promise.all([
     import('openai'),
     import('undici'),
@@ -40,6 +42,7 @@ export async function probe({ target, key, extraBody, agent, signal }: ProbeOpti
     if (signal.aborted) throw new ProbeFailure('connect_timeout', signal.reason)
     if (!(thrown instanceof APIError) || thrown instanceof APIConnectionError)
       throw new ProbeFailure('connect_failed', thrown)
+    if (thrown.status === 401) onUnauthorized()
     const reason = failureOf(thrown.status)
     if (reason) throw new ProbeFailure(reason, thrown)
   }

@@ -79,6 +79,22 @@ test('a user who was disabled has to come back, and so has one whose token is no
   await assert.rejects(ask('nonsense'), SignInNeeded)
 })
 
+test('a secret that is replaced is used from the next call on; one that is not taken is told', async () => {
+  const { authority, clientId } = issuer
+  let [secret, refused] = ['retired', 0]
+  const rotating = createEntraClient({
+    ...{ authority, clientId, clientSecret: () => secret, scope: SCOPE, fetch, clock: systemClock },
+    onUnauthorized: () => refused++,
+  })
+  const assertion = await issuer.home.sign()
+  const ask = () => rotating.onBehalfOf({ tenant: issuer.home.id, assertion, scope: 'api://desk/.default' })
+  await assert.rejects(ask(), { code: 'identity_unavailable' })
+  assert.equal(refused, 1)
+  secret = issuer.clientSecret
+  assert.equal(decodeJwt((await ask()).token).aud, 'api://desk')
+  assert.equal(refused, 1)
+})
+
 test('with the authority away it is told to come back', async () => {
   issuer.down = true
   const assertion = await issuer.home.sign()
