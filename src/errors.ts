@@ -190,6 +190,13 @@ const catalogue = {
     retryable: false,
     message: 'The state of the rollout does not permit this.',
   },
+  rollout_state_unreadable: {
+    status: 409,
+    type: 'conflict_error',
+    retryable: false,
+    message:
+      'What the store has as state.json cannot be read; what was known last is served. An operator puts it right: POST /api/v1/config/rollout/restore.',
+  },
   second_operator_needed: {
     status: 409,
     type: 'conflict_error',

@@ -5,7 +5,7 @@ export type Transition = Awaited<ReturnType<Rollouts['history']>>[number]
 
 /** All that the rollout has to say of itself. */
 export function renderStatus(view: RolloutView): string {
-  const { stable, live, verdict, figures, waiting, finished, reachable } = view
+  const { stable, live, verdict, figures, waiting, finished, reachable, unreadable } = view
   const [last] = finished.toSorted((a, b) => b.endedAt - a.endedAt)
   const rows = [
     ['stable', `${stable.version} (SHA-256 ${stable.hash.slice(0, 12)}…)`],
@@ -16,7 +16,10 @@ export function renderStatus(view: RolloutView): string {
     ...(last
       ? [['last', `${last.candidate.version} ${last.outcome} at ${instant(last.endedAt)}: ${last.reason}`]]
       : []),
-    ...(reachable ? [] : [['store', 'out of reach: served from what is known']]),
+    ...(reachable || unreadable ? [] : [['store', 'out of reach: served from what is known']]),
+    ...(unreadable
+      ? [['store', 'its state cannot be read: served from what is known; config restore puts it right']]
+      : []),
   ]
   const lines = rows.map(([name = '', text]) => `${name.padEnd(8)} ${text}\n`).join('')
   return figures && live ? `${lines}\n${renderFigures(figures)}` : lines

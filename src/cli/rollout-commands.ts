@@ -24,6 +24,7 @@ export const rolloutCommands: Record<string, Command> = {
   pause: decision('pause', 'nobody new gets the candidate'),
   resume: decision('resume', 'go on from where it was paused'),
   rollback: decision('rollback', 'take the candidate back; with none live, the stable version'),
+  restore: decision('restore', 'put what is known in the place of a state that cannot be read'),
   status: {
     operands: [],
     flags: '[--watch]',

@@ -24,6 +24,8 @@ export interface Rollouts {
   resume(by: Principal, request: Decision): Promise<RolloutView>
   /** Also of what is stable already: back to the one before it. */
   rollback(by: Principal, request: Decision): Promise<RolloutView>
+  /** Puts what is known in the place of a state that cannot be read. Rejects with rollout_state where it can. */
+  restore(by: Principal, request: Decision): Promise<RolloutView>
 }
 
 export interface Decision {
@@ -47,6 +49,8 @@ export interface RolloutView {
   /** Which replica leads, as far as known; whether the state can be reached at present. */
   leader: boolean
   reachable: boolean
+  /** What the store has is no state: what was known last is served until an operator restores it. */
+  unreadable: boolean
 }
 
 export interface RolloutFigures {

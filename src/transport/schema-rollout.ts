@@ -96,6 +96,9 @@ const Rollout = Type.Object(
     finished: list(FinishedRollout),
     leader: Type.Boolean({ description: 'This replica advances it; any replica rolls back.' }),
     reachable: Type.Boolean({ description: 'The store that holds the state can be reached.' }),
+    unreadable: Type.Boolean({
+      description: 'What the store has is no state: what was known last is served, until an operator restores it.',
+    }),
   },
   { title: 'Rollout' },
 )

@@ -44,6 +44,7 @@ export class ScriptedConfig implements ServedConfig {
       finished: [],
       leader: true,
       reachable: true,
+      unreadable: false,
     }
   }
 
@@ -127,6 +128,7 @@ export class ScriptedConfig implements ServedConfig {
     pause: (by: { name: string }, request: Decision) => this.#decide('pause', by, request),
     resume: (by: { name: string }, request: Decision) => this.#decide('resume', by, request),
     rollback: (by: { name: string }, request: Decision) => this.#decide('rollback', by, request),
+    restore: (by: { name: string }, request: Decision) => this.#decide('restore', by, request),
   }
 
   readonly diff = (from: { name: string }, to: { name: string }): ConfigDiff => {

@@ -99,6 +99,7 @@ export async function createRollouts(
       waiting: beginnings.waiting(),
       leader: leadership.held,
       reachable: shared.reachable,
+      unreadable: shared.isUnreadable,
     })
 
   /** Who follows hears of each change, and of nothing else. */
@@ -119,6 +120,7 @@ export async function createRollouts(
   }
 
   async function lead(): Promise<void> {
+    if (shared.isUnreadable) return
     try {
       await beginnings.beginWaiting()
       if (clock.monotonic() - keptAtMs < KEEP_EVERY_MS) return
@@ -193,9 +195,16 @@ async function firstState(blob: StateBlob, versions: KnownVersions, clock: Clock
     if (blob.state) return blob.state
     throw new ParleyError('blob_unavailable')
   } catch (error) {
-    if (!(error instanceof ParleyError) || error.code !== 'blob_unavailable') throw error
+    const isUnreadable = error instanceof ParleyError && error.code === 'rollout_state_unreadable'
+    if (!isUnreadable && !(error instanceof ParleyError && error.code === 'blob_unavailable')) throw error
     const kept = await blob.kept().catch(() => undefined)
-    if (kept) return kept
-    throw error
+    const recorded = isUnreadable ? await blob.recorded().catch(() => undefined) : undefined
+    // What ends the history is of this store for sure; the copy may be one step ahead of it, or of another journey.
+    const known = recorded && kept?.epoch !== recorded.epoch + 1 ? recorded : (kept ?? recorded)
+    if (known) return known
+    if (!isUnreadable) throw error
+    const message =
+      'state.json of the rollout cannot be read, and neither its history nor the live state has what it was. Put a copy of it back; or take it away, and the newest version serves everyone.'
+    throw new ParleyError('rollout_state_unreadable', { message })
   }
 }

@@ -22,7 +22,7 @@ export function createOperators({
   inTurn,
   now,
   view,
-}: OperatorsOptions): Pick<Rollouts, 'start' | 'promote' | 'pause' | 'resume' | 'rollback'> {
+}: OperatorsOptions): Pick<Rollouts, 'start' | 'promote' | 'pause' | 'resume' | 'rollback' | 'restore'> {
   /** What was seen has to be what is there, also when it was another replica that changed it. */
   async function decide(by: Principal, ifMatch: string, work: () => Promise<void>): Promise<RolloutView> {
     if (!by.roles.some((role) => role === 'Config.Operator' || role === 'Admin')) throw new ParleyError('forbidden')
@@ -71,5 +71,7 @@ export function createOperators({
 
     rollback: (by, decision) =>
       decide(by, decision.ifMatch, async () => shared.rollBackBy(await occasion(by, decision))),
+
+    restore: (by, decision) => decide(by, decision.ifMatch, async () => shared.restoreBy(await occasion(by, decision))),
   }
 }

@@ -6,7 +6,7 @@ import type { RolloutState, Transition } from './state.ts'
 import type { StateBlob } from './state-blob.ts'
 import type { CounterStore } from './store/counter-store.ts'
 import { newsKey } from './store/keys.ts'
-import { type Occasion, rollBack } from './transitions.ts'
+import { type Occasion, restore, rollBack } from './transitions.ts'
 
 export interface SharedStateOptions {
   blob: StateBlob
@@ -37,6 +37,11 @@ export class SharedState {
     this.#present = kept
     this.#options = options
     this.reachable = options.blob.state !== undefined
+  }
+
+  /** What the store has is no state: what was known last holds, and only rolling back and restoring change it. */
+  get isUnreadable(): boolean {
+    return this.#options.blob.isUnreadable
   }
 
   get present(): RolloutState {
@@ -85,6 +90,20 @@ export class SharedState {
     }
   }
 
+  /**
+   * Puts what is known in the place of what cannot be read: what the history ends with, where that is newer than what this replica
+   * knows. Rejects with version_conflict when somebody was quicker, rollout_state where there is nothing to put right, blob_unavailable.
+   */
+  async restoreBy(occasion: Occasion): Promise<void> {
+    const { blob } = this.#options
+    if (!blob.isUnreadable) throw new ParleyError('rollout_state', { message: 'The state of the rollout can be read.' })
+    const recorded = await blob.recorded()
+    const known = recorded && recorded.epoch > this.#present.epoch ? underOrder(recorded, this.#order) : this.#present
+    if (await this.#write(restore(known, occasion), true)) return
+    await this.look()
+    throw new ParleyError('version_conflict')
+  }
+
   async #giveOrder(occasion: Occasion): Promise<boolean> {
     const { counters, log } = this.#options
     const rollout = orderable(this.#present)
@@ -110,10 +129,10 @@ export class SharedState {
     this.#settle()
   }
 
-  async #write(next: RolloutState): Promise<boolean> {
+  async #write(next: RolloutState, isInPlace = false): Promise<boolean> {
     const { blob, kv } = this.#options
     try {
-      if (!(await blob.write(next))) return false
+      if (!(await (isInPlace ? blob.replace(next) : blob.write(next)))) return false
       this.#found(true)
       this.#options.onWritten?.(next.last)
     } catch (error) {
@@ -160,5 +179,5 @@ export class SharedState {
 }
 
 function isBlobAway(error: unknown): boolean {
-  return error instanceof ParleyError && error.code === 'blob_unavailable'
+  return error instanceof ParleyError && ['blob_unavailable', 'rollout_state_unreadable'].includes(error.code)
 }

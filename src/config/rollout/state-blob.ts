@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import { ParleyError } from '#errors.ts'
 import type { Log } from '#log.ts'
 import type { BlobStore } from '#platform/blob/blob.ts'
@@ -5,6 +6,7 @@ import type { Kv } from '#platform/kv/kv.ts'
 import type { RolloutState, Transition } from './state.ts'
 import { lastStateKey } from './store/keys.ts'
 import { keepNewest } from './store/records.ts'
+import { encodeLine, encodeState, parseLine, parseState, type StoredLine } from './stored-state.ts'
 
 const NAME = 'state.json'
 
@@ -19,6 +21,8 @@ export class StateBlob {
   readonly #kv: Kv
   readonly #log: Log
   #etag: string | undefined
+  /** The tag of what is there and is no state. */
+  #unreadable: string | undefined
   /** The history is known to have every line up to this epoch. */
   #recorded = 0
 
@@ -28,18 +32,28 @@ export class StateBlob {
     this.#log = log
   }
 
-  /** True when there is another than before. Rejects with blob_unavailable; what was known stays. */
+  /** What is there cannot be read: nothing is written until an operator has put it right. */
+  get isUnreadable(): boolean {
+    return this.#unreadable !== undefined
+  }
+
+  /** True when there is another than before. Rejects with blob_unavailable, rollout_state_unreadable; what was known stays. */
   async read(): Promise<boolean> {
     const found = await this.#blobs.get(NAME, this.#etag === undefined ? {} : { ifNot: this.#etag })
+    const state = found === undefined || found === 'unchanged' ? undefined : parseState(found.bytes)
+    if (found !== undefined && found !== 'unchanged' && !state) {
+      if (this.#unreadable !== found.etag) {
+        const { etag, bytes } = found
+        this.#log.error({ etag, bytes: bytes.length }, 'The state of the rollout cannot be read; the last one stays')
+      }
+      this.#unreadable = found.etag
+      throw new ParleyError('rollout_state_unreadable')
+    }
+    this.#unreadable = undefined
     if (found === 'unchanged') return false
-    if (found === undefined) {
+    if (!found || !state) {
       await this.#putBack()
       return false
-    }
-    const state = parse(found.bytes)
-    if (!state) {
-      this.#log.error({ etag: found.etag }, 'The state of the rollout cannot be read; the last one stays')
-      throw new ParleyError('blob_unavailable', { message: 'The state of the rollout cannot be read.' })
     }
     const isNews = state.epoch !== this.state?.epoch
     this.state = state
@@ -50,19 +64,30 @@ export class StateBlob {
 
   /**
    * The state that follows the one that is known, with its line in the history. False when somebody was quicker. Rejects with
-   * blob_unavailable.
+   * blob_unavailable, rollout_state_unreadable.
    */
   async write(next: RolloutState): Promise<boolean> {
-    if (this.state) await this.#record(this.state.last)
-    const condition = this.#etag === undefined ? ({ absent: true } as const) : { ifMatch: this.#etag }
-    const written = await this.#blobs.put(NAME, encode(next), condition)
+    if (this.#unreadable !== undefined) throw new ParleyError('rollout_state_unreadable')
+    return this.#write(next, this.#etag)
+  }
+
+  /** Puts a state in the place of what cannot be read. False when somebody was quicker. Rejects with blob_unavailable. */
+  async replace(next: RolloutState): Promise<boolean> {
+    return this.#write(next, this.#unreadable)
+  }
+
+  async #write(next: RolloutState, etag: string | undefined): Promise<boolean> {
+    if (this.state) await this.#record(this.state)
+    const condition = etag === undefined ? ({ absent: true } as const) : { ifMatch: etag }
+    const written = await this.#blobs.put(NAME, encodeState(next), condition)
     if (!written) return false
     this.state = next
+    this.#unreadable = undefined
     this.#etag = written.etag
     const { epoch, rollout, candidate, from, to, by } = next.last
     this.#log.info({ epoch, rollout, candidate, from, to, by }, 'The rollout moved')
     this.keep()
-    await this.#record(next.last).catch((error: unknown) =>
+    await this.#record(next).catch((error: unknown) =>
       this.#log.warn({ err: error, epoch }, 'A line of the history could not be written; the next writer adds it'),
     )
     return true
@@ -70,7 +95,7 @@ export class StateBlob {
 
   /** Adds the present line to the history where it is missing. */
   async complete(): Promise<void> {
-    if (this.state) await this.#record(this.state.last)
+    if (this.state) await this.#record(this.state)
   }
 
   /** Newest first. Rejects with blob_unavailable. */
@@ -80,8 +105,7 @@ export class StateBlob {
     const lines = await Promise.all(
       epochs.map(async (at) => {
         if (at === last?.epoch) return last
-        const found = await this.#blobs.get(lineName(at))
-        return found && found !== 'unchanged' ? (JSON.parse(found.bytes.toString()) as Transition) : undefined
+        return (await this.#line(at))?.line
       }),
     )
     return lines.filter((line) => line !== undefined)
@@ -99,7 +123,12 @@ export class StateBlob {
   /** The copy that is kept in the live state's store. */
   async kept(): Promise<RolloutState | undefined> {
     const found = await this.#kv.get(lastStateKey)
-    return found && parse(found.value)
+    return found && parseState(found.value)
+  }
+
+  /** The state that the history ends with, where its last line has it. Rejects with blob_unavailable. */
+  async recorded(): Promise<RolloutState | undefined> {
+    return (await this.#line(await this.lastEpoch()))?.state
   }
 
   /**
@@ -109,10 +138,10 @@ export class StateBlob {
   async restore(lastEpoch: number): Promise<void> {
     const kept = await this.kept().catch(() => undefined)
     if (!kept || kept.epoch !== lastEpoch) return
-    const line = await this.#blobs.get(lineName(lastEpoch))
-    if (!line || line === 'unchanged' || !line.bytes.equals(encode(kept.last))) return
+    const line = await this.#line(lastEpoch)
+    if (!line || !isDeepStrictEqual(line.line, kept.last)) return
     this.#log.error({ epoch: kept.epoch }, 'The state of the rollout has vanished; it is put back')
-    await this.#blobs.put(NAME, encode(kept), { absent: true })
+    await this.#blobs.put(NAME, encodeState(kept), { absent: true })
     await this.read()
   }
 
@@ -124,38 +153,29 @@ export class StateBlob {
   /** Best effort: the blob is the truth. */
   keep(): void {
     const { state } = this
-    if (state) this.#kv.run(keepNewest, [lastStateKey], [state.epoch, encode(state)]).catch(() => {})
+    if (state) this.#kv.run(keepNewest, [lastStateKey], [state.epoch, encodeState(state)]).catch(() => {})
   }
 
   /** What somebody took away is put back as it was. */
   async #putBack(): Promise<void> {
     if (!this.state) return
     this.#log.error({ epoch: this.state.epoch }, 'The state of the rollout has vanished; it is put back')
-    const written = await this.#blobs.put(NAME, encode(this.state), { absent: true })
+    const written = await this.#blobs.put(NAME, encodeState(this.state), { absent: true })
     this.#etag = written?.etag
   }
 
-  async #record(line: Transition): Promise<void> {
-    if (line.epoch <= this.#recorded) return
-    await this.#blobs.put(lineName(line.epoch), encode(line), { absent: true })
-    this.#recorded = line.epoch
+  async #line(epoch: number): Promise<StoredLine | undefined> {
+    const found = await this.#blobs.get(lineName(epoch))
+    return found && found !== 'unchanged' ? parseLine(found.bytes) : undefined
+  }
+
+  async #record(state: RolloutState): Promise<void> {
+    if (state.epoch <= this.#recorded) return
+    await this.#blobs.put(lineName(state.epoch), encodeLine(state), { absent: true })
+    this.#recorded = state.epoch
   }
 }
 
 function lineName(epoch: number): string {
   return `history/${String(epoch).padStart(9, '0')}.json`
-}
-
-function encode(value: RolloutState | Transition): Buffer {
-  return Buffer.from(JSON.stringify(value, null, 2))
-}
-
-function parse(bytes: Buffer): RolloutState | undefined {
-  try {
-    const state = JSON.parse(bytes.toString()) as Partial<RolloutState>
-    const isWhole = Number.isSafeInteger(state.epoch) && state.stable && state.last && Array.isArray(state.finished)
-    return isWhole ? (state as RolloutState) : undefined
-  } catch {
-    return undefined
-  }
 }

@@ -99,6 +99,15 @@ export function compare(state: RolloutState, baseline: Baseline, occasion: Occas
   return moved(state, { live: { ...live, baseline } }, placeOf(live), placeOf(live), live, occasion)
 }
 
+/** What could not be read in the store is put right by what was known: all stays as it was. */
+export function restore(state: RolloutState, occasion: Occasion): RolloutState {
+  const { live, stable } = state
+  const place = live ? placeOf(live) : 'stable'
+  const epoch = state.epoch + 1
+  const what = { rollout: live?.id ?? null, candidate: live?.candidate.version ?? stable.version }
+  return { ...state, epoch, last: { epoch, ...what, from: place, to: place, ...occasion } }
+}
+
 /** Of what is live; where nothing is, of what is stable, back to the one before it. */
 export function rollBack(state: RolloutState, occasion: Occasion): RolloutState {
   const { live, finished, stable } = state

@@ -21,6 +21,7 @@ export function viewOf(
     waiting: readonly Waiting[]
     leader: boolean
     reachable: boolean
+    unreadable: boolean
   },
 ): RolloutView {
   const { live, stable } = state

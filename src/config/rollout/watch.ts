@@ -129,10 +129,15 @@ function placeOf(live: LiveRollout | null): string {
   return live ? `${live.id} ${live.paused?.from ?? live.status} ${live.step}` : ''
 }
 
+const passing: ReadonlySet<string> = new Set([
+  'version_conflict',
+  'blob_unavailable',
+  'rollout_state_unreadable',
+  'state_unavailable',
+  'rollout_state',
+])
+
 /** Somebody was quicker, or a store is away: there is a next time. */
 function isPassing(error: unknown): boolean {
-  return (
-    error instanceof ParleyError &&
-    ['version_conflict', 'blob_unavailable', 'state_unavailable', 'rollout_state'].includes(error.code)
-  )
+  return error instanceof ParleyError && passing.has(error.code)
 }

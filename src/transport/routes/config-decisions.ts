@@ -18,6 +18,7 @@ const decisions = {
   pause: 'Hold the rollout where it is',
   resume: 'Go on with a rollout that is paused',
   rollback: 'Take the candidate back; or, where none is under way, the stable version, to the one before it',
+  restore: 'Put what is known in the place of a state that cannot be read',
 } as const
 
 /** What operators decide: each names the state that it was decided on. */
@@ -47,7 +48,7 @@ export function configDecisionRoutes(routes: Routes, { rollouts }: ServedConfig)
     },
   })
 
-  for (const decision of ['promote', 'pause', 'resume', 'rollback'] as const) {
+  for (const decision of ['promote', 'pause', 'resume', 'rollback', 'restore'] as const) {
     routes.post(`/api/v1/config/rollout/${decision}`, {
       config: whom.operators,
       schema: {

@@ -43,7 +43,7 @@ test('each decision is passed on with who decides, on what state, and why', asyn
   assert.equal(started.headers.get('etag'), '"e2"')
   assert.equal((await bodyOf(started)).epoch, 2)
   let epoch = 2
-  for (const decision of ['promote', 'pause', 'resume', 'rollback']) {
+  for (const decision of ['promote', 'pause', 'resume', 'rollback', 'restore']) {
     const given = post({ reason: `${decision} it` }, { 'if-match': `"e${epoch++}"` })
     assert.equal((await fetch(`${transport.url}${path}/${decision}`, given)).status, 200)
   }
@@ -53,6 +53,7 @@ test('each decision is passed on with who decides, on what state, and why', asyn
     ['pause', 'Caller', { reason: 'pause it', ifMatch: 'e3' }],
     ['resume', 'Caller', { reason: 'resume it', ifMatch: 'e4' }],
     ['rollback', 'Caller', { reason: 'rollback it', ifMatch: 'e5' }],
+    ['restore', 'Caller', { reason: 'restore it', ifMatch: 'e6' }],
   ])
 })
 
