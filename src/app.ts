@@ -47,6 +47,7 @@ import { registerTracing } from '#transport/tracing.ts'
 import { registerWebSocketApi } from '#transport/websocket/web-socket-api.ts'
 import manifest from '../package.json' with { type: 'json' }
 import { openAuditing } from './auditing.ts'
+import { openShedding } from './bearing.ts'
 import type { Env } from './env.ts'
 import { openIdentifying } from './identifying.ts'
 import { openKeying } from './keying.ts'
@@ -272,7 +273,10 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
 
   // transport
   let stopping = false
-  const ready = () => (stopping ? 'shutting down' : kv.fault)
+  const shedding = openShedding(env.http, clock, log)
+  opened.defer(() => shedding.close())
+  const ready = () =>
+    stopping ? 'shutting down' : (kv.fault ?? (shedding.cause && `too much to do: ${shedding.cause}`))
   const { addressRequestsPerMinute, trustedProxies } = env.governance
   const limitAddress = addressRequestsPerMinute > 0 ? createAddressLimit(addressRequestsPerMinute, clock) : undefined
   const { corsOrigins } = env.http
@@ -280,6 +284,7 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
   const server = createServer({
     ...{ log, clock, limits, limitAddress, trustedProxies, corsOrigins, publicUrl },
     authenticator: keying.authenticator,
+    checkLoad: shedding.check,
   })
   registerTracing(server, spans)
   tellRefusals(server, auditing.onRefused)
@@ -316,6 +321,7 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
       runs: async () => (hasSql() ? readRunFigures(sql, clock.now()) : []),
       liveTurns: () => chat?.live ?? 0,
       openStreams: () => server.eventStreams.size,
+      shedding: () => shedding,
       models: () => models.health(),
       verdict: () => {
         const { live, verdict } = rollout.rollouts.view()

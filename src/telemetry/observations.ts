@@ -30,12 +30,13 @@ export class Observer {
   }
 
   async look(): Promise<Observation[]> {
-    const { liveTurns, openStreams, models, verdict, dependencies } = this.#sources
+    const { liveTurns, openStreams, shedding, models, verdict, dependencies } = this.#sources
     const up = Object.entries(dependencies())
     return [
       ...(await this.#lookAtRuns()).flatMap(ofRuns),
       of('parley_live_turns', liveTurns()),
       of('parley_open_streams', openStreams()),
+      ...ofShedding(shedding()),
       ...models().flatMap(ofModel),
       ...ofVerdict(verdict()),
       ...up.map(([dependency, isUp]) => of('parley_dependency_up', Number(isUp), { dependency })),
@@ -76,6 +77,15 @@ function ofRuns({ status, count, oldestAgeMs }: RunFigure): Observation[] {
   return [
     of('parley_runs', count, { status }),
     of('parley_runs_oldest_age_seconds', Math.max(0, oldestAgeMs) / 1000, { status }),
+  ]
+}
+
+const CAUSES = ['event loop', 'heap', 'memory']
+
+function ofShedding({ cause, refused }: ReturnType<Sources['shedding']>): Observation[] {
+  return [
+    ...CAUSES.map((each) => of('parley_shedding', Number(each === cause), { cause: each })),
+    of('parley_shed_total', refused),
   ]
 }
 

@@ -4,6 +4,8 @@ export interface Sources {
   runs(): Promise<readonly RunFigure[]>
   liveTurns(): number
   openStreams(): number
+  /** What keeps this replica from taking anything new, if something does, and what it has refused for that. */
+  shedding(): { cause: string | undefined; refused: number }
   models(): readonly ModelFigure[]
   /** What the figures say of the rollout that is under way, if one is. */
   verdict(): string | undefined

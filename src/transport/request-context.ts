@@ -20,6 +20,8 @@ declare module 'fastify' {
     open?: true
     /** Served to callers with any one of these roles, or to whoever is known. */
     roles?: readonly Role[] | 'any'
+    /** Served also while this replica takes nothing new: what tells of it, ends something, or goes on with what is under way. */
+    vital?: true
   }
 }
 

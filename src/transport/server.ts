@@ -19,6 +19,8 @@ declare module 'fastify' {
     eventStreams: EventStreams
     /** All routes, for who describes them. */
     routeList: RouteOptions[]
+    /** Throws overloaded while this replica takes nothing new. */
+    checkLoad(): void
   }
 }
 
@@ -33,6 +35,8 @@ export interface ServerOptions {
   trustedProxies?: readonly string[]
   /** Other origins whose pages may call. */
   corsOrigins?: readonly string[]
+  /** Throws overloaded while this replica takes nothing new. */
+  checkLoad?(): void
   /** Where browsers find us, where the environment says so. */
   publicUrl?: string | undefined
 }
@@ -43,6 +47,7 @@ const CLOSE_GRACE_MS = 2000
 /** The HTTP server that all surfaces share: who calls, what may arrive, and the one shape of errors. */
 export function createServer(options: ServerOptions): FastifyInstance {
   const { log, clock, authenticator, limits, limitAddress, trustedProxies = [], corsOrigins = [], publicUrl } = options
+  const { checkLoad = () => {} } = options
   const crossOrigin = createCrossOrigin(corsOrigins, publicUrl && new URL(publicUrl).origin)
   const server = fastify({
     logger: false,
@@ -72,6 +77,7 @@ export function createServer(options: ServerOptions): FastifyInstance {
   // An expectation other than 100-continue may be ignored; Node would answer it in a shape of its own.
   server.server.on('checkExpectation', (request, response) => server.routing(request, response))
   server.decorate('eventStreams', new EventStreams(clock, limits))
+  server.decorate('checkLoad', checkLoad)
   const routeList: RouteOptions[] = []
   server.decorate('routeList', routeList)
   server.addHook('onRoute', (route) => {
@@ -110,6 +116,7 @@ export function createServer(options: ServerOptions): FastifyInstance {
       if (!request.url.startsWith('/health/')) limitAddress?.(request.ip)
       crossOrigin.checkHandshake(request)
       if (crossOrigin.answersQuestion(request, reply, () => methodsAt(server, request))) return
+      if (!request.routeOptions.config.vital) checkLoad()
     } catch (error) {
       return done(error as Error)
     }

@@ -50,7 +50,7 @@ export function configDecisionRoutes(routes: Routes, { rollouts }: ServedConfig)
 
   for (const decision of ['promote', 'pause', 'resume', 'rollback', 'restore'] as const) {
     routes.post(`/api/v1/config/rollout/${decision}`, {
-      config: whom.operators,
+      config: { ...whom.operators, vital: true },
       schema: {
         operationId: `${decision}Rollout`,
         summary: decisions[decision],

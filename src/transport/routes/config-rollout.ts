@@ -15,7 +15,7 @@ const tags = ['config']
 /** Looking at the rollout. */
 export function configRolloutRoutes(routes: Routes, { rollouts }: ServedConfig, log: Log): void {
   routes.get('/api/v1/config/rollout', {
-    config: whom.operators,
+    config: { ...whom.operators, vital: true },
     schema: {
       operationId: 'getRollout',
       summary: 'The rollout: who serves what, and the present verdict in one sentence and in figures',

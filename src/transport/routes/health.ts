@@ -4,13 +4,13 @@ import { Health } from '../schema.ts'
 /** `ready` names what keeps this replica from serving; undefined when nothing does. */
 export function healthRoutes(routes: Routes, ready: () => string | undefined): void {
   routes.get('/health/live', {
-    config: { open: true },
+    config: { open: true, vital: true },
     schema: { operationId: 'isLive', summary: 'The process runs', tags: ['health'], response: { 200: Health } },
     handler: async () => ({ status: 'ok' as const }),
   })
 
   routes.get('/health/ready', {
-    config: { open: true },
+    config: { open: true, vital: true },
     schema: {
       operationId: 'isReady',
       summary: 'This replica can serve; not so only for faults of its own',

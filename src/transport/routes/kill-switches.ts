@@ -23,7 +23,7 @@ const ScopePath = Type.Object({ scope: Type.String({ minLength: 1, maxLength: 20
 /** What operators stop at once, on every replica. */
 export function killSwitchRoutes(routes: Routes, switches: KillSwitches): void {
   routes.get('/api/v1/kill-switches', {
-    config: whom.operators,
+    config: { ...whom.operators, vital: true },
     schema: {
       operationId: 'listKillSwitches',
       summary: 'What operators have stopped',
@@ -37,7 +37,7 @@ export function killSwitchRoutes(routes: Routes, switches: KillSwitches): void {
   })
 
   routes.put('/api/v1/kill-switches/:scope', {
-    config: whom.operators,
+    config: { ...whom.operators, vital: true },
     schema: {
       operationId: 'setKillSwitch',
       summary: 'Stop everything, a tenant, a specialist, a model or an action',
@@ -55,7 +55,7 @@ export function killSwitchRoutes(routes: Routes, switches: KillSwitches): void {
   })
 
   routes.delete('/api/v1/kill-switches/:scope', {
-    config: whom.operators,
+    config: { ...whom.operators, vital: true },
     schema: {
       operationId: 'liftKillSwitch',
       summary: 'Let it go on',

@@ -5,7 +5,7 @@ import { whom } from '../whom.ts'
 
 export function metricsRoute(routes: Routes, scrape: () => Promise<string>): void {
   routes.get('/metrics', {
-    config: whom.operators,
+    config: { ...whom.operators, vital: true },
     schema: {
       operationId: 'getMetrics',
       summary: 'The metrics of this replica, in the text format of Prometheus',

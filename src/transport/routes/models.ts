@@ -21,7 +21,7 @@ export function modelRoutes(routes: Routes, models: NativeDeps['models']): void 
   })
 
   routes.post('/api/v1/models/:id/circuit', {
-    config: whom.operators,
+    config: { ...whom.operators, vital: true },
     schema: {
       operationId: 'setCircuit',
       summary: 'Keep calls away from a model, let them through, or leave it to the breaker',

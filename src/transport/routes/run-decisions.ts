@@ -52,7 +52,7 @@ export function runDecisionRoutes(routes: Routes, { actions, limits }: Deps): vo
   })
 
   routes.post('/api/v1/runs/:id/cancel', {
-    config: whom.known,
+    config: { ...whom.known, vital: true },
     schema: {
       operationId: 'cancelRun',
       summary: 'Withdraw a run that has not begun',

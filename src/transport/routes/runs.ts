@@ -38,7 +38,7 @@ export function runRoutes(routes: Routes, deps: Deps): void {
   })
 
   routes.get('/api/v1/runs/:id', {
-    config: whom.known,
+    config: { ...whom.known, vital: true },
     schema: {
       operationId: 'getRun',
       summary: 'A run as it stands',
@@ -53,7 +53,7 @@ export function runRoutes(routes: Routes, deps: Deps): void {
   })
 
   routes.get('/api/v1/runs/:id/stream', {
-    config: whom.known,
+    config: { ...whom.known, vital: true },
     schema: {
       operationId: 'followRun',
       summary: 'A run now, and at each change until it is settled',

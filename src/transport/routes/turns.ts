@@ -72,7 +72,7 @@ export function turnRoutes(routes: Routes, { chat, limits, log }: Deps): void {
   })
 
   routes.get('/api/v1/turns/:id', {
-    config: whom.chat,
+    config: { ...whom.chat, vital: true },
     schema: {
       operationId: 'getTurn',
       summary: 'A turn as it stands',
@@ -87,7 +87,7 @@ export function turnRoutes(routes: Routes, { chat, limits, log }: Deps): void {
   })
 
   routes.get('/api/v1/turns/:id/stream', {
-    config: whom.chat,
+    config: { ...whom.chat, vital: true },
     schema: {
       operationId: 'resumeTurn',
       summary: 'The events of a turn after a position, and those to come',
@@ -120,7 +120,7 @@ export function turnRoutes(routes: Routes, { chat, limits, log }: Deps): void {
   })
 
   routes.post('/api/v1/turns/:id/cancel', {
-    config: whom.chat,
+    config: { ...whom.chat, vital: true },
     schema: {
       operationId: 'cancelTurn',
       summary: 'Stop a turn, on whichever replica it runs',

@@ -57,7 +57,7 @@ export function signInRoutes(routes: Routes, signIn: SignIn): void {
 
   routes.post('/auth/logout', {
     // Asks for the cookie alone: signing out works for a session that is over, and with the identity provider away.
-    config: { open: true },
+    config: { open: true, vital: true },
     schema: {
       operationId: 'signOut',
       summary: 'Ends the session of this browser',

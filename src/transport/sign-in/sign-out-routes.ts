@@ -36,7 +36,7 @@ export function signOutRoutes(routes: Routes, signIn: SignIn, note: Audit['note'
   }
 
   routes.delete('/api/v1/me/sessions', {
-    config: whom.known,
+    config: { ...whom.known, vital: true },
     schema: {
       operationId: 'signOutEverywhere',
       summary: 'Ends all sessions of the caller',
@@ -54,7 +54,7 @@ export function signOutRoutes(routes: Routes, signIn: SignIn, note: Audit['note'
   })
 
   routes.post('/api/v1/people/sign-out', {
-    config: whom.admins,
+    config: { ...whom.admins, vital: true },
     schema: {
       operationId: 'signPersonOut',
       summary: 'Ends all sessions of a person',

@@ -24,6 +24,8 @@ interface Beginning {
 }
 
 export interface MethodDeps extends Pick<NativeDeps, 'chat' | 'limits'> {
+  /** Throws overloaded while this replica takes nothing new. */
+  checkLoad(): void
   actions: Pick<ServedActions, 'approve' | 'reject'>
 }
 
@@ -40,7 +42,7 @@ export function createMethods(
   about: ConversationRequest,
   turns: FollowedTurns,
 ): Methods {
-  const { actions, chat, limits } = deps
+  const { actions, chat, limits, checkLoad } = deps
   let own: Promise<string> | undefined
 
   /** The connection's own conversation, begun when first needed. */
@@ -72,6 +74,7 @@ export function createMethods(
 
     chat: (params) =>
       following(async () => {
+        checkLoad()
         const { message, conversation, idempotencyKey } = readChat(params)
         checkMessage(message, limits.messageBytes)
         const {

@@ -17,7 +17,7 @@ import { isWebSocketHandshake } from './handshake.ts'
 import { createMethods, type MethodDeps } from './methods.ts'
 import { createSession } from './session.ts'
 
-interface Deps extends MethodDeps, Pick<NativeDeps, 'log'> {
+interface Deps extends Omit<MethodDeps, 'checkLoad'>, Pick<NativeDeps, 'log'> {
   clock: Clock
 }
 
@@ -31,6 +31,7 @@ type Handshake = FastifyRequest<{ Params: Static<typeof IdPath> }>
 /** JSON-RPC 2.0 over WebSocket. Whatever refuses the handshake is answered in HTTP, before there is a WebSocket. */
 export function registerWebSocketApi(server: FastifyInstance, deps: Deps): void {
   const { chat, clock, limits, log } = deps
+  const { checkLoad } = server
   let open = 0
 
   function checkHandshake(request: Handshake, reply: FastifyReply): void {
@@ -59,7 +60,7 @@ export function registerWebSocketApi(server: FastifyInstance, deps: Deps): void 
     const session = createSession({
       connection,
       allowance: new CallAllowance(clock, limits.websocket),
-      methods: createMethods(deps, principal, { specialist: request.params.id, ...pickedVersion(request) }, turns),
+      methods: createMethods({ ...deps, checkLoad }, principal, { specialist: request.params.id, ...pickedVersion(request) }, turns),
       callsPerBatch,
       log,
     })
