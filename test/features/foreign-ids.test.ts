@@ -54,6 +54,7 @@ const nobodys = new Set([
   'isLive',
   'isReady',
   'signIn',
+  'finishSignIn',
   'signOut',
   'getMe',
   'getMetrics',

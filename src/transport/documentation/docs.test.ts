@@ -3,13 +3,22 @@ import { test } from 'node:test'
 import { Type } from 'typebox'
 import { ParleyError } from '#errors.ts'
 import { startTransport, type TransportServerOptions } from '../../../test/support/transport-server.ts'
+import { whom } from '../whom.ts'
 import { registerDocs } from './docs.ts'
+
+interface Described {
+  openapi: string
+  paths: Record<string, { get: { responses: Record<string, object>; security?: object[] } }>
+  components: { schemas: Record<string, object> }
+}
 
 const start = (options: TransportServerOptions = {}) =>
   startTransport((server) => {
     registerDocs(server)
     const Thing = Type.Object({ id: Type.String() }, { title: 'Thing' })
-    server.get('/things/:id', { schema: { operationId: 'getThing', response: { 200: Thing } } }, async () => ({}))
+    const schema = { operationId: 'getThing', response: { 200: Thing } }
+    server.get('/things/:id', { config: whom.operators, schema }, async () => ({}))
+    server.get('/health/thing', { config: { open: true }, schema: { response: { 200: Thing } } }, () => ({}))
     server.get('/undescribed', async () => ({}))
   }, options)
 
@@ -25,25 +34,32 @@ test('the document describes the routes that have a schema, whenever they were r
   const response = await fetch(`${transport.url}/openapi.json`)
   assert.equal(response.status, 200)
   assert.match(String(response.headers.get('x-request-id')), /^req_/)
-  const document = (await response.json()) as { openapi: string; paths: object; components: object }
+  const document = (await response.json()) as Described
   assert.equal(document.openapi, '3.1.0')
-  assert.deepEqual(document.paths, {
-    '/things/{id}': {
-      get: {
-        operationId: 'getThing',
-        parameters: [{ schema: { type: 'string' }, in: 'path', name: 'id', required: true }],
-        responses: {
-          200: {
-            description: 'OK',
-            content: { 'application/json': { schema: { $ref: '#/components/schemas/Thing' } } },
-          },
-        },
-      },
-    },
+  const { responses, ...described } = document.paths['/things/{id}']?.get ?? { responses: {} }
+  assert.deepEqual(described, {
+    operationId: 'getThing',
+    parameters: [{ schema: { type: 'string' }, in: 'path', name: 'id', required: true }],
+    security: [{ token: [] }, { header: [] }, { session: [] }],
+    'x-roles': ['Config.Operator', 'Admin'],
   })
-  assert.deepEqual(document.components, {
-    schemas: { Thing: { type: 'object', required: ['id'], properties: { id: { type: 'string' } } } },
+  const schema = { $ref: '#/components/schemas/Thing' }
+  assert.deepEqual(responses[200], { description: 'OK', content: { 'application/json': { schema } } })
+  assert.deepEqual(document.components.schemas.Thing, {
+    type: 'object',
+    required: ['id'],
+    properties: { id: { type: 'string' } },
   })
+})
+
+test('what comes before every route of its kind is in the document, though no route says so', async () => {
+  await using transport = await start()
+  const response = await fetch(`${transport.url}/openapi.json`)
+  const { paths } = (await response.json()) as Described
+  const statuses = (path: string) => Object.keys(paths[path]?.get.responses ?? {})
+  assert.deepEqual(statuses('/things/{id}'), ['200', '400', '401', '403', '404', '429', '503'])
+  assert.deepEqual(statuses('/health/thing'), ['200'])
+  assert.deepEqual(paths['/health/thing']?.get.security, [])
 })
 
 test('the page and all that it loads come from here, and may load nothing from elsewhere', async () => {

@@ -1,6 +1,7 @@
 import { STATUS_CODES } from 'node:http'
 import fastify, { type FastifyInstance, type RouteOptions } from 'fastify'
 import { nameSchemas } from './name-schemas.ts'
+import { promised, securitySchemes } from './promises.ts'
 
 /** Of the HTTP API. What would break a client moves its first number that is not zero; a test holds it to that. */
 const apiVersion = '0.1.0'
@@ -8,7 +9,8 @@ const apiVersion = '0.1.0'
 const introduction = `Streaming chat that survives. A turn is a log first and a stream second: read it as it happens, \
 resume it anywhere by its last event id, or wait for the whole answer.
 
-Errors have one shape on every surface; their codes are a closed list. Every response carries \`x-request-id\`.`
+Errors have one shape on every surface; their codes are a closed list. Every response carries \`x-request-id\`. \
+\`x-roles\` says whom an operation serves: whoever has one of them, or \`any\`, whoever is known.`
 
 /**
  * A server of its own that knows the routes by their schemas only and has the OpenAPI document, so that the real one need
@@ -21,12 +23,15 @@ export async function describeRoutes(routes: readonly RouteOptions[]): Promise<F
     openapi: {
       openapi: '3.1.0',
       info: { title: 'Parley', version: apiVersion, description: introduction, license: { name: 'MIT' } },
+      components: { securitySchemes },
     },
     transformObject: (document) => nameSchemas('openapiObject' in document ? document.openapiObject : {}),
     transform: ({ schema, url }) => ({ schema: { ...schema, response: described(schema.response) }, url }),
   })
-  for (const { method, url, schema } of routes) {
-    if (!schema || schema.hide || method === 'HEAD') continue
+  for (const route of routes) {
+    const { method, url } = route
+    if (!route.schema || route.schema.hide || method === 'HEAD') continue
+    const schema = promised(route)
     paper.route({ method, url, schema, handler: () => Promise.reject(new Error('Only described here.')) })
   }
   return paper

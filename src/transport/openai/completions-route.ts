@@ -46,7 +46,7 @@ export function completionsRoute(routes: Routes, deps: OpenAiDeps): void {
             },
           },
         },
-        ...errors(400, 401, 403, 404, 409, 413, 415, 422, 429, 500, 502, 503, 504),
+        ...errors(400, 401, 402, 403, 404, 409, 413, 415, 422, 429, 500, 502, 503, 504),
       },
     },
     handler: async (request, reply) => {

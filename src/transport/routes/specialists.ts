@@ -49,7 +49,7 @@ export function specialistRoutes(routes: Routes, { chat, limits, log, serving }:
       response: {
         200: turnReply,
         204: empty('The turn has ended, and all of its events were received.'),
-        ...errors(400, 401, 403, 404, 406, 413, 429, 503),
+        ...errors(400, 401, 402, 403, 404, 406, 413, 429, 503),
       },
     },
     handler: async (request, reply) => {

@@ -42,7 +42,16 @@ export function signInRoutes(routes: Routes, signIn: SignIn): void {
 
   routes.get('/auth/callback', {
     config: { open: true },
-    schema: { hide: true, querystring: CallbackQuery },
+    schema: {
+      operationId: 'finishSignIn',
+      summary: 'Where the browser comes back to from the sign-in page',
+      tags,
+      querystring: CallbackQuery,
+      response: {
+        302: Type.Null({ description: 'To where it wanted to go, with a session' }),
+        ...errors(400, 401, 503),
+      },
+    },
     handler: async ({ query: { code, state, error }, headers }, reply) => {
       const secret = cookieOf(headers.cookie, names.pending)
       setCookie(reply, origin, names.pending, '', 0, 'Lax')

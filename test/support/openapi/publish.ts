@@ -1,13 +1,14 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
-import { startApp } from '../app.ts'
+import { startEntraApp } from '../entra-app.ts'
 import { type Document, documentBreaks, movesMajor } from './document-breaks.ts'
 
 export const publishedAt = new URL('../../../docs/openapi.json', import.meta.url)
 
-/** The document as the whole app serves it, as text. */
+/** The document as the whole app serves it where browsers sign in, which is all there is, as text. */
 export async function servedDocument(): Promise<string> {
-  await using app = await startApp()
-  const response = await fetch(`${app.url}/openapi.json`)
+  await using app = await startEntraApp()
+  const headers = await app.as({ oid: 'reader' })
+  const response = await fetch(`${app.url}/openapi.json`, { headers })
   return `${JSON.stringify(await response.json(), null, 2)}\n`
 }
 
