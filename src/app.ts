@@ -141,6 +141,7 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
   // identity
   const { fetch, sealOf, authenticator, userTokens, signIn, ...identifying } = openIdentifying({
     ...{ env, kv, conversations, clock, log, onUnauthorized },
+    groupsWanted: (tenant) => budgets.groups(tenant),
   })
   opened.defer(() => identifying.close())
 

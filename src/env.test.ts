@@ -128,6 +128,8 @@ test('Entra ID is set whole or not at all', () => {
     {
       engine: 'entra',
       authority: 'https://login.microsoftonline.com',
+      v1Issuer: 'https://sts.windows.net',
+      graph: 'https://graph.microsoft.com',
       tenant: 'home',
       clientId: 'app',
       clientSecret: undefined,

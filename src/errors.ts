@@ -223,6 +223,12 @@ const catalogue = {
     retryable: false,
     message: 'The budget is used up.',
   },
+  groups_unknown: {
+    status: 503,
+    type: 'server_error',
+    retryable: true,
+    message: 'Groups of the organisation have budgets, and which of them the caller is in cannot be told.',
+  },
   environment_invalid: {
     status: 500,
     type: 'server_error',

@@ -14,6 +14,8 @@ export interface IdentifyingOptions {
   conversations: Pick<Conversations, 'seal'>
   clock: Clock
   log: Log
+  /** The groups of a tenant that it matters of whether somebody is in them. */
+  groupsWanted(tenant: string): readonly string[]
   /** The authority does not take our secret. */
   onUnauthorized(): void
 }
@@ -32,15 +34,17 @@ export function openIdentifying({
   conversations,
   clock,
   log,
+  groupsWanted,
   onUnauthorized,
 }: IdentifyingOptions): Identifying {
-  const authority = env.identity.engine === 'entra' ? [env.identity.authority] : []
+  const authority = env.identity.engine === 'entra' ? [env.identity.authority, env.identity.graph ?? []].flat() : []
   const hosts = [...authority, env.governance.alertWebhook ?? []].flat().map((url) => new URL(url).host)
   const { streaming } = openEgress({ hosts, privateRanges: env.actions.privateRanges, clock })
   const { fetch } = streaming
   const sealOf = (owner: Owner) => conversations.seal(owner)
   const entra = openEntra({ env: env.identity, fetch, clock, onUnauthorized })
   const { corsOrigins } = env.http
-  const identity = openIdentity({ env: env.identity, corsOrigins, fetch, entra, kv, sealOf, clock, log })
+  const options = { env: env.identity, corsOrigins, fetch, entra, groupsWanted, kv, sealOf, clock, log }
+  const identity = openIdentity(options)
   return { ...identity, fetch, sealOf, close: () => streaming.close() }
 }

@@ -1,3 +1,4 @@
+import { cloudOf } from './entra-clouds.ts'
 import type { Reader } from './reader.ts'
 
 /** Who may call: whoever sits at this machine, or whom Entra ID knows. */
@@ -6,6 +7,10 @@ export type IdentityEnv =
   | {
       engine: 'entra'
       authority: string
+      /** Who issues v1 tokens; tenants' names come after it. */
+      v1Issuer: string
+      /** Microsoft Graph, where it is known. */
+      graph: string | undefined
       /** The home tenant, which operates. */
       tenant: string
       clientId: string
@@ -26,7 +31,8 @@ export function readIdentity(read: Reader, host: string, faults: string[]): Iden
   const clientId = read.text('ENTRA_CLIENT_ID')
   const clientSecret = read.text('ENTRA_CLIENT_SECRET')
   const guests = read.list('PARLEY_ENTRA_GUESTS')
-  const authority = read.url('PARLEY_ENTRA_AUTHORITY', ['https:']) ?? 'https://login.microsoftonline.com'
+  const cloud = cloudOf(read.url('PARLEY_ENTRA_AUTHORITY', ['https:']) ?? 'https://login.microsoftonline.com')
+  const graph = read.url('PARLEY_ENTRA_GRAPH', ['https:'])?.replace(/\/+$/, '') ?? cloud.graph
   if (tenant === undefined || clientId === undefined) {
     const isHalfSet = [tenant, clientId, clientSecret, guests[0]].some((value) => value !== undefined)
     if (isHalfSet) faults.push('Entra ID needs ENTRA_TENANT_ID and ENTRA_CLIENT_ID')
@@ -48,7 +54,9 @@ export function readIdentity(read: Reader, host: string, faults: string[]): Iden
   }
   return {
     engine: 'entra',
-    authority: authority.replace(/\/+$/, ''),
+    authority: cloud.authority,
+    v1Issuer: cloud.v1Issuer,
+    graph,
     tenant,
     clientId,
     get clientSecret() {

@@ -6,10 +6,12 @@ import type { Principal } from '#identity/principal.ts'
  * did; all that may be spent from is looked at in one atomic step. Made by `createBudgets`.
  */
 export interface Budgets {
-  /** Rejects with budget_exceeded; state_unavailable or database_unavailable where it cannot be told, and a budget may be set. */
+  /** Rejects with budget_exceeded; groups_unknown, state_unavailable or database_unavailable where it cannot be told, and a budget may be set. */
   check(principal: Principal): Promise<void>
   /** What the answers to somebody are paid from, and what they are served from; undefined where no budget is set. */
   spending(principal: Principal, served: Served): Spending | undefined
+  /** Ids of the Entra groups of a tenant that have a budget, as far as it is known. */
+  groups(tenant: string): readonly string[]
   list(): Promise<BudgetView[]>
   /** Creates it, or changes the version that is named. Rejects with invalid_request, precondition_required, version_conflict. */
   set(by: Principal, scope: string, terms: BudgetTerms, ifVersion: number | undefined): Promise<BudgetView>

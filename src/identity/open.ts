@@ -5,6 +5,7 @@ import type { EntraClient } from '#platform/entra/entra.ts'
 import type { Kv } from '#platform/kv/kv.ts'
 import type { Authenticator } from './authenticator.ts'
 import { createEntraAuthenticator } from './entra/authenticator.ts'
+import { createGroupLookup, withGroups } from './entra/groups.ts'
 import { createTokenVerifier } from './entra/token-verifier.ts'
 import { createLocalAuthenticator } from './local.ts'
 import type { Owner } from './principal.ts'
@@ -20,6 +21,8 @@ export interface OpenIdentityOptions {
   /** Reaches the authority of Entra ID. */
   fetch: typeof fetch
   entra: EntraClient | undefined
+  /** The groups of a tenant that it matters of whether somebody is in them. */
+  groupsWanted(tenant: string): readonly string[]
   kv: Kv
   sealOf(owner: Owner): Promise<OwnersSeal>
   clock: Clock
@@ -34,11 +37,14 @@ export interface Identity {
 }
 
 /** Who may call, by what the environment says. */
-export function openIdentity({ env, corsOrigins, entra, ...rest }: OpenIdentityOptions): Identity {
+export function openIdentity({ env, corsOrigins, entra, groupsWanted, ...rest }: OpenIdentityOptions): Identity {
   if (env.engine === 'local') {
     return { authenticator: createLocalAuthenticator(corsOrigins), userTokens: undefined, signIn: undefined }
   }
-  const tokens = createTokenVerifier({ ...env, ...rest })
+  const verifier = createTokenVerifier({ ...env, ...rest })
+  const { graph } = env
+  const lookup = entra && graph && createGroupLookup({ entra, graph, wanted: groupsWanted, ...rest })
+  const tokens = lookup ? withGroups(verifier, lookup) : verifier
   const userTokens = entra && createUserTokens({ entra, ...rest })
   const signIn = entra && userTokens && createSignIn({ ...env, entra, tokens, userTokens, ...rest })
   return { authenticator: createEntraAuthenticator({ tokens, userTokens, signIn }), userTokens, signIn }

@@ -13,6 +13,8 @@ export interface Principal {
   scopes: readonly string[]
   /** Ids of Entra groups, where the token names them: for budgets. */
   groups?: readonly string[]
+  /** There are more than the token names: only of these is it known whether they are among the groups. */
+  groupsAmong?: readonly string[]
   /** The application that asks, for itself or for a user: for limits. */
   client?: string
   /** Of a Parley key: what it was made for. */

@@ -22,6 +22,8 @@ export interface OidcIssuer extends AsyncDisposable {
   down: boolean
   /** Who signs in next, without being asked. */
   user: IssuedUser
+  /** What else is in the tokens of whoever signs in. */
+  claims: Record<string, unknown>
   /** Users, by `oid`, for whom no token on behalf is given any more. */
   readonly disabled: Set<string>
   onBehalfOfLifetimeS: number
@@ -84,7 +86,7 @@ export async function startOidcIssuer(redirectUris: readonly string[] = []): Pro
     function open(): Provider {
       const made = new Provider(
         base,
-        configurationOf(id, key, client, redirectUris, () => issuer.user),
+        configurationOf(id, key, client, redirectUris, () => issuer),
       )
       made.proxy = true
       const parameters = ['assertion', 'requested_token_use', 'scope']
@@ -143,6 +145,7 @@ export async function startOidcIssuer(redirectUris: readonly string[] = []): Pro
     asked: (pathEnd) => asked.filter((path) => path.endsWith(pathEnd)).length,
     down: false,
     user: { oid: randomUUID(), name: 'Ana Silva', roles: ['Chat.User'] },
+    claims: {},
     disabled: new Set(),
     onBehalfOfLifetimeS: LIFETIME_S,
     async [Symbol.asyncDispose]() {
@@ -159,7 +162,7 @@ function configurationOf(
   key: IssuerKey,
   client: { id: string; secret: string },
   redirectUris: readonly string[],
-  user: () => IssuedUser,
+  signingIn: () => Pick<OidcIssuer, 'user' | 'claims'>,
 ): Configuration {
   return {
     jwks: {
@@ -206,12 +209,12 @@ function configurationOf(
     },
     findAccount: (_context, id) => ({
       accountId: id,
-      claims: () => ({ ...entraClaims(tenant, user()), sub: id }),
+      claims: () => ({ ...entraClaims(tenant, signingIn().user), sub: id }),
     }),
     extraTokenClaims: (_context, token) =>
       token.kind === 'ClientCredentials'
         ? { tid: tenant, oid: client.id, azp: client.id, ver: '2.0', idtyp: 'app', roles: ['Chat.User'] }
-        : { ...entraClaims(tenant, user()), azp: client.id, ver: '2.0', scp: SCOPE },
+        : { ...entraClaims(tenant, signingIn().user), azp: client.id, ver: '2.0', scp: SCOPE, ...signingIn().claims },
   }
 }
 

@@ -51,6 +51,14 @@ export class BudgetBook {
     return this.#budgets?.get(scope)
   }
 
+  /** Those of a tenant that have one. */
+  groups(tenant: string): string[] {
+    const prefix = `group:${tenant}:`
+    return [...(this.#budgets?.keys() ?? [])]
+      .filter((scope) => scope.startsWith(prefix))
+      .map((scope) => scope.slice(prefix.length))
+  }
+
   all(): Budget[] {
     return [...(this.#budgets?.values() ?? [])]
   }

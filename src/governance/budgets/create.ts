@@ -92,6 +92,10 @@ export function createBudgets(options: BudgetsOptions): Budgets {
   return {
     async check(principal) {
       await book.ready()
+      const { tenant, groupsAmong } = principal
+      if (groupsAmong && !book.groups(tenant).every((group) => groupsAmong.includes(group))) {
+        throw new ParleyError('groups_unknown')
+      }
       const budgets = book.of(principal)
       if (budgets.length > 0) await till.reserve(budgets, 0)
     },
@@ -100,6 +104,8 @@ export function createBudgets(options: BudgetsOptions): Budgets {
       const budgets = book.of(principal)
       return budgets.length > 0 ? spendingFrom(till, budgets, served) : undefined
     },
+
+    groups: (tenant) => book.groups(tenant),
 
     async list() {
       if (awake) await book.look()

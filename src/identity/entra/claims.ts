@@ -39,8 +39,22 @@ export function principalOfClaims(claims: JWTPayload, { tenant, scope }: ClaimRu
     roles: rolesOf(claims.roles).filter((role) => tid === tenant || !HOME_ROLES.has(role)),
     scopes,
     client,
-    ...(Array.isArray(claims.groups) && { groups: claims.groups.filter(isText).slice(0, MAX_GROUPS) }),
+    ...groupsOf(claims),
   }
+}
+
+/** Beyond two hundred groups Entra names none, and says where they could be asked for instead. */
+function groupsOf({
+  groups,
+  hasgroups,
+  _claim_names: elsewhere,
+}: JWTPayload): Pick<Principal, 'groups' | 'groupsAmong'> {
+  const isElsewhere = typeof elsewhere === 'object' && elsewhere !== null && 'groups' in elsewhere
+  const named = Array.isArray(groups) ? groups.filter(isText) : undefined
+  if (hasgroups === true || hasgroups === 'true' || isElsewhere || (named && named.length > MAX_GROUPS)) {
+    return { groups: [], groupsAmong: [] }
+  }
+  return named ? { groups: named } : {}
 }
 
 /** What an application got for itself, by its own credentials: its subject is the application. */

@@ -29,6 +29,7 @@ function shiftedClock(): Clock & { shiftMs: number } {
 function verifier(clock: Clock = systemClock): TokenVerifier {
   return createTokenVerifier({
     authority: issuer.authority,
+    v1Issuer: issuer.authority,
     tenant: issuer.home.id,
     guests: [issuer.guest.id],
     audiences: [issuer.clientId, `api://${issuer.clientId}`],
@@ -167,7 +168,14 @@ test('times are held with a skew of a minute, also where the token is known alre
 test('keys that are rotated are found without a restart, and the old ones are forgotten', async () => {
   await using own = await startOidcIssuer()
   const clock = shiftedClock()
-  const options = { authority: own.authority, tenant: own.home.id, guests: [], audiences: [own.clientId], scope: SCOPE }
+  const options = {
+    authority: own.authority,
+    v1Issuer: own.authority,
+    tenant: own.home.id,
+    guests: [],
+    audiences: [own.clientId],
+    scope: SCOPE,
+  }
   const tokens = createTokenVerifier({ ...options, fetch, clock, log: capturedLog().log })
   const old = await own.home.sign({ jti: '1' })
   await tokens.verify(old)
@@ -180,7 +188,14 @@ test('keys that are rotated are found without a restart, and the old ones are fo
 
 test('made-up keys do not make us ask for each', async () => {
   await using own = await startOidcIssuer()
-  const options = { authority: own.authority, tenant: own.home.id, guests: [], audiences: [own.clientId], scope: SCOPE }
+  const options = {
+    authority: own.authority,
+    v1Issuer: own.authority,
+    tenant: own.home.id,
+    guests: [],
+    audiences: [own.clientId],
+    scope: SCOPE,
+  }
   const tokens = createTokenVerifier({ ...options, fetch, clock: systemClock, log: capturedLog().log })
   await tokens.verify(await own.home.sign())
   for (let made = 0; made < 20; made++) {
@@ -192,7 +207,14 @@ test('made-up keys do not make us ask for each', async () => {
 test('with the issuer away, known keys keep working for a day; without any it is told to come back', async () => {
   await using own = await startOidcIssuer()
   const clock = shiftedClock()
-  const options = { authority: own.authority, tenant: own.home.id, guests: [], audiences: [own.clientId], scope: SCOPE }
+  const options = {
+    authority: own.authority,
+    v1Issuer: own.authority,
+    tenant: own.home.id,
+    guests: [],
+    audiences: [own.clientId],
+    scope: SCOPE,
+  }
   const tokens = createTokenVerifier({ ...options, fetch, clock, log: capturedLog().log })
   own.down = true
   const refusal = await refusedAs('identity_unavailable', tokens.verify(await own.home.sign()))

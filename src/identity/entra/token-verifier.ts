@@ -11,6 +11,8 @@ import { SigningKeys } from './signing-keys.ts'
 export interface TokenVerifierOptions {
   /** Such as `https://login.microsoftonline.com`. */
   authority: string
+  /** Who issues v1 tokens, such as `https://sts.windows.net`. */
+  v1Issuer: string
   /** The home tenant, which operates, and guests, which use. */
   tenant: string
   guests: readonly string[]
@@ -32,29 +34,25 @@ const SKEW_S = 60
 /** A token that was verified is known for so long without being verified again, so that a key that is withdrawn counts soon. */
 const KNOWN_MS = 5 * 60_000
 const KNOWN_TOKENS = 10_000
-/** Public Entra signs its v1 tokens under another name than it is found at. */
-const PUBLIC_AUTHORITY = 'https://login.microsoftonline.com'
-const PUBLIC_V1_ISSUER = 'https://sts.windows.net'
 
 /**
  * Verifies access tokens of Entra ID, v1 and v2: signature (RS256) by the keys of the token's own tenant, which has to be one that
  * we serve, issuer, audience and times, and what `principalOfClaims` asks for.
  */
 export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifier {
-  const { authority, tenant, guests, audiences, scope, clock, log } = options
+  const { authority, v1Issuer, tenant, guests, audiences, scope, clock, log } = options
   const issuers = new Map([tenant, ...guests].map((tid) => [tid, issuerOf(tid, options)]))
   // Where its time is 0, the cache takes an entry for one without a lifetime.
   const perf = { now: () => clock.monotonic() + 1 }
   const known = new LRUCache<string, Identified & { until: number }>({ max: KNOWN_TOKENS, ttl: KNOWN_MS, perf })
   const base = authority.replace(/\/+$/, '')
-  const v1Base = base === PUBLIC_AUTHORITY ? PUBLIC_V1_ISSUER : base
 
   async function check(token: string): Promise<Identified & { until: number }> {
     const { tid, ver } = unverified(token)
     const keys = typeof tid === 'string' ? issuers.get(tid) : undefined
     if (!keys)
       throw new ParleyError('unauthenticated', { message: 'Tokens of this tenant are not accepted.', param: 'tid' })
-    const issuer = ver === '1.0' ? `${v1Base}/${tid}/` : `${base}/${tid}/v2.0`
+    const issuer = ver === '1.0' ? `${v1Issuer}/${tid}/` : `${base}/${tid}/v2.0`
     const { payload } = await jwtVerify(token, keys.get, {
       algorithms: ['RS256'],
       issuer,
