@@ -18,6 +18,7 @@ import { measureRollback } from './rollback.ts'
 import { measureShadow } from './shadow.ts'
 import { measureState } from './state.ts'
 import { holdStreams } from './streams.ts'
+import { measureToken } from './token.ts'
 import { measureWebSocket } from './websocket.ts'
 
 const PARTS: Record<string, (options: BenchOptions) => Promise<PartReport>> = {
@@ -31,6 +32,7 @@ const PARTS: Record<string, (options: BenchOptions) => Promise<PartReport>> = {
   kill: measureKill,
   shadow: measureShadow,
   state: measureState,
+  token: measureToken,
   rollback: measureRollback,
   websocket: measureWebSocket,
   streams: holdStreams,
