@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { ParleyError } from '#errors.ts'
 import { type Attempted, type AttemptFacts, consequenceOf, retryDelayMs } from './attempt-outcome.ts'
 import { CorrectableError, IdentityNeeded, PassingError } from './executors/executor.ts'
 
@@ -25,6 +26,7 @@ const cases: [string, Attempted, Partial<AttemptFacts>, string, string | null][]
   ['out of time, once only, begun', thrown(0, true), { once: true, began: true }, 'unknown', 'effect_unknown'],
   ['what the caller can put right', thrown(new CorrectableError('No.')), {}, 'failed', 'target_refused'],
   ['a fault of ours', thrown(new Error('bug')), {}, 'failed', 'internal'],
+  ['its user is erased meanwhile', thrown(new ParleyError('erased')), {}, 'failed', 'erased'],
   ['a fault of ours, once only, begun', thrown(0), { once: true, began: true }, 'unknown', 'effect_unknown'],
   ['too much, once only, begun', tooMuch, { once: true, began: true }, 'unknown', 'result_too_large'],
   ['too much', tooMuch, {}, 'failed', 'result_too_large'],
@@ -55,4 +57,9 @@ test('back-off doubles up to a minute, with full jitter, and is no shorter than 
   assert.equal(retryDelayMs(1, 600_000, 0), 600_000)
   assert.equal(retryDelayMs(1, 600_001, 0), 600_000)
   assert.equal(consequenceOf(busy({ retryAfterMs: 7000 }), facts()).retryAt, 8000)
+})
+
+test('a fault of ours is told to the log, and that somebody was erased is none', () => {
+  assert.ok(consequenceOf(thrown(new Error('bug')), facts()).fault instanceof Error)
+  assert.equal(consequenceOf(thrown(new ParleyError('erased')), facts()).fault, undefined)
 })

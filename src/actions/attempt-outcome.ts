@@ -1,3 +1,4 @@
+import { isErased } from '#conversations/erased.ts'
 import { CorrectableError, IdentityNeeded, PassingError } from './executors/executor.ts'
 import { type Reason, reasons } from './reasons.ts'
 import { type RunApproval, UNSENT_AFTER_MS } from './runs/run-row.ts'
@@ -92,9 +93,11 @@ export function consequenceOf(attempted: Attempted, facts: AttemptFacts): Conseq
     const dueAt = (facts.userMissingSince ?? facts.now) + IDENTITY_PATIENCE_MS
     return { ...ended('awaiting-identity', 'passing', 'awaiting_identity'), dueAt, uncounted: true }
   }
+  const isGone = isErased(thrown)
+  const reason = isGone ? 'erased' : 'internal'
   const how =
-    facts.once && facts.began ? ended('unknown', 'failed', 'effect_unknown') : ended('failed', 'failed', 'internal')
-  return { ...how, fault: thrown }
+    facts.once && facts.began ? ended('unknown', 'failed', 'effect_unknown') : ended('failed', 'failed', reason)
+  return { ...how, fault: isGone ? undefined : thrown }
 }
 
 /** Full jitter: anywhere from now to the bound, which doubles with each attempt; no sooner than the target asked for. */

@@ -22,6 +22,7 @@ export const reasons = {
   result_too_large: 'The result is too large.',
   effect_unknown: 'Whether the action took place is not known; a person has to look.',
   worker_lost: 'The worker that ran it ended without an answer.',
+  erased: 'Whoever asked for it was erased, and what was asked with them.',
   internal: 'The action failed for a reason on our side.',
   discarded: 'It was discarded.',
   settled_by_hand: 'A person said what became of it.',
