@@ -30,10 +30,10 @@ import { openDataFolder } from '#platform/data-folder.ts'
 import { openEgress } from '#platform/egress/open.ts'
 import { openKv } from '#platform/kv/open.ts'
 import { openQueue } from '#platform/queue/open.ts'
+import type { Secrets } from '#platform/secrets/secrets.ts'
 import { openSql } from '#platform/sql/open.ts'
 import { openTelemetry } from '#telemetry/telemetry.ts'
 import { registerConfigApi, registerShadowApi } from '#transport/config-api.ts'
-import type { Secrets } from '#platform/secrets/secrets.ts'
 import { registerGovernanceApi } from '#transport/governance-api.ts'
 import { defaultLimits, type TransportLimits } from '#transport/limits.ts'
 import { type MetricsServer, serveMetrics } from '#transport/metrics-server.ts'
@@ -50,10 +50,10 @@ import { openAuditing } from './auditing.ts'
 import { openShedding } from './bearing.ts'
 import type { Env } from './env.ts'
 import { openIdentifying } from './identifying.ts'
+import { openKeeping } from './keeping.ts'
 import { openKeying } from './keying.ts'
 import { migrations } from './migrations.ts'
 import { openPersonalData } from './personal-data.ts'
-import { openKeeping } from './keeping.ts'
 import { openShadowing } from './shadowing.ts'
 import { tellTelemetry } from './tell-telemetry.ts'
 import { type Use, usesOf } from './uses.ts'
@@ -91,11 +91,11 @@ export interface Overrides {
 export interface CreateAppOptions extends Overrides {
   /** Ends the wait for config versions that are out of reach. */
   signal?: AbortSignal
+  /** Where `env` has its secrets from, if they can be rotated. */
+  secrets?: Secrets
 }
 
 /** What runs under way get once the last turn has ended. */
-  /** Where `env` has its secrets from, if they can be rotated. */
-  secrets?: Secrets
 const LAST_RUNS_MS = 5000
 
 /** The composition root: reads top to bottom in dependency order. */
@@ -333,6 +333,7 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
         runs: sql.reachable,
         queue: queue.reachable,
         config: blobs.versions.reachable && blobs.rollout.reachable,
+        ...(secrets?.engine === 'key-vault' && { secrets: secrets.reachable }),
       }),
     },
     (action) => serving.inUse().some(({ document }) => Object.hasOwn(document.actions ?? {}, action)),
@@ -344,7 +345,6 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
   const lifetime = opened.move()
   return {
     server,
-        ...(secrets?.engine === 'key-vault' && { secrets: secrets.reachable }),
     live: () => chat?.live ?? 0,
     uses: usesOf(env, { kv: kv.engine, sql: sql.engine, queue: queue.engine }, configs.newest().name),
     get metricsAddress() {
