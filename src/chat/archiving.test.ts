@@ -78,6 +78,10 @@ async function withArchive(way: Way, options: ChatAtHandOptions): Promise<ChatAt
           await real.keep(...turn)
           way.kept += 1
         },
+        judge: async (...judgement) => {
+          if (way.state === 'away') throw new ParleyError('database_unavailable')
+          return real.judge(...judgement)
+        },
       }
       return archive
     },
@@ -227,6 +231,49 @@ test('what the live state has lost is read from the archive, by its owner alone'
     await assert.rejects(hand.chat.deleteConversation(other, conversation), { code: 'conversation_not_found' })
   }
 })
+
+test('what a reader thought of a turn outlives the live state, where it can still be thought better of', async () => {
+  await using hand = await withArchive(way(), { say: [{ text: 'One.' }] })
+  const conversation = await hand.converse()
+  const begun = await hand.say(conversation, 'hello')
+  await begun.ended
+  const { chat } = hand
+  const feedback = { rating: 'down', comment: 'Wrong figure.' } as const
+  await chat.feedback(somebody, begun.turn, feedback)
+  await loseLiveState(hand, begun.turn, conversation)
+  assert.deepEqual((await chat.get(somebody, begun.turn)).feedback, feedback)
+  await chat.feedback(somebody, begun.turn, { rating: 'up' })
+  assert.deepEqual((await chat.get(somebody, begun.turn)).feedback, { rating: 'up' })
+  const told = hand.told.flatMap(({ name, fact }) => (name === 'feedback.given' ? [[fact.unit, fact.rating]] : []))
+  assert.deepEqual(told, [
+    [conversation, 'down'],
+    [conversation, 'up'],
+  ])
+  await assert.rejects(chat.feedback({ ...somebody, id: 'else' }, begun.turn, feedback), { code: 'turn_not_found' })
+  await chat.deleteConversation(somebody, conversation)
+  await assert.rejects(chat.feedback(somebody, begun.turn, feedback), { code: 'turn_not_found' })
+})
+
+for (const without of ['the turn', 'what was thought of it'] as const) {
+  test(`where the archive was away for ${without}, it gets both later`, async () => {
+    const archive = way()
+    await using hand = await withArchive(archive, { say: [{ text: 'One.' }] })
+    if (without === 'the turn') archive.state = 'away'
+    const begun = await hand.begin('hello')
+    await begun.ended
+    archive.state = 'away'
+    await hand.chat.feedback(somebody, begun.turn, { rating: 'up' })
+    const found = () => hand.archive.turn(somebody, begun.turn)
+    assert.equal((await found())?.feedback, undefined)
+    archive.state = 'open'
+    await hand.pass(2 * LEASE_MS)
+    await until(async () => (await found())?.feedback !== undefined)
+    assert.equal(await archivedText(hand, begun.turn), 'One.')
+    const { kept } = archive
+    await hand.pass(4 * LEASE_MS)
+    assert.equal(archive.kept, kept, 'it is looked at no more')
+  })
+}
 
 for (const isLost of [false, true]) {
   test(`a conversation is deleted in the archive too, ${isLost ? 'where that is all there is' : 'with the rest'}`, async () => {

@@ -2,15 +2,16 @@ import { assignFor, pickVersion, resolveFor } from '#config/assigning.ts'
 import { asGone, throwAsGone } from '#conversations/erased.ts'
 import { ParleyError } from '#errors.ts'
 import type { Admission } from '#governance/admission.ts'
-import { stopError, type Work } from '#governance/stops.ts'
+import { refuseStopped, type Work } from '#governance/stops.ts'
 import { checkTalkTo, mayTalkTo } from '#identity/key-grant.ts'
 import type { Principal } from '#identity/principal.ts'
 import { newId } from '#ids.ts'
 import type { AnswerRequest, AnswerSink, ChatMessage } from '#models/answer.ts'
 import { noSpans, type Spans } from '#telemetry/spans.ts'
 import { address, addresseeOf, addresseesOf, hasSpecialist } from './addressees.ts'
-import type { Chat, Feedback, StartedTurn } from './chat.ts'
+import type { Chat, StartedTurn } from './chat.ts'
 import { deleteConversation } from './delete-conversation.ts'
+import { giveFeedback } from './feedback.ts'
 import { FollowUps } from './follow-ups.ts'
 import { type Opening, type Setting, startTurn } from './open-turn.ts'
 import { answerPaid } from './paying.ts'
@@ -19,13 +20,11 @@ import { readTurn } from './read-turn.ts'
 import { relay } from './relay.ts'
 import { tellingRelay } from './relay-ended.ts'
 import { Relays } from './relays.ts'
-import { cancelTurn, noteFeedback } from './store/commands.ts'
-import { placeOf, replicaKey, turnKeys } from './store/turn-keys.ts'
+import { cancelTurn } from './store/commands.ts'
+import { replicaKey, turnKeys } from './store/turn-keys.ts'
 import { Sweeper } from './sweeper.ts'
 import { tokenCounter } from './token-counter.ts'
 import type { ChatRoom } from './turn-context.ts'
-import { servedOf } from './turn-ended.ts'
-import { readInput } from './turn-input.ts'
 import { viewTurn } from './view.ts'
 
 export interface ChatOptions extends Omit<ChatRoom, 'counter' | 'spans'> {
@@ -43,7 +42,7 @@ const OTHER_VERSION = {
 export function createChat(options: ChatOptions): Chat {
   const { admission, spans = noSpans, ...shared } = options
   const room: ChatRoom = { ...shared, spans, counter: tokenCounter }
-  const { kv, clock, conversations, configs, serving, events, stops } = room
+  const { kv, clock, conversations, configs, serving, stops } = room
   const producers = new Producers(room)
   const sweeper = new Sweeper(room, producers)
   const followUps = new FollowUps(room, start)
@@ -53,11 +52,6 @@ export function createChat(options: ChatOptions): Chat {
 
   function refuseWhileDraining(): void {
     if (draining) throw new ParleyError('shutting_down', { retryAfterMs: 1000 })
-  }
-
-  function refuseStopped(what: Work): void {
-    const stop = stops?.found(what)
-    if (stop) throw stopError(stop)
   }
 
   async function settingOf(principal: Principal, { in: where, version }: Opening): Promise<Setting> {
@@ -103,7 +97,7 @@ export function createChat(options: ChatOptions): Chat {
       refuseWhileDraining()
       const setting = await settingOf(principal, request)
       checkTalkTo(principal, setting.specialist)
-      refuseStopped({ principal, specialist: setting.specialist })
+      refuseStopped(stops, { principal, specialist: setting.specialist })
       if (!hasSpecialist(setting.specialist)(setting.config)) throw new ParleyError('specialist_not_found')
       const open = () => startTurn(room, producers, principal, request, setting, () => admitted.release())
       const started = await open().catch(async (error) => {
@@ -115,16 +109,6 @@ export function createChat(options: ChatOptions): Chat {
       admitted.release()
       throw asGone(error, 'conversation' in request.in ? 'conversation_not_found' : 'turn_not_found')
     }
-  }
-
-  async function noteAndTell(principal: Principal, turn: string, feedback: Feedback): Promise<void> {
-    const at = turnKeys(principal, turn).turn
-    const seal = await conversations.seal(principal)
-    const result = await kv.run(noteFeedback, [at], [seal.seal(JSON.stringify(feedback), placeOf(at, 'feedback'))])
-    if (result.kind === 'gone') throw new ParleyError('turn_not_found')
-    if (result.kind === 'running') throw new ParleyError('turn_running')
-    const input = readInput(seal, turnKeys(principal, turn), result.input)
-    events.emit('feedback.given', { ...servedOf(input), turn, rating: feedback.rating, at: clock.now() })
   }
 
   return {
@@ -161,7 +145,7 @@ export function createChat(options: ChatOptions): Chat {
     deleteConversation: (principal, id) => deleteConversation(room, producers, cancel, principal, id),
 
     feedback: (principal, turn, feedback) =>
-      noteAndTell(principal, turn, feedback).catch(throwAsGone('turn_not_found')),
+      giveFeedback(room, principal, turn, feedback).catch(throwAsGone('turn_not_found')),
 
     addressee(model, principal) {
       checkTalkTo(principal, model)
@@ -180,7 +164,7 @@ export function createChat(options: ChatOptions): Chat {
         refuseWhileDraining()
         const { to } = request
         const what: Work = { principal, ...(to.kind === 'specialist' && { specialist: to.name }) }
-        refuseStopped(what)
+        refuseStopped(stops, what)
         if (admitted.limits) request.onLimits?.(admitted.limits)
         const config = configs.get(request.to.served.config) ?? serving.stable()
         const work = (watched: AnswerSink) => {

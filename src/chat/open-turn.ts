@@ -12,7 +12,7 @@ import { Progress } from './progress.ts'
 import { historyOf } from './prompt.ts'
 import { noteDeadline } from './store/deadlines.ts'
 import { type OpenResult, openTurn } from './store/open.ts'
-import { deadlineMember, idempotencyKey, placeOf, turnKeys } from './store/turn-keys.ts'
+import { deadlineEntry, idempotencyKey, placeOf, turnKeys } from './store/turn-keys.ts'
 import type { ChatRoom } from './turn-context.ts'
 import type { TurnEvent, TurnEvents } from './turn-events.ts'
 import type { FollowUpInput, TurnInput } from './turn-input.ts'
@@ -109,7 +109,7 @@ async function open(
   first: TurnEvent,
 ): Promise<OpenResult> {
   const { principal, turn, conversation } = input
-  const { shard, member } = deadlineMember(principal, turn)
+  const { shard, member } = deadlineEntry(room.conversations, principal, turn)
   const { turn: record, log } = turnKeys(principal, turn)
   // Without an Idempotency-Key its place is not looked at.
   const { idempotencyKey: given } = request

@@ -15,7 +15,7 @@ import type { Progress } from './progress.ts'
 import { receiptOf } from './receipt.ts'
 import { dropDeadline } from './store/deadlines.ts'
 import { releaseTurn } from './store/lease.ts'
-import { deadlineMember, replicaKey, turnKeys } from './store/turn-keys.ts'
+import { deadlineEntry, replicaKey, turnKeys } from './store/turn-keys.ts'
 import { type ChatRoom, type TurnContext, TurnStop } from './turn-context.ts'
 import type { TurnEvent } from './turn-events.ts'
 import type { TurnInput } from './turn-input.ts'
@@ -250,7 +250,7 @@ export class Producers {
   }
 
   #meet({ principal, turn }: TurnInput): void {
-    const { shard, member } = deadlineMember(principal, turn)
+    const { shard, member } = deadlineEntry(this.#room.conversations, principal, turn)
     this.#met.getOrInsertComputed(shard, () => []).push(member)
   }
 

@@ -1,18 +1,18 @@
 import { ParleyError } from '#errors.ts'
 import type { Owner } from '#identity/principal.ts'
-import { type Key, key } from '#platform/kv/kv.ts'
+import type { Key } from '#platform/kv/kv.ts'
 import { archiveFinished } from './archiving.ts'
 import type { Producers } from './producers.ts'
 import { settle } from './settling.ts'
 import { dropDeadline, dueDeadlines, noteDeadline } from './store/deadlines.ts'
-import { deadlineShards, readDeadlineMember } from './store/turn-keys.ts'
+import { deadlineEntry, deadlineShards, formerShards, readDeadline, unarchivedShards } from './store/turn-keys.ts'
 import { takeOver } from './take-over.ts'
 import type { ChatRoom } from './turn-context.ts'
 import { recalledEnd } from './turn-ended.ts'
 
 const BATCH = 50
-/** Turns that the archive or the ledger could not be given. Apart, so that those whose producer is gone never wait behind them. */
-const unarchivedShards: readonly Key[] = deadlineShards.map((_, shard) => key(`deadlines-${shard}`, 'unarchived'))
+const dueShards: readonly Key[] = [...deadlineShards, ...formerShards.deadlines]
+const lateShards: readonly Key[] = [...unarchivedShards, ...formerShards.unarchived]
 
 /**
  * Looks after turns whose deadline has come, on every replica: one whose lease was renewed is looked at again when that ends,
@@ -55,8 +55,8 @@ export class Sweeper {
     if (!kv.reachable) return
     try {
       await Promise.all([
-        ...deadlineShards.map((shard) => this.#sweepShard(shard)),
-        ...(archive || settled ? unarchivedShards.map((shard) => this.#sweepShard(shard)) : []),
+        ...dueShards.map((shard) => this.#sweepShard(shard)),
+        ...(archive || settled ? lateShards.map((shard) => this.#sweepShard(shard)) : []),
       ])
     } catch (error) {
       log.warn({ err: error }, 'a sweep over the deadlines of turns failed; the next one tries again')
@@ -69,18 +69,20 @@ export class Sweeper {
   }
 
   async #look(shard: Key, member: string): Promise<void> {
-    const { kv, log, leaseMs } = this.#room
-    const entry = readDeadlineMember(member)
+    const { kv, log, leaseMs, conversations } = this.#room
+    const entry = readDeadline(conversations, member)
     if (!entry) return kv.run(dropDeadline, [shard], [member])
+    // Replicas that have the master key already see to it.
+    if (entry === 'veiled') return kv.run(noteDeadline, [shard], [member, leaseMs])
     try {
       const { turn, ...principal } = entry
       const found = await takeOver(this.#room, this.#producers, principal, turn)
       if (found.kind === 'done') {
         const fact = await recalledEnd(this.#room, principal, turn)
         // Whoever ended it may not have lived to tell. What was set aside was told then.
-        if (fact && deadlineShards.includes(shard)) this.#room.events.emit('turn.ended', fact)
+        if (fact && dueShards.includes(shard)) this.#room.events.emit('turn.ended', fact)
         const isSettled = !fact || (await settle(this.#room, fact))
-        if (!(await this.#archived(principal, turn)) || !isSettled) return await this.#setAside(shard, member)
+        if (!(await this.#archived(principal, turn)) || !isSettled) return await this.#setAside(shard, member, entry)
         await kv.run(dropDeadline, [shard], [member])
       } else await kv.run(noteDeadline, [shard], [member, found.kind === 'held' ? Math.ceil(found.forMs) : leaseMs])
     } catch (error) {
@@ -107,10 +109,10 @@ export class Sweeper {
     }
   }
 
-  async #setAside(shard: Key, member: string): Promise<void> {
-    const { kv, leaseMs } = this.#room
-    const unarchived = unarchivedShards[deadlineShards.indexOf(shard)] ?? shard
-    await kv.run(noteDeadline, [unarchived], [member, leaseMs])
-    if (unarchived !== shard) await kv.run(dropDeadline, [shard], [member])
+  async #setAside(shard: Key, member: string, { turn, ...owner }: Owner & { turn: string }): Promise<void> {
+    const { kv, leaseMs, conversations } = this.#room
+    const late = deadlineEntry(conversations, owner, turn)
+    await kv.run(noteDeadline, [late.unarchived], [late.member, leaseMs])
+    if (shard !== late.unarchived || member !== late.member) await kv.run(dropDeadline, [shard], [member])
   }
 }

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type ChatAtHand, chatAtHand, LEASE_MS, somebody } from '../../test/support/chat-at-hand.ts'
 import { cancelTurn } from './store/commands.ts'
-import { dueDeadlines } from './store/deadlines.ts'
+import { dropDeadline, dueDeadlines, noteDeadline } from './store/deadlines.ts'
 import { claimTurn } from './store/lease.ts'
-import { deadlineShards, turnKeys } from './store/turn-keys.ts'
+import { deadlineEntry, deadlineShards, formerShards, turnKeys } from './store/turn-keys.ts'
 
 async function dueIn({ store, clock }: ChatAtHand, ms: number): Promise<string[]> {
   clock.advance(ms)
@@ -68,6 +68,23 @@ test('a turn that was to be cancelled when its producer died is cancelled by its
   await lost.pass(2 * LEASE_MS)
   await ended
   assert.equal((await heir.chat.get(somebody, turn)).status, 'cancelled')
+})
+
+test('a turn that a replica of an earlier version began is looked after where that noted it', async () => {
+  await using lost = await chatAtHand({})
+  const { turn, ended } = await lost.begin('hello')
+  lost.reach('away')
+  const { shard, member } = deadlineEntry(lost.conversations, somebody, turn)
+  const former = formerShards.deadlines[deadlineShards.indexOf(shard)]
+  assert.ok(former)
+  await lost.store.run(dropDeadline, [shard], [member])
+  await lost.store.run(noteDeadline, [former], [JSON.stringify([turn, somebody.tenant, somebody.id]), 1])
+  await using heir = await chatAtHand({ say: [{ text: 'Hello.' }], sharing: lost })
+  await lost.pass(3 * LEASE_MS)
+  await ended
+  assert.equal((await heir.chat.get(somebody, turn)).status, 'completed')
+  lost.clock.advance(LEASE_MS)
+  assert.deepEqual(await heir.store.run(dueDeadlines, [former], [100]), [])
 })
 
 test('a turn whose key was destroyed is given up, and looked at no more', async () => {

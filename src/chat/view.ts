@@ -1,7 +1,8 @@
 import { throwAsGone } from '#conversations/erased.ts'
 import type { Principal } from '#identity/principal.ts'
 import { archivedTurn } from './archiving.ts'
-import type { Feedback, TurnView } from './chat.ts'
+import type { TurnView } from './chat.ts'
+import { readFeedback } from './feedback.ts'
 import { Progress } from './progress.ts'
 import { readLog } from './read-log.ts'
 import { loadTurn } from './store/commands.ts'
@@ -23,7 +24,7 @@ async function view(room: ChatRoom, principal: Principal, turn: string): Promise
     JSON.parse(seal.unseal(sealed, placeOf(keys.turn, field)).toString())
   const { conversation, specialist, config, arm, message } = readInput(seal, keys, record.input)
   const known = { id: turn, conversation, specialist, config, arm, message }
-  const feedback = record.feedback ? read<Feedback>(record.feedback, 'feedback') : null
+  const feedback = readFeedback(seal, keys.turn, record.feedback)
   if (record.end) {
     const { text, terminal } = read<TurnOutcome>(record.end, 'end')
     return { ...known, text, position: record.top, feedback, ...endOf(terminal) }
@@ -44,12 +45,13 @@ async function view(room: ChatRoom, principal: Principal, turn: string): Promise
 
 async function viewArchived(room: ChatRoom, principal: Principal, turn: string): Promise<TurnView> {
   const keys = turnKeys(principal, turn)
-  const { input, outcome, seal } = await archivedTurn(room, principal, turn)
+  const { input, outcome, feedback: judged, seal } = await archivedTurn(room, principal, turn)
   const { conversation, specialist, config, arm, message } = readInput(seal, keys, input)
   const { text, terminal }: TurnOutcome = JSON.parse(seal.unseal(outcome, placeOf(keys.turn, 'end')).toString())
   const { position } = terminal
   const known = { id: turn, conversation, specialist, config, arm, message }
-  return { ...known, text, position, feedback: null, ...endOf(terminal) }
+  const feedback = readFeedback(seal, keys.turn, judged)
+  return { ...known, text, position, feedback, ...endOf(terminal) }
 }
 
 /** What the terminal event says of a turn. */

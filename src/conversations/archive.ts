@@ -12,6 +12,8 @@ export interface Archive {
   readonly keys: KeySafe
   /** Safe to repeat; what a later producer kept (a higher fence) stands. `seal` is the owner's. */
   keep(turn: FinishedTurn, seal: Seal): Promise<void>
+  /** What its reader thinks of a turn, sealed with the owner's present key (`seal`); undefined where it has no such turn of that key. */
+  judge(owner: Owner, turn: string, feedback: Buffer, seal: Seal): Promise<ArchivedTurn | undefined>
   /** Takes back what a producer kept of a turn that was somebody else's by then, unless a later one has kept it too. */
   withdraw(owner: Owner, turn: string, fence: number): Promise<void>
   /** Rejects with erased, sealed_unreadable. */
@@ -44,6 +46,8 @@ export interface FinishedTurn {
   /** Sealed, like the outcome and the messages, for the place where the live state has it. */
   input: Buffer
   outcome: Buffer
+  /** What its reader thinks of it; what is there already stands where it is not given. */
+  feedback?: Buffer | undefined
 }
 
 /** What a turn adds to its conversation, and what is needed to have that back. */
@@ -75,6 +79,7 @@ export interface ArchivedConversation
 export interface ArchivedTurn {
   input: Buffer
   outcome: Buffer
+  feedback: Buffer | undefined
   /** The key it was sealed with, which need not be the owner's present one. */
   seal: Seal
 }

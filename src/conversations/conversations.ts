@@ -1,9 +1,10 @@
 import type { Owner, Principal } from '#identity/principal.ts'
 import type { Key } from '#platform/kv/kv.ts'
 import type { Seal } from './vault.ts'
+import type { Veil } from './veil.ts'
 
 /** The public face of `conversations/`. Everything is the caller's own: what belongs to somebody else is not found. */
-export interface Conversations {
+export interface Conversations extends Veil {
   /** Rejects with invalid_request (title), too_many_conversations. */
   create(principal: Principal, from: NewConversation): Promise<Conversation>
   /** Rejects with conversation_not_found. */

@@ -20,6 +20,7 @@ import { loadConversation } from './store/read.ts'
 import type { StoredConversation } from './store/record.ts'
 import { renameConversation } from './store/rename.ts'
 import { checkTitle, sealTitle, unsealTitle } from './title.ts'
+import { createVeil } from './veil.ts'
 
 export interface ConversationsOptions extends MasterKeysOptions {
   kv: Kv
@@ -36,12 +37,8 @@ const PINS = 50_000
 /** Throws environment_invalid when there are no master keys to be had. */
 export async function createConversations(options: ConversationsOptions): Promise<Conversations> {
   const { kv, idleMs, clock = systemClock, archive } = options
-  const dataKeys = new DataKeys({
-    kv,
-    masterKeys: await openMasterKeys(options),
-    clock,
-    safe: archive?.keys,
-  })
+  const masterKeys = await openMasterKeys(options)
+  const dataKeys = new DataKeys({ kv, masterKeys, clock, safe: archive?.keys })
   await dataKeys.listen()
 
   const recovery = archive && new Recovery({ kv, archive, sealOf: (owner) => dataKeys.seal(owner), idleMs, clock })
@@ -87,6 +84,8 @@ export async function createConversations(options: ConversationsOptions): Promis
   }
 
   return {
+    ...createVeil(masterKeys),
+
     async create(principal, { specialist, title, pin }) {
       const id = newId('conv')
       const keys = conversationKeys(principal, id)

@@ -7,6 +7,8 @@ import { ParleyError } from '#errors.ts'
  */
 export interface Seal {
   seal(plain: string | Uint8Array, place: string): Buffer
+  /** As `seal`, but the same for the same text and place: for what has to be found again, and may be seen to be the same. */
+  sealAlike(plain: string, place: string): Buffer
   /** Throws `ParleyError` erased where an earlier key of the owner was destroyed, else sealed_unreadable. */
   unseal(sealed: Uint8Array, place: string): Buffer
   /** The same for the same text, and of no use for guessing it without the key. */
@@ -24,25 +26,32 @@ const nonces = Buffer.alloc(NONCE_BYTES * 1024)
 let nextNonceAt = nonces.length
 
 /**
- * Seals as version (1 byte), random nonce (12), ciphertext, tag (16). `key` has 32 bytes. `afterErasure`: an earlier key of its
+ * Seals as version (1 byte), nonce (12), ciphertext, tag (16). `key` has 32 bytes. `afterErasure`: an earlier key of its
  * owner was destroyed, so what this one does not open was erased with that.
  */
 export function createSeal(key: Uint8Array, { afterErasure = false } = {}): Seal {
   const secret = createSecretKey(key)
+  const hmac = (purpose: string, text: string) =>
+    createHmac('sha256', new Uint8Array(hkdfSync('sha256', key, '', purpose, 32))).update(text)
+
+  function sealWith(nonce: Buffer, plain: string | Uint8Array, place: string): Buffer {
+    const cipher = createCipheriv(ALGORITHM, secret, nonce)
+    cipher.setAAD(Buffer.from(place))
+    const body = typeof plain === 'string' ? cipher.update(plain, 'utf8') : cipher.update(plain)
+    cipher.final()
+    const sealed = Buffer.allocUnsafe(HEAD_BYTES + body.length + TAG_BYTES)
+    sealed[0] = VERSION
+    nonce.copy(sealed, 1)
+    body.copy(sealed, HEAD_BYTES)
+    cipher.getAuthTag().copy(sealed, HEAD_BYTES + body.length)
+    return sealed
+  }
+
   return {
-    seal(plain, place) {
-      const nonce = takeNonce()
-      const cipher = createCipheriv(ALGORITHM, secret, nonce)
-      cipher.setAAD(Buffer.from(place))
-      const body = typeof plain === 'string' ? cipher.update(plain, 'utf8') : cipher.update(plain)
-      cipher.final()
-      const sealed = Buffer.allocUnsafe(HEAD_BYTES + body.length + TAG_BYTES)
-      sealed[0] = VERSION
-      nonce.copy(sealed, 1)
-      body.copy(sealed, HEAD_BYTES)
-      cipher.getAuthTag().copy(sealed, HEAD_BYTES + body.length)
-      return sealed
-    },
+    seal: (plain, place) => sealWith(takeNonce(), plain, place),
+    // A nonce drawn from the text: never the same for another, which is all that GCM asks of it.
+    sealAlike: (plain, place) =>
+      sealWith(hmac('nonce', `${place}\n${plain}`).digest().subarray(0, NONCE_BYTES), plain, place),
     unseal(sealed, place) {
       if (sealed[0] !== VERSION || sealed.length < HEAD_BYTES + TAG_BYTES) throw new ParleyError('sealed_unreadable')
       try {
@@ -56,10 +65,7 @@ export function createSeal(key: Uint8Array, { afterErasure = false } = {}): Seal
         throw new ParleyError(afterErasure ? 'erased' : 'sealed_unreadable', { cause })
       }
     },
-    digest(text) {
-      const derived = new Uint8Array(hkdfSync('sha256', key, '', 'digest', 32))
-      return createHmac('sha256', derived).update(text).digest('base64url')
-    },
+    digest: (text) => hmac('digest', text).digest('base64url'),
   }
 }
 

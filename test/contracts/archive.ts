@@ -130,6 +130,33 @@ export function archiveContract(engine: string, openDatabase: () => Promise<Data
       assert.equal(await saidIn(who, id), 'third? third!')
     })
 
+    test('what is thought of a turn is its owner’s, stands through what is kept again, and goes with the turn', async () => {
+      const who = somebody()
+      const seal = await conversations.seal(who)
+      const judged = (text: string) => seal.seal(text, 'feedback')
+      const read = async (id: string) => {
+        const found = await archive.turn(who, id)
+        return found?.feedback && found.seal.unseal(found.feedback, 'feedback').toString()
+      }
+      const id = await keep(who, 'hello')
+      assert.equal(await read(id), undefined)
+      const found = await archive.judge(who, id, judged('bad'), seal)
+      assert.equal(found?.seal.unseal(found.input, 'input').toString(), 'hello?')
+      await archive.judge(who, id, judged('good'), seal)
+      assert.equal(await read(id), 'good')
+      await keep(who, 'hello', { id })
+      assert.equal(await read(id), 'good')
+      await keep(who, 'hello', { id, feedback: judged('fair') })
+      assert.equal(await read(id), 'fair')
+      const other = somebody()
+      assert.equal(await archive.judge(other, id, judged('theirs'), await conversations.seal(other)), undefined)
+      assert.equal(await archive.judge(who, newId('turn'), judged('none'), seal), undefined)
+      assert.equal(await read(id), 'fair')
+      await conversations.destroyKey(who)
+      const fresh = await conversations.seal(who)
+      assert.equal(await archive.judge(who, id, fresh.seal('late', 'feedback'), fresh), undefined)
+    })
+
     test('a producer takes back what it kept, and not what a later one has', async () => {
       const who = somebody()
       const id = await keep(who, 'second', { fence: 2 })

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import type { Veil } from '#conversations/veil.ts'
 import { ParleyError } from '#errors.ts'
 import { type Owner, partitionOf } from '#identity/principal.ts'
 import { type Key, key } from '#platform/kv/kv.ts'
@@ -38,22 +39,44 @@ export function carriedCallKey(principal: Owner, callId: string): Key {
 const SHARDS = 16
 
 /** The indexes of deadlines. */
-export const deadlineShards: readonly Key[] = Array.from({ length: SHARDS }, (_, shard) =>
-  key(`deadlines-${shard}`, 'turns'),
-)
+export const deadlineShards: readonly Key[] = shardsOf('veiled-turns')
+/** Turns that the archive or the ledger could not be given. Apart, so that those whose producer is gone never wait behind them. */
+export const unarchivedShards: readonly Key[] = shardsOf('veiled-unarchived')
+/** What replicas of an earlier version keep, with names in the clear, as long as there are any. They look after nothing else. */
+export const formerShards = { deadlines: shardsOf('turns'), unarchived: shardsOf('unarchived') } as const
 
-/** Who must be looked after, and where: an entry of a deadline index. */
-export function deadlineMember(principal: Owner, turn: string): { shard: Key; member: string } {
-  const shard = deadlineShards[Number.parseInt(turn.slice(-1), 16) % SHARDS]
-  if (!shard) throw new RangeError('a turn id ends with a hexadecimal digit')
-  return { shard, member: JSON.stringify([turn, principal.tenant, principal.id]) }
+function shardsOf(name: string): readonly Key[] {
+  return Array.from({ length: SHARDS }, (_, shard) => key(`deadlines-${shard}`, name))
 }
 
-export function readDeadlineMember(member: string): { turn: string; tenant: string; id: string } | undefined {
-  const parts: unknown = JSON.parse(member)
-  if (!Array.isArray(parts)) return undefined
-  const [turn, tenant, id] = parts
-  return { turn: String(turn), tenant: String(tenant), id: String(id) }
+export interface DeadlineEntry {
+  /** The index of deadlines that it belongs to. */
+  shard: Key
+  unarchived: Key
+  member: string
+}
+
+/** Who must be looked after, and where: an entry of a deadline index. Whose turn it is, only replicas can read. */
+export function deadlineEntry({ veil }: Pick<Veil, 'veil'>, principal: Owner, turn: string): DeadlineEntry {
+  const place = Number.parseInt(turn.slice(-1), 16) % SHARDS
+  const [shard, unarchived] = [deadlineShards[place], unarchivedShards[place]]
+  if (!shard || !unarchived) throw new RangeError('a turn id ends with a hexadecimal digit')
+  return { shard, unarchived, member: veil(JSON.stringify([turn, principal.tenant, principal.id])) }
+}
+
+/** `veiled`: with a master key that is not known here. `undefined` for what is no entry. */
+export function readDeadline(
+  { unveil }: Pick<Veil, 'unveil'>,
+  member: string,
+): (Owner & { turn: string }) | 'veiled' | undefined {
+  try {
+    const plain = member.startsWith('[') ? member : unveil(member)
+    if (plain === undefined) return 'veiled'
+    const [turn, tenant, id]: unknown[] = JSON.parse(plain)
+    return { turn: String(turn), tenant: String(tenant), id: String(id) }
+  } catch {
+    return undefined
+  }
 }
 
 /** Where a replica hears commands for the turns it produces. */

@@ -10,6 +10,7 @@ import type { WrappedKey } from '../store/data-key.ts'
 import { createSeal, type Seal } from '../vault.ts'
 import {
   forgetConversation,
+  judgeTurn,
   keepTurn,
   pruneTurns,
   readConversations,
@@ -39,7 +40,7 @@ export async function createArchive({ sql, ...options }: ArchiveOptions): Promis
     keys: createKeySafe(sql),
 
     async keep(turn, seal) {
-      const { id, owner, entry, fence, status, endedAt, input, outcome } = turn
+      const { id, owner, entry, fence, status, endedAt, input, outcome, feedback = null } = turn
       const { conversation = null, position = null, messages = null, count = null } = entry ?? {}
       const {
         specialist = null,
@@ -51,8 +52,14 @@ export async function createArchive({ sql, ...options }: ArchiveOptions): Promis
       } = entry ?? {}
       const whose = [owner.tenant, owner.id, keyIdOf(seal)]
       const what = [id, conversation, position, fence, status, endedAt, input, outcome, messages]
-      const how = [count, specialist, config, arm, cohort, startedAt, title]
+      const how = [count, specialist, config, arm, cohort, startedAt, title, feedback]
       await sql.query({ tenant: owner.tenant }, keepTurn, [...whose, ...what, ...how])
+    },
+
+    async judge(owner, turn, feedback, seal) {
+      const params = [owner.tenant, owner.id, keyIdOf(seal), turn, feedback]
+      const [row] = await sql.query<TurnRow>({ tenant: owner.tenant }, judgeTurn, params)
+      return row && { input: row.input, outcome: row.outcome, feedback, seal }
     },
 
     async withdraw(owner, turn, fence) {
@@ -60,9 +67,11 @@ export async function createArchive({ sql, ...options }: ArchiveOptions): Promis
     },
 
     async turn(owner, turn) {
-      type Row = KeyRow & { input: Buffer; outcome: Buffer }
-      const [row] = await sql.query<Row>({ tenant: owner.tenant }, readTurn, [owner.tenant, owner.id, turn])
-      return row && { input: row.input, outcome: row.outcome, seal: opened(owner, row) }
+      const params = [owner.tenant, owner.id, turn]
+      const [row] = await sql.query<KeyRow & TurnRow>({ tenant: owner.tenant }, readTurn, params)
+      if (!row) return undefined
+      const { input, outcome, feedback } = row
+      return { input, outcome, feedback: feedback ?? undefined, seal: opened(owner, row) }
     },
 
     async messages(owner, conversation, after, limit) {
@@ -105,6 +114,12 @@ export async function createArchive({ sql, ...options }: ArchiveOptions): Promis
       return row?.count ?? 0
     },
   }
+}
+
+interface TurnRow {
+  input: Buffer
+  outcome: Buffer
+  feedback: Buffer | null
 }
 
 type KeyRow = { [Field in keyof WrappedKey]: WrappedKey[Field] | null }

@@ -1,25 +1,30 @@
 /**
  * $1 tenant, $2 owner, $3 id of the data key, $4 turn, $5 conversation, $6 position, $7 fence, $8 status, $9 end, $10 input,
- * $11 outcome, $12 messages, $13 messages in it, $14 specialist, $15 config, $16 arm, $17 cohort, $18 start, $19 title
+ * $11 outcome, $12 messages, $13 messages in it, $14 specialist, $15 config, $16 arm, $17 cohort, $18 start, $19 title,
+ * $20 feedback
  */
 export const keepTurn = `
 INSERT INTO turns (tenant, owner, key, id, conversation, position, fence, status, ended_at, input, outcome, messages,
-  message_count, specialist, config, arm, cohort, started_at, title)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
+  message_count, specialist, config, arm, cohort, started_at, title, feedback)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
 ON CONFLICT (tenant, id) DO UPDATE SET
   key = excluded.key, conversation = excluded.conversation, position = excluded.position, fence = excluded.fence,
   status = excluded.status, ended_at = excluded.ended_at, input = excluded.input, outcome = excluded.outcome,
   messages = excluded.messages, message_count = excluded.message_count, specialist = excluded.specialist,
   config = excluded.config, arm = excluded.arm, cohort = excluded.cohort, started_at = excluded.started_at,
-  title = excluded.title
+  title = excluded.title, feedback = coalesce(excluded.feedback, turns.feedback)
 WHERE turns.owner = excluded.owner AND turns.fence <= excluded.fence`
+
+/** $1 tenant, $2 owner, $3 id of the data key, $4 turn, $5 feedback */
+export const judgeTurn = `
+UPDATE turns SET feedback = $5 WHERE tenant = $1 AND owner = $2 AND key = $3 AND id = $4 RETURNING input, outcome`
 
 /** $1 tenant, $2 owner, $3 turn, $4 fence */
 export const withdrawTurn = 'DELETE FROM turns WHERE tenant = $1 AND owner = $2 AND id = $3 AND fence = $4'
 
 /** $1 tenant, $2 owner, $3 turn */
 export const readTurn = `
-SELECT t.input, t.outcome, k.wrapped, k.master
+SELECT t.input, t.outcome, t.feedback, k.wrapped, k.master
 FROM turns t LEFT JOIN data_keys k ON k.tenant = t.tenant AND k.owner = t.owner AND k.id = t.key
 WHERE t.tenant = $1 AND t.owner = $2 AND t.id = $3`
 

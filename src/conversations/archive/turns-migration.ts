@@ -51,5 +51,16 @@ ALTER TABLE turns ADD COLUMN message_count integer, ADD COLUMN specialist text, 
   ADD COLUMN cohort text, ADD COLUMN started_at bigint, ADD COLUMN title bytea;`,
 }
 
+/** What their readers thought of them. */
+const judgedTurnsMigration: Migration = {
+  name: '0045-judged-turns',
+  sql: 'ALTER TABLE turns ADD COLUMN feedback bytea;',
+}
+
 /** All of the archive's. */
-export const archiveMigrations: readonly Migration[] = [turnsMigration, endedTurnsMigration, conversationTurnsMigration]
+export const archiveMigrations: readonly Migration[] = [
+  turnsMigration,
+  endedTurnsMigration,
+  conversationTurnsMigration,
+  judgedTurnsMigration,
+]
