@@ -1,6 +1,6 @@
 /**
- * `npm run bench:runs-chaos`: 20,000 runs while workers are killed 200 times and the broker is dropped 20 times, and 2,000
- * embedded while their one process is killed 20 times. `-- --share 0.1` is a tenth of it. Ends with 1 when a run is lost, is done
+ * `npm run bench:runs-chaos`: 20,000 runs while workers are killed 200 times and the broker is dropped 20 times, and 20,000
+ * embedded while their one process is killed 200 times. `-- --share 0.1` is a tenth of it. Ends with 1 when a run is lost, is done
  * twice or is out of order; `--record` writes bench/results/runs-chaos.md. `-- --broker-away 300` is another matter: runs are
  * asked for while the broker is away for five minutes; with `--record`, bench/results/broker-away.md.
  */
@@ -28,7 +28,7 @@ const ROUNDS: readonly Round[] = [
   {
     name: 'embedded',
     open: embeddedChaos,
-    size: { workers: 1, runs: 2000, kills: 20, drops: 0, atOnce: 50, perConversation: 40 },
+    size: { workers: 1, runs: 20_000, kills: 200, drops: 0, atOnce: 50, perConversation: 40 },
   },
 ]
 /** A run that nobody was told of is looked after within a minute, and one that fails often waits for as long again. */

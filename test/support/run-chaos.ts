@@ -55,6 +55,8 @@ const FAILURES = 'SELECT reason, count(*) AS count FROM attempts WHERE reason IS
 const LEASE_MS = 2000
 const LOOK_MS = 50
 const DELAY_MS = 30
+/** Conversations that are asked for beside one another. */
+const LINES = 500
 /** Requests that the target has in hand. */
 const BUSY = 4
 
@@ -132,8 +134,10 @@ async function dispatchAll(
   }
 
   const counting = keepCount()
-  const lines = lanes.map(async (lane) => {
-    for (const call of lane) await dispatch(call)
+  // Not all at once: thousands that wait would keep the machine from those that work.
+  const left = lanes.values()
+  const lines = Array.from({ length: LINES }, async () => {
+    for (const lane of left) for (const call of lane) await dispatch(call)
   })
   await Promise.all([beBad(), ...lines])
   asked.over = true
