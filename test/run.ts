@@ -13,7 +13,7 @@ import { ensureChromium } from './support/ensure-chromium.ts'
 import { ensurePostgres } from './support/ensure-postgres.ts'
 import { ensureRedis } from './support/ensure-redis.ts'
 import { keepDurations, longestFirst } from './support/file-durations.ts'
-import { ensurePgliteTemplate } from './support/pglite-template.ts'
+import { ensurePgliteTemplates } from './support/pglite-template.ts'
 
 const testTimeoutMs = 120_000
 const runTimeoutMs = 15 * 60_000
@@ -26,7 +26,7 @@ if (files.length === 0) stop('No test file matches.')
 await ensureRedis().catch((error: Error) => stop(error.message))
 await ensurePostgres().catch((error: Error) => stop(error.message))
 await ensureChromium().catch((error: Error) => stop(error.message))
-await ensurePgliteTemplate()
+await ensurePgliteTemplates()
 process.exitCode = (await runTests(files)) ? 0 : 1
 
 function findTestFiles(patterns: string[]): string[] {
@@ -47,7 +47,8 @@ async function runTests(paths: string[]): Promise<boolean> {
   const tests = run({
     files: longestFirst(paths),
     isolation: 'process',
-    concurrency: availableParallelism(),
+    // Many files wait rather than work, for a lease to run out or a process to start.
+    concurrency: availableParallelism() + 1,
     timeout: testTimeoutMs,
     signal: AbortSignal.timeout(runTimeoutMs),
     execArgv: ['--import', import.meta.resolve('./support/watch-tests.ts')],

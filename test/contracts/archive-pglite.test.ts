@@ -4,14 +4,14 @@ import { join } from 'node:path'
 import { createLog } from '#log.ts'
 import { systemClock } from '#platform/clock.ts'
 import { openSql } from '#platform/sql/open.ts'
-import { pgliteTemplate } from '../support/pglite-template.ts'
+import { barePgliteTemplate } from '../support/pglite-template.ts'
 import { archiveContract } from './archive.ts'
 
 const tokens = { token: async () => ({ token: '', expiresAt: 0 }) }
 
 archiveContract('PGlite', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'archive-pglite-'))
-  const env = { engine: 'pglite', path: join(folder, 'database'), template: pgliteTemplate() } as const
+  const env = { engine: 'pglite', path: join(folder, 'database'), template: barePgliteTemplate() } as const
   return {
     open: (migrations) => openSql({ env, migrations, clock: systemClock, log: createLog('silent'), tokens }),
     [Symbol.asyncDispose]: () => rm(folder, { recursive: true }),

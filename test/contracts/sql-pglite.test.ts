@@ -11,14 +11,14 @@ import { createLog } from '#log.ts'
 import { systemClock } from '#platform/clock.ts'
 import { openSql } from '#platform/sql/open.ts'
 import type { Migration } from '#platform/sql/sql.ts'
-import { pgliteTemplate } from '../support/pglite-template.ts'
+import { barePgliteTemplate } from '../support/pglite-template.ts'
 import { type Database, tables } from './sql/under-test.ts'
 import { sqlContract } from './sql.ts'
 
 const log = createLog('silent')
 const tokens = { token: async () => ({ token: '', expiresAt: 0 }) }
 
-sqlContract('PGlite', () => newDatabase(pgliteTemplate()))
+sqlContract('PGlite', () => newDatabase(barePgliteTemplate()))
 
 describe('what only PGlite can suffer', () => {
   let database: Database & { path: string }
