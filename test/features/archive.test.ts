@@ -15,7 +15,10 @@ test('Redis has lost everything: what was said is still there, on another replic
   const conversation = await client.conversation('apollo')
   const { turn, events } = await client.stream(conversation, 'Where is it kept?')
   const text = textOf(await collect(events))
+  const feedback = { rating: 'down', comment: 'That was not asked.' }
+  assert.equal((await client.call('POST', `/api/v1/turns/${turn}/feedback`, feedback)).status, 204)
   const before = await client.call('GET', `/api/v1/turns/${turn}`)
+  assert.deepEqual(before.body.feedback, feedback)
   const messages = await client.call('GET', `/api/v1/conversations/${conversation}/messages`)
   assert.equal(before.body.text, text)
   assert.notEqual(text, '')
