@@ -125,7 +125,7 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
   if (secrets) opened.defer(secrets.keepFresh(log))
   const kv = await openKv({ env: env.kv, clock, log, tokens, onUnauthorized })
   opened.defer(() => kv.close())
-  const queue = await openQueue({ env: env.queue, clock, log, tokens })
+  const queue = await openQueue({ env: env.queue, clock, log, tokens, secrets })
   opened.defer(() => queue.close())
   // PGlite is not opened to be asked what cannot be in it.
   const hasSql = () => env.sql.engine === 'postgres' || existsSync(env.sql.path)

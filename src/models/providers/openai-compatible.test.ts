@@ -315,48 +315,6 @@ test('may be paused before it has begun', async () => {
   assert.equal(reader.text(), madeUpPieces(5).join(''))
 })
 
-test('sends the key of now, and tells of one that is not taken, asked by a call or by a probe', async () => {
-  const keys = { openai: 'sk-1', azure: 'az-1' }
-  const openai = {
-    baseUrl: upstream.baseUrl,
-    get apiKey() {
-      return keys.openai
-    },
-  }
-  const azureOpenai = {
-    endpoint: `http://${upstream.host}/`,
-    get apiKey() {
-      return keys.azure
-    },
-  }
-  let refused = 0
-  const rotated = createProviders({
-    env: { openai, azureOpenai, egressHosts: [] },
-    tokens: { token: () => assert.fail('a token') },
-    ...{ clock: systemClock, onUnauthorized: () => refused++ },
-  })
-  const specs: ModelSpec[] = [
-    spec,
-    { ...spec, provider: 'openai' },
-    { ...spec, provider: 'azure-openai', deployment: 'd' },
-  ]
-  const callAll = async (plan: Plan) => {
-    for (const each of specs) await planned(plan, { providers: rotated, spec: each }).ended
-    return upstream.requests.splice(0).map(({ headers }) => headers.authorization ?? headers['api-key'])
-  }
-  assert.deepEqual(await callAll({ tokens: 1 }), ['Bearer sk-1', 'Bearer sk-1', 'az-1'])
-  assert.equal(refused, 0)
-  await callAll({ status: 401 })
-  assert.equal(refused, 3)
-  upstream.plan = [{ status: 401 }]
-  await assert.rejects(rotated.providerFor(spec).probe(spec, new AbortController().signal), ProbeFailure)
-  assert.equal(refused, 4)
-  upstream.requests.length = 0
-  Object.assign(keys, { openai: 'sk-2', azure: 'az-2' })
-  assert.deepEqual(await callAll({ tokens: 1 }), ['Bearer sk-2', 'Bearer sk-2', 'az-2'])
-  await rotated.close()
-})
-
 test('speaks to Azure OpenAI with a key, or with a token that it keeps', async () => {
   const azureSpec: ModelSpec = { ...spec, provider: 'azure-openai', deployment: 'gpt-main' }
   const endpoint = `http://${upstream.host}/`

@@ -2,6 +2,7 @@ import type { QueueEnv } from '#env.ts'
 import type { Log } from '#log.ts'
 import type { Clock } from '../clock.ts'
 import type { TokenSource } from '../credential.ts'
+import type { Secrets } from '../secrets/secrets.ts'
 import type { Queue } from './queue.ts'
 import { ServiceBusQueue } from './service-bus.ts'
 import { SqliteQueue } from './sqlite.ts'
@@ -12,13 +13,15 @@ export interface OpenQueueOptions {
   log: Log
   /** For a namespace. */
   tokens: TokenSource
+  /** Tells of a connection string that is replaced. */
+  secrets?: Pick<Secrets, 'onChange'> | undefined
 }
 
 /** How long opening waits for Service Bus, which may as well come later. */
 const patienceMs = 2000
 
 /** The engine that the environment names: never another one because a connection fails. */
-export async function openQueue({ env, clock, log, tokens }: OpenQueueOptions): Promise<Queue> {
+export async function openQueue({ env, clock, log, tokens, secrets }: OpenQueueOptions): Promise<Queue> {
   if (env.engine === 'sqlite') return new SqliteQueue({ path: env.path, clock, log })
   const address = {
     get connectionString() {
@@ -29,6 +32,12 @@ export async function openQueue({ env, clock, log, tokens }: OpenQueueOptions): 
     tokens,
   }
   const queue = new ServiceBusQueue({ address, clock, log })
+  let used = env.connectionString
+  secrets?.onChange(() => {
+    if (env.connectionString === used) return
+    used = env.connectionString
+    void queue.renew()
+  })
   await queue.connect(patienceMs)
   return queue
 }

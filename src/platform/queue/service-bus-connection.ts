@@ -14,6 +14,8 @@ export interface ConnectionOptions {
   operationTimeoutMs: number
   onUp: (session: Session) => void
   onDown: () => void
+  /** Another session from now on; resolves when nothing is left on the one before. */
+  onRenewed: (session: Session) => Promise<void>
 }
 
 const firstDelayMs = 100
@@ -25,12 +27,16 @@ const closeMs = 2000
  *
  *     down ── a probe is answered ──▶ up ── an operation fails and a probe after it ──▶ down ── … ──▶ closed
  *
- * While down, operations fail at once, and a new client is tried again and again, with full jitter.
+ * While down, operations fail at once, and a new client is tried again and again, with full jitter. While up, `renew` puts another
+ * client in the place of the one there is, without a moment in which there is none.
  */
 export class ServiceBusConnection {
   readonly #options: ConnectionOptions
   readonly #closing = new AbortController()
   #session: Session | undefined
+  /** Replaced, and still needed for what came through them. */
+  readonly #leaving = new Set<Session>()
+  #renewing = Promise.resolve()
   #probing = false
   #attempts = 0
 
@@ -86,11 +92,41 @@ export class ServiceBusConnection {
       })
   }
 
+  /** Signs in as it is right now, for what comes from here on. Without success all stays as it is. */
+  renew(): Promise<void> {
+    this.#renewing = this.#renewing.then(() => this.#renew())
+    return this.#renewing
+  }
+
+  async #renew(): Promise<void> {
+    const before = this.#session
+    if (!before) return
+    const { log, onRenewed } = this.#options
+    let session: Session
+    try {
+      session = await this.#open()
+    } catch (error) {
+      log.warn({ err: error }, 'Service Bus could not be signed in to anew; the connection from before is kept')
+      return
+    }
+    // Lost or closed meanwhile: what follows signs in anew by itself.
+    if (this.#session !== before) return this.#discard(session)
+    this.#session = session
+    this.#leaving.add(before)
+    this.#watch(session)
+    log.info('Service Bus was signed in to anew')
+    void onRenewed(session).then(() => this.#leaving.delete(before) && this.#discard(before))
+  }
+
   async close(): Promise<void> {
     if (this.closed) return
     this.#closing.abort()
     const session = this.#session
     this.#session = undefined
+    await within(this.#options.clock, closeMs, this.#renewing).catch(() => {})
+    const leaving = [...this.#leaving]
+    this.#leaving.clear()
+    await Promise.all(leaving.map((each) => this.#discard(each)))
     if (!session) return
     // The client leaves a timer behind, up to a minute, for what it waits for when it is closed.
     await within(this.#options.clock, closeMs, Promise.allSettled(session.underWay.keys())).catch(() => {})
@@ -99,8 +135,18 @@ export class ServiceBusConnection {
   }
 
   async #try(): Promise<void> {
-    const { address, log, onUp } = this.#options
-    const session = await openSession(address)
+    const { log, onUp } = this.#options
+    const session = await this.#open()
+    if (this.closed) return void this.#discard(session)
+    this.#session = session
+    this.#attempts = 0
+    this.#watch(session)
+    log.info('Service Bus is within reach')
+    onUp(session)
+  }
+
+  async #open(): Promise<Session> {
+    const session = await openSession(this.#options.address)
     try {
       // The links that are needed first are there before anybody waits for them.
       await this.#within(session, Promise.all([probe(session), session.sender.createMessageBatch()]))
@@ -108,12 +154,7 @@ export class ServiceBusConnection {
       void this.#discard(session)
       throw error
     }
-    if (this.closed) return void this.#discard(session)
-    this.#session = session
-    this.#attempts = 0
-    this.#watch(session)
-    log.info('Service Bus is within reach')
-    onUp(session)
+    return session
   }
 
   #watch(session: Session): void {

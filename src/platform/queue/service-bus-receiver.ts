@@ -66,6 +66,14 @@ export class ServiceBusReceiving implements Receiver {
     this.#leave('broken')
   }
 
+  /** To another session; resolves when all that came through the one before is out of our hands. */
+  async move(session: Session): Promise<void> {
+    if (this.#deliveries.stopped) return
+    this.#session = session
+    this.#replace()
+    await Promise.all(this.#ending.values())
+  }
+
   async stop(graceMs: number): Promise<void> {
     const { clock, onStopped } = this.#options
     this.#session = undefined

@@ -38,6 +38,7 @@ export class ServiceBusQueue implements Queue {
       ...{ address, clock, log, operationTimeoutMs },
       onUp: (session) => this.#up(session),
       onDown: () => this.#down(),
+      onRenewed: (session) => this.#renewed(session),
     })
     this.#sends = new ServiceBusSends(this.#connection)
     this.#deadLetters = new ServiceBusDeadLetters(this.#connection, address.queue, clock)
@@ -53,6 +54,11 @@ export class ServiceBusQueue implements Queue {
     const cancel = this.#options.clock.after(patienceMs, this.#firstUp.resolve)
     await this.#firstUp.promise
     cancel()
+  }
+
+  /** Signs in with the credential of now; what is held goes on being held. */
+  renew(): Promise<void> {
+    return this.#connection.renew()
   }
 
   async send(messages: readonly QueueMessage[]): Promise<void> {
@@ -109,6 +115,11 @@ export class ServiceBusQueue implements Queue {
     this.#session = session
     this.#firstUp.resolve()
     for (const receiving of this.#receivers) receiving.up(session)
+  }
+
+  async #renewed(session: Session): Promise<void> {
+    this.#session = session
+    await Promise.all(Array.from(this.#receivers, (receiving) => receiving.move(session)))
   }
 
   #down(): void {

@@ -4,6 +4,8 @@ export interface Faults {
   refuseSends: string | undefined
   /** Condition with which links are refused. */
   refuseLinks: string | undefined
+  /** The one key of the namespace, as a connection string names it; undefined: any is taken. */
+  onlyKey: string | undefined
   /** Every answer comes so much later, ms. */
   slowMs: number
   /** Consumers that were attached before this are forgotten: their links stay open, and nothing comes. */
@@ -13,7 +15,10 @@ export interface Faults {
 }
 
 export function noFaults(): Faults {
-  return { refuseSends: undefined, refuseLinks: undefined, slowMs: 0, deafBefore: 0, swallowAcknowledgements: false }
+  return {
+    ...{ refuseSends: undefined, refuseLinks: undefined, onlyKey: undefined },
+    ...{ slowMs: 0, deafBefore: 0, swallowAcknowledgements: false },
+  }
 }
 
 /** Answers that are on their way, late ones included. */

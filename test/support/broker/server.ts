@@ -92,12 +92,19 @@ export class BrokerServer {
     const address = link.target?.address ?? ''
     link.set_target({ address })
     const management = address.match(/^(.*)\/\$management$/)?.[1]
-    if (address === '$cbs') return this.#answer(link, () => ({ status: 202 }))
+    if (address === '$cbs') return this.#answer(link, (message) => this.#signIn(message))
     const part = this.#partAt(management ?? address)
     if (!part) return link.close(notFound)
     if (!this.#admitted(link)) return
     if (management !== undefined) return this.#answer(link, (message) => manage(part.queue, message))
     link.on('message', (context: EventContext) => this.#received(part, context))
+  }
+
+  /** By a signature for this address, which names the key that it was made with. */
+  #signIn({ body }: Message): ReturnType<Request> {
+    const { onlyKey } = this.#options.faults
+    const isTaken = onlyKey === undefined || new URLSearchParams(String(body).split(' ')[1]).get('skn') === onlyKey
+    return isTaken ? { status: 202 } : { status: 401, condition: 'amqp:unauthorized-access' }
   }
 
   #admitted(link: Sender | Receiver): boolean {
