@@ -27,6 +27,8 @@ export interface OidcIssuer extends AsyncDisposable {
   /** Users, by `oid`, for whom no token on behalf is given any more. */
   readonly disabled: Set<string>
   onBehalfOfLifetimeS: number
+  /** Of access tokens that whoever signs in gets. */
+  lifetimeS: number
 }
 
 export interface IssuedUser {
@@ -148,6 +150,7 @@ export async function startOidcIssuer(redirectUris: readonly string[] = []): Pro
     claims: {},
     disabled: new Set(),
     onBehalfOfLifetimeS: LIFETIME_S,
+    lifetimeS: LIFETIME_S,
     async [Symbol.asyncDispose]() {
       server.close()
       server.closeAllConnections()
@@ -162,7 +165,7 @@ function configurationOf(
   key: IssuerKey,
   client: { id: string; secret: string },
   redirectUris: readonly string[],
-  signingIn: () => Pick<OidcIssuer, 'user' | 'claims'>,
+  signingIn: () => Pick<OidcIssuer, 'user' | 'claims' | 'lifetimeS'>,
 ): Configuration {
   return {
     jwks: {
@@ -185,7 +188,7 @@ function configurationOf(
     cookies: { keys: [randomUUID()] },
     interactions: { url: (_context, { uid }) => `/${tenant}/v2.0/interaction/${uid}` },
     ttl: {
-      AccessToken: LIFETIME_S,
+      AccessToken: () => signingIn().lifetimeS,
       ClientCredentials: LIFETIME_S,
       IdToken: LIFETIME_S,
       Session: 86_400,
@@ -202,7 +205,7 @@ function configurationOf(
           scope: `api://${client.id}/${SCOPE}`,
           audience: resource === `api://${client.id}` ? client.id : resource,
           accessTokenFormat: 'jwt',
-          accessTokenTTL: LIFETIME_S,
+          accessTokenTTL: signingIn().lifetimeS,
           jwt: { sign: { alg: 'RS256' } },
         }),
       },
