@@ -10,6 +10,8 @@ export interface Stops {
   get(scope: string): Stop | undefined
   /** Since the store was last heard of, ms: what was stopped after that may not be known here. */
   readonly silentMs: number
+  /** The last time that it was asked, it was out of reach. */
+  readonly isAway: boolean
   /** Asks the store now. Rejects with state_unavailable. */
   look(): Promise<void>
   /** In force on this replica when it resolves, and on every other within half a second. */

@@ -111,6 +111,8 @@ export interface Withdrawals {
   set(stop: { scope: string; reason: string; by: string | null; at: number; until: number }): Promise<void>
   /** Since the store was last heard of. */
   readonly silentMs: number
+  /** The last time that it was asked, it was out of reach. */
+  readonly isAway: boolean
   /** Rejects with state_unavailable. */
   look(): Promise<void>
 }

@@ -25,6 +25,7 @@ export async function createStops({ kv, clock, log }: StopsOptions): Promise<Sto
   let bytes = ''
   /** When the last look that succeeded began, monotonic ms. */
   let heardAt = Number.NEGATIVE_INFINITY
+  let isAway = false
   let closed = false
   let cancelNext = () => {}
 
@@ -48,6 +49,7 @@ export async function createStops({ kv, clock, log }: StopsOptions): Promise<Sto
     const beganAt = clock.monotonic()
     const found = await kv.get(STOPS)
     heardAt = Math.max(heardAt, beganAt)
+    isAway = false
     if (found) apply(found.value.toString())
     else if (bytes !== '') await kv.put(STOPS, Buffer.from(bytes), { ifVersion: 0 })
   }
@@ -71,6 +73,7 @@ export async function createStops({ kv, clock, log }: StopsOptions): Promise<Sto
     try {
       await look()
     } catch (error) {
+      isAway = true
       log.debug({ err: error }, 'What is stopped could not be read; what was in force stays so')
     }
     if (!closed) cancelNext = clock.after(LOOK_EVERY_MS, () => void keepLooking())
@@ -90,6 +93,9 @@ export async function createStops({ kv, clock, log }: StopsOptions): Promise<Sto
     get: inForce,
     get silentMs() {
       return clock.monotonic() - heardAt
+    },
+    get isAway() {
+      return isAway
     },
     look,
     set: async (stop) => void (await change((stops) => Boolean(stops.set(stop.scope, stop)))),

@@ -11,12 +11,15 @@ const credential: Credential = { row, digest, until: 1_000_000, identified: { pr
 function process() {
   let now = 0
   let due: (() => void) | undefined
-  const store = { heardAt: 0, known: credential as Credential | undefined, refreshed: 0 }
+  const store = { heardAt: 0, isAway: false, known: credential as Credential | undefined, refreshed: 0 }
   const watch = new Watch({
     withdrawals: {
       get: () => undefined,
       set: async () => {},
       look: async () => {},
+      get isAway() {
+        return store.isAway
+      },
       get silentMs() {
         return now - store.heardAt
       },
@@ -57,7 +60,7 @@ test('who was held up itself takes the store for silent at the next look, not at
   watch.add(credential, () => {
     ended += 1
   })
-  look(5000)
+  look(6000)
   assert.equal(ended, 0)
   look(250)
   assert.equal(ended, 1)
@@ -70,6 +73,30 @@ test('a store that is heard again after that ends nothing', () => {
   store.heardAt = 5000
   look(250)
   assert.equal(store.refreshed, 2)
+})
+
+test('a store that is out of reach is waited for a second, one that is slow five', () => {
+  const { watch, look, store } = process()
+  let ended = 0
+  const end = () => {
+    ended += 1
+  }
+  watch.add(credential, end)
+  for (let time = 0; time < 20; time++) look(250)
+  assert.equal(ended, 0)
+  store.isAway = true
+  store.heardAt = 4250
+  look(0)
+  assert.equal(ended, 0)
+  look(250)
+  assert.equal(ended, 0)
+  look(1)
+  assert.equal(ended, 1)
+  store.isAway = false
+  store.heardAt = 0
+  watch.add(credential, end)
+  look(250)
+  assert.equal(ended, 2)
 })
 
 test('a text that the key knows no more has ended, and where nobody listens nobody looks', () => {

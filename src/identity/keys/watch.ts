@@ -12,8 +12,12 @@ export interface WatchOptions {
 }
 
 const EVERY_MS = 250
-/** Without a word from the store for so long, it cannot be known any more whether a key is good. */
-const SILENT_MS = 1000
+/**
+ * Out of reach for so long, the store cannot tell any more whether a key is good; one that is merely slow gets longer, since what
+ * was withdrawn comes with its answer.
+ */
+const AWAY_MS = 1000
+const SILENT_MS = 5000
 
 /** Streams that are open by a key: told within half a second that it has ended, and all of them when that cannot be known. */
 export class Watch {
@@ -50,7 +54,7 @@ export class Watch {
     this.#cancelNext = undefined
     // Who was held up itself has not heard of the store for that reason alone.
     const wasHeldUp = clock.monotonic() - this.#lookedAt > 2 * EVERY_MS
-    const isDeaf = !wasHeldUp && withdrawals.silentMs > SILENT_MS
+    const isDeaf = !wasHeldUp && withdrawals.silentMs > (withdrawals.isAway ? AWAY_MS : SILENT_MS)
     const now = clock.now()
     for (const [listener, credential] of this.#listeners) {
       const present = latest(credential)

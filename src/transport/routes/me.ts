@@ -2,6 +2,7 @@ import { type Static, Type } from 'typebox'
 import { roles } from '#identity/principal.ts'
 import { principalOf } from '../request-context.ts'
 import type { Routes } from '../routing.ts'
+import { list } from '../schema-parts.ts'
 import { errors } from '../schema-replies.ts'
 import { whom } from '../whom.ts'
 
@@ -12,6 +13,12 @@ const Me = Type.Object(
     name: Type.String(),
     kind: Type.Union([Type.Literal('user'), Type.Literal('service')]),
     roles: Type.Array(Type.Enum([...roles])),
+    key: Type.Optional(
+      Type.Object(
+        { owner: Type.String(), chat: list(Type.String()), actions: list(Type.String()) },
+        { description: 'Of a Parley key: who made it, and what for; `*` is everything.' },
+      ),
+    ),
   },
   { title: 'Me' },
 )
@@ -26,8 +33,9 @@ export function meRoute(routes: Routes): void {
       response: { 200: Me, ...errors(401) },
     },
     handler: async (request): Promise<Static<typeof Me>> => {
-      const { tenant, id, name, kind, roles } = principalOf(request)
-      return { tenant, id, name, kind, roles: [...roles] }
+      const { tenant, id, name, kind, roles, key } = principalOf(request)
+      const madeFor = key && { key: { owner: key.owner, chat: key.chat, actions: key.actions } }
+      return { tenant, id, name, kind, roles: [...roles], ...madeFor }
     },
   })
 }
