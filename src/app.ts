@@ -139,7 +139,7 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
   opened.defer(() => keeping.close())
 
   // identity
-  const { fetch, sealOf, authenticator, userTokens, signIn, ...identifying } = openIdentifying({
+  const { fetch, mailer, sealOf, authenticator, userTokens, signIn, ...identifying } = openIdentifying({
     ...{ env, kv, conversations, clock, log, onUnauthorized },
     groupsWanted: (tenant) => budgets.groups(tenant),
   })
@@ -204,7 +204,7 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
 
   // governance
   const governance = await openGovernance({
-    ...{ sql, kv, clock, log, events, ledger, fetch },
+    ...{ sql, kv, clock, log, events, ledger, fetch, mailer },
     env: env.governance,
     atOnce: env.limits.turnsAtOnce,
     record: audit.record,
@@ -323,6 +323,7 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
       liveTurns: () => chat?.live ?? 0,
       openStreams: () => server.eventStreams.size,
       shedding: () => shedding,
+      alerts: governance.alerts,
       models: () => models.health(),
       verdict: () => {
         const { live, verdict } = rollout.rollouts.view()

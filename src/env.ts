@@ -116,7 +116,7 @@ export function readEnv(variables: Variables = process.env): Env {
       conversationIdleMs: idleDays * 86_400_000,
       archiveMs: read.integer('PARLEY_ARCHIVE_DAYS', idleDays, 1, 36_500) * 86_400_000,
     },
-    governance: readGovernance(read),
+    governance: readGovernance(read, faults),
     retention: readRetention(read),
   }
   if (env.kv.engine === 'redis' && env.masterKeys.source === 'file') {

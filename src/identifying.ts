@@ -6,6 +6,8 @@ import type { Clock } from '#platform/clock.ts'
 import { openEgress } from '#platform/egress/open.ts'
 import { openEntra } from '#platform/entra/open.ts'
 import type { Kv } from '#platform/kv/kv.ts'
+import type { Mailer } from '#platform/mail/mail.ts'
+import { createSmtpMailer, smtpPort } from '#platform/mail/smtp.ts'
 import type { Env } from './env.ts'
 
 export interface IdentifyingOptions {
@@ -23,6 +25,8 @@ export interface IdentifyingOptions {
 export interface Identifying extends Identity {
   /** Reaches what the environment names for our own needs: the authority of Entra ID, the webhook of alerts. */
   fetch: typeof fetch
+  /** Reaches the mail server that the environment names. */
+  mailer: Mailer
   sealOf: Conversations['seal']
   close(): Promise<void>
 }
@@ -38,7 +42,9 @@ export function openIdentifying({
   onUnauthorized,
 }: IdentifyingOptions): Identifying {
   const authority = env.identity.engine === 'entra' ? [env.identity.authority, env.identity.graph ?? []].flat() : []
-  const hosts = [...authority, env.governance.alertWebhook ?? []].flat().map((url) => new URL(url).host)
+  const { webhook, mail } = env.governance.alerts
+  const hosts = [...authority, webhook ?? []].flat().map((url) => new URL(url).host)
+  if (mail) hosts.push(mailHostOf(new URL(mail.smtpUrl)))
   const { streaming } = openEgress({ hosts, privateRanges: env.actions.privateRanges, clock })
   const { fetch } = streaming
   const sealOf = (owner: Owner) => conversations.seal(owner)
@@ -46,5 +52,11 @@ export function openIdentifying({
   const { corsOrigins } = env.http
   const options = { env: env.identity, corsOrigins, fetch, entra, groupsWanted, kv, sealOf, clock, log }
   const identity = openIdentity(options)
-  return { ...identity, fetch, sealOf, close: () => streaming.close() }
+  const mailUrl = () => env.governance.alerts.mail?.smtpUrl ?? ''
+  const mailer = createSmtpMailer({ url: mailUrl, connect: streaming.connect, clock })
+  return { ...identity, fetch, mailer, sealOf, close: () => streaming.close() }
+}
+
+function mailHostOf(url: URL): string {
+  return `${url.hostname}:${smtpPort(url)}`
 }

@@ -1,3 +1,4 @@
+import { type AlertsEnv, readAlerts } from './alerts.ts'
 import type { Reader } from './reader.ts'
 
 /** What callers may ask for; a limit of 0 is none. */
@@ -18,18 +19,16 @@ export interface GovernanceEnv {
   }
   /** Of an address, on each replica, before it is known who calls. */
   addressRequestsPerMinute: number
-  /** Where alerts are posted. */
-  alertWebhook: string | undefined
+  alerts: AlertsEnv
   /** Proxies whose `x-forwarded-for` is believed: addresses, and ranges in CIDR notation. */
   trustedProxies: readonly string[]
 }
 
 /** Who sits alone at a machine is under no limits, unless they are set. */
-export function readGovernance(read: Reader): GovernanceEnv {
+export function readGovernance(read: Reader, faults: string[]): GovernanceEnv {
   const isAlone = read.text('ENTRA_TENANT_ID') === undefined
   const limit = (name: string, fallback: number) =>
     read.integer(`PARLEY_LIMIT_${name}`, isAlone ? 0 : fallback, 0, 10_000_000)
-  read.url('PARLEY_ALERT_WEBHOOK', ['http:', 'https:'])
   return {
     limits: {
       requestsPerMinute: limit('REQUESTS_PER_MINUTE', 100),
@@ -40,9 +39,7 @@ export function readGovernance(read: Reader): GovernanceEnv {
       firstDayRequests: limit('FIRST_DAY_REQUESTS', 0),
     },
     addressRequestsPerMinute: limit('ADDRESS_REQUESTS_PER_MINUTE', 3000),
-    get alertWebhook() {
-      return read.text('PARLEY_ALERT_WEBHOOK')
-    },
+    alerts: readAlerts(read, faults),
     trustedProxies: read.list('PARLEY_TRUSTED_PROXIES'),
   }
 }

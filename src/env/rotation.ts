@@ -7,6 +7,7 @@ const places: Readonly<Record<string, (value: string) => string>> = {
   REDIS_URL: placeOfUrl,
   DATABASE_URL: placeOfUrl,
   PARLEY_ALERT_WEBHOOK: (url) => new URL(url).origin,
+  PARLEY_ALERT_SMTP_URL: placeOfUrl,
   SERVICE_BUS_CONNECTION_STRING: placeOfConnectionString,
   AZURE_STORAGE_CONNECTION_STRING: placeOfConnectionString,
 }

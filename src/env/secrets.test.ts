@@ -82,7 +82,7 @@ test('what is shaped from the environment gives the secrets of now', () => {
     queue.engine === 'service-bus' && queue.connectionString,
     blob.engine === 'azure' && blob.connectionString,
     rollout.eventGridKey,
-    governance.alertWebhook,
+    governance.alerts.webhook,
   ]
   const first = now()
   for (const [name, value] of Object.entries(variables)) variables[name] = value.replace(/-1$|-1@/, (end) => `-2${end}`)

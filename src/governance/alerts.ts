@@ -1,43 +1,138 @@
-import type { BudgetReached, Events } from '#events/events.ts'
+import type { Events } from '#events/events.ts'
+import { newId } from '#ids.ts'
 import type { Log } from '#log.ts'
+import type { Clock } from '#platform/clock.ts'
+import type { Kv } from '#platform/kv/kv.ts'
+import { type Alert, alertOf, type Channel, type Severity } from './alerts/alert.ts'
+import { Outbox, type Pending } from './alerts/outbox.ts'
 
 export interface AlertsOptions {
   events: Pick<Events, 'on'>
+  kv: Pick<Kv, 'get' | 'put'>
+  clock: Clock
   log: Log
-  /** Where warnings and what is critical are posted, if anywhere. */
-  webhook: { url: () => string; fetch: typeof fetch } | undefined
+  channels: Readonly<Record<Severity, readonly Channel[]>>
+  /** Those that lead out of the process, as far as they are configured. */
+  senders: Partial<Record<Channel, (alert: Alert) => Promise<void>>>
+  random?: () => number
 }
 
-type Severity = 'info' | 'warning' | 'critical'
-
-const POST_TIMEOUT_MS = 10_000
-
-/** Tells people of budgets that run out: all of it in the log, by its severity; from warnings on, by the webhook. */
-export function tellAlerts({ events, log, webhook }: AlertsOptions): void {
-  events.on('budget.reached', (reached) => {
-    const severity = severityOf(reached)
-    const say = { info: 'info', warning: 'warn', critical: 'error' } as const
-    log[say[severity]]({ ...reached, severity }, 'A budget has reached a level')
-    if (severity !== 'info' && webhook) void post(webhook, { severity, kind: 'budget.reached', ...reached }, log)
-  })
+export interface Alerts {
+  /** How many alerts were raised, and how their deliveries ended, on this replica. */
+  figures(): AlertFigures
+  close(): Promise<void>
 }
 
-function severityOf({ percent }: BudgetReached): Severity {
-  if (percent >= 95) return 'critical'
-  return percent >= 85 ? 'warning' : 'info'
+export interface AlertFigures {
+  raised: readonly { severity: string; kind: string; count: number }[]
+  delivered: readonly { channel: string; outcome: 'delivered' | 'failed' | 'abandoned'; count: number }[]
 }
 
-async function post(webhook: NonNullable<AlertsOptions['webhook']>, alert: object, log: Log): Promise<void> {
-  try {
-    const response = await webhook.fetch(webhook.url(), {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(alert),
-      signal: AbortSignal.timeout(POST_TIMEOUT_MS),
+/** What a delivery may take, before another replica takes it for dead. */
+const LEASE_MS = 120_000
+const LOOK_EVERY_MS = 15_000
+/** 5 s, 10 s, 20 s … up to half an hour, halved at random: given up after some three hours. */
+const RETRY_MS = { first: 5000, most: 1_800_000, attempts: 14 }
+
+const levels = { info: 'info', warning: 'warn', critical: 'error' } as const
+
+/**
+ * Tells people of budgets that run out: where their severity says, at least once, and never while a turn waits for it. What
+ * leads out of the process is kept before it is sent, and tried again, by whichever replica lives.
+ */
+export function openAlerts(options: AlertsOptions): Alerts {
+  const { events, kv, clock, log, channels, senders, random = Math.random } = options
+  const outbox = new Outbox(kv)
+  const counts = new Map<string, number>()
+  const working = new Set<Promise<unknown>>()
+  let stopLooking = () => {}
+  let closed = false
+
+  const count = (...what: string[]) => {
+    const name = JSON.stringify(what)
+    counts.set(name, (counts.get(name) ?? 0) + 1)
+  }
+
+  function inBackground(work: Promise<unknown>): void {
+    const done = work
+      .catch((error) => log.warn({ err: error }, 'Alerts could not be kept or looked for'))
+      .finally(() => working.delete(done))
+    working.add(done)
+  }
+
+  async function raise(alert: Alert): Promise<void> {
+    const { severity, kind } = alert
+    count('raised', severity, kind)
+    if (channels[severity].includes('log')) log[levels[severity]](alert, 'A budget has reached a level')
+    const left = channels[severity].filter((channel) => senders[channel])
+    if (left.length === 0) return
+    const pending = { alert, left, attempts: 0, dueAt: clock.now() + LEASE_MS }
+    // Out of reach or full, it is told all the same, though once only.
+    await outbox.add(pending).catch((error) => log.warn({ err: error }, 'An alert could not be kept'))
+    await deliver(pending)
+  }
+
+  async function deliver(pending: Pending): Promise<void> {
+    const { alert, attempts } = pending
+    const outcomes = await Promise.all(pending.left.map((channel) => tell(channel, alert)))
+    const left = pending.left.filter((_, index) => !outcomes[index])
+    const isOver = attempts + 1 >= RETRY_MS.attempts
+    if (left.length > 0 && isOver) {
+      log.error({ alert: alert.id, channels: left, attempts: attempts + 1 }, 'An alert was given up')
+      for (const channel of left) count('delivered', channel, 'abandoned')
+    }
+    const waitMs = Math.min(RETRY_MS.most, RETRY_MS.first * 2 ** attempts) * (0.5 + random() / 2)
+    const rest = { ...pending, left, attempts: attempts + 1, dueAt: clock.now() + waitMs }
+    await outbox.settle(alert.id, left.length > 0 && !isOver ? rest : undefined)
+  }
+
+  /** Whether it was told there. */
+  async function tell(channel: Channel, alert: Alert): Promise<boolean> {
+    try {
+      await senders[channel]?.(alert)
+      count('delivered', channel, 'delivered')
+      return true
+    } catch (error) {
+      count('delivered', channel, 'failed')
+      log.warn({ err: error, channel, alert: alert.id }, 'An alert could not be delivered')
+      return false
+    }
+  }
+
+  async function look(): Promise<void> {
+    const now = clock.now()
+    await Promise.all((await outbox.claim(now, now + LEASE_MS)).map(deliver))
+  }
+
+  function lookSoon(): void {
+    stopLooking = clock.after(LOOK_EVERY_MS, () => {
+      inBackground(look())
+      lookSoon()
     })
-    await response.body?.cancel()
-    if (!response.ok) log.warn({ status: response.status }, 'The webhook for alerts refused one')
-  } catch (error) {
-    log.warn({ err: error }, 'The webhook for alerts could not be reached')
+  }
+
+  const stopHearing = events.on('budget.reached', (reached) => {
+    if (!closed) inBackground(raise(alertOf(newId('alert'), reached)))
+  })
+  if (Object.keys(senders).length > 0) lookSoon()
+  return {
+    figures() {
+      const rows = [...counts].map(([name, total]) => ({ what: JSON.parse(name) as string[], total }))
+      const of = (first: string) => rows.filter(({ what }) => what[0] === first)
+      return {
+        raised: of('raised').map(({ what: [, severity = '', kind = ''], total }) => ({ severity, kind, count: total })),
+        delivered: of('delivered').map(({ what: [, channel = '', outcome], total }) => ({
+          channel,
+          outcome: outcome as AlertFigures['delivered'][number]['outcome'],
+          count: total,
+        })),
+      }
+    },
+    async close() {
+      closed = true
+      stopHearing()
+      stopLooking()
+      await Promise.all(working)
+    },
   }
 }

@@ -3,9 +3,11 @@ import type { Events } from '#events/events.ts'
 import type { Log } from '#log.ts'
 import type { Clock } from '#platform/clock.ts'
 import type { Kv } from '#platform/kv/kv.ts'
+import type { Mailer } from '#platform/mail/mail.ts'
 import type { Sql } from '#platform/sql/sql.ts'
 import { type Admission, createAdmission } from './admission.ts'
-import { tellAlerts } from './alerts.ts'
+import { type AlertFigures, openAlerts } from './alerts.ts'
+import { sendersOf } from './alerts/senders.ts'
 import type { AuditEntry } from './audit.ts'
 import { createBudgets } from './budgets/create.ts'
 import type { Budgets } from './budgets.ts'
@@ -20,6 +22,7 @@ export interface Governance {
   budgets: Budgets
   stops: Stops
   killSwitches: KillSwitches
+  alerts(): AlertFigures
   close(): Promise<void>
 }
 
@@ -35,6 +38,7 @@ export interface GovernanceOptions {
   atOnce: number
   /** Reaches the webhook for alerts. */
   fetch: typeof fetch
+  mailer: Mailer
   /** What must not be done unseen waits for it. */
   record(entry: AuditEntry): Promise<void>
   /** What has happened already. */
@@ -45,12 +49,11 @@ export interface GovernanceOptions {
 
 /** Who may ask for how much, spend how much, and what must not go on. */
 export async function openGovernance(options: GovernanceOptions): Promise<Governance> {
-  const { kv, sql, clock, log, events, env, record, note, awake, atOnce, fetch } = options
+  const { kv, sql, clock, log, events, env, record, note, awake, atOnce } = options
   const stops = await createStops({ kv, clock, log })
   const limits = openLimits({ kv, clock, log, events, limits: env.limits })
-  const { alertWebhook } = env
-  const webhook = alertWebhook === undefined ? undefined : { url: () => env.alertWebhook ?? alertWebhook, fetch }
-  tellAlerts({ events, log, webhook })
+  const { channels } = env.alerts
+  const alerts = openAlerts({ events, kv, clock, log, channels, senders: sendersOf(options) })
   const { spent } = options.ledger
   const alone = sql.engine === 'pglite'
   const budgets = createBudgets({ sql, kv, clock, log, events, stops, spent, audit: record, awake, alone })
@@ -59,8 +62,10 @@ export async function openGovernance(options: GovernanceOptions): Promise<Govern
     budgets,
     killSwitches: createKillSwitches({ stops, clock, note }),
     admission: createAdmission({ atOnce, limits, budgets, log }),
+    alerts: alerts.figures,
     async close() {
       await budgets.close()
+      await alerts.close()
       limits?.close()
       stops.close()
     },

@@ -35,6 +35,8 @@ export const catalogue = {
   parley_open_streams: gauge('{stream}', 'Event streams that this replica serves.'),
   parley_shedding: gauge('1', '1 for what keeps this replica from taking anything new.'),
   parley_shed_total: observedCounter('{request}', 'Requests and calls that were refused for that.'),
+  parley_alerts_total: observedCounter('{alert}', 'Alerts that were raised, by severity and kind.'),
+  parley_alert_deliveries_total: observedCounter('{delivery}', 'Attempts to tell of them, by channel and outcome.'),
   parley_model_circuit: gauge('1', '1 for the state that the circuit of a model is in.'),
   parley_model_calls_active: gauge('{call}', 'Calls of a model under way.'),
   parley_model_calls_queued: gauge('{call}', 'Calls that wait for a place at a model.'),

@@ -30,13 +30,14 @@ export class Observer {
   }
 
   async look(): Promise<Observation[]> {
-    const { liveTurns, openStreams, shedding, models, verdict, dependencies } = this.#sources
+    const { liveTurns, openStreams, shedding, alerts, models, verdict, dependencies } = this.#sources
     const up = Object.entries(dependencies())
     return [
       ...(await this.#lookAtRuns()).flatMap(ofRuns),
       of('parley_live_turns', liveTurns()),
       of('parley_open_streams', openStreams()),
       ...ofShedding(shedding()),
+      ...ofAlerts(alerts()),
       ...models().flatMap(ofModel),
       ...ofVerdict(verdict()),
       ...up.map(([dependency, isUp]) => of('parley_dependency_up', Number(isUp), { dependency })),
@@ -86,6 +87,13 @@ function ofShedding({ cause, refused }: ReturnType<Sources['shedding']>): Observ
   return [
     ...CAUSES.map((each) => of('parley_shedding', Number(each === cause), { cause: each })),
     of('parley_shed_total', refused),
+  ]
+}
+
+function ofAlerts({ raised, delivered }: ReturnType<Sources['alerts']>): Observation[] {
+  return [
+    ...raised.map(({ count, ...what }) => of('parley_alerts_total', count, what)),
+    ...delivered.map(({ count, ...how }) => of('parley_alert_deliveries_total', count, how)),
   ]
 }
 

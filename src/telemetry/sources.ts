@@ -6,6 +6,11 @@ export interface Sources {
   openStreams(): number
   /** What keeps this replica from taking anything new, if something does, and what it has refused for that. */
   shedding(): { cause: string | undefined; refused: number }
+  /** Alerts that were raised, and how telling of them went. */
+  alerts(): {
+    raised: readonly { severity: string; kind: string; count: number }[]
+    delivered: readonly { channel: string; outcome: string; count: number }[]
+  }
   models(): readonly ModelFigure[]
   /** What the figures say of the rollout that is under way, if one is. */
   verdict(): string | undefined

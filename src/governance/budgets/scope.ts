@@ -22,6 +22,12 @@ export function spenderOf(scope: string): { tenant: string; whose: Spender } {
   return { tenant, whose: isOne ? { user: partitionOf({ tenant, id }) } : {} }
 }
 
+/** The scope as others may see it: a person, or a key, by pseudonym. */
+export function pseudonymOf(scope: string): string {
+  const { tenant, kind, id } = parse(scope)
+  return kind === 'user' || kind === 'key' ? `${kind}:${tenant}:${partitionOf({ tenant, id })}` : scope
+}
+
 function parse(scope: string) {
   const [, alone, kind, tenant = alone, id = ''] = SCOPE.exec(scope) ?? []
   if (tenant !== undefined) return { tenant, kind, id }

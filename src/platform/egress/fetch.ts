@@ -1,5 +1,5 @@
 import { lookup as systemLookup } from 'node:dns/promises'
-import { isIP } from 'node:net'
+import { isIP, type Socket } from 'node:net'
 import { Agent, type buildConnector, fetch as undiciFetch } from 'undici'
 import { hostOf, hostRules } from '../hosts.ts'
 import { addressRules, isLoopback } from './addresses.ts'
@@ -13,6 +13,8 @@ const CONNECT_TIMEOUT_MS = 10_000
 export interface EgressFetch {
   /** Redirects are the caller's to refuse: each would be held against the rules, but see the same headers. */
   fetch: typeof fetch
+  /** A connection for what is not HTTP, under the same rules; TLS, where it is spoken, is the caller's. */
+  connect(host: string, port: number, signal: AbortSignal): Promise<Socket>
   close(): Promise<void>
 }
 
@@ -49,7 +51,11 @@ export function createEgressFetch({ hosts, privateRanges, clock, lookup = resolv
   // A connection kept for later may be closed by the target just as the next request leaves; nobody could tell what came of it.
   const dispatcher = new Agent({ pipelining: 0, connect, headersTimeout: 0, bodyTimeout: 0 })
   const guarded = (url: unknown, init: object = {}) => undiciFetch(url as string, { ...init, dispatcher })
-  return { fetch: guarded as unknown as typeof fetch, close: () => dispatcher.destroy() }
+  return {
+    fetch: guarded as unknown as typeof fetch,
+    connect: (host, port, signal) => open(new URL(`http://${isIP(host) === 6 ? `[${host}]` : host}:${port}`), signal),
+    close: () => dispatcher.destroy(),
+  }
 }
 
 function notInTime(): Error {

@@ -1,0 +1,158 @@
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
+import { createEvents } from '#events/events.ts'
+import { createKv } from '#platform/kv/create-kv.ts'
+import { SqliteEngine } from '#platform/kv/sqlite.ts'
+import { capturedLog } from '../../test/support/captured-log.ts'
+import { manualClock } from '../../test/support/clock.ts'
+import type { Alert, Channel } from './alerts/alert.ts'
+import { openAlerts } from './alerts.ts'
+
+const MINUTE = 60_000
+const everywhere = { info: ['log'], warning: ['log', 'webhook'], critical: ['log', 'webhook', 'email'] } as const
+const reached = (percent: number) => ({ tenant: 't', scope: 'user:t:ana', percent, spentUsd: 1, limitUsd: 1, at: 1 })
+
+/** Replicas over one store, whose channels do as the test says. */
+function site(t: TestContext) {
+  const clock = manualClock()
+  const { log } = capturedLog()
+  const kv = createKv(new SqliteEngine({ path: ':memory:', clock, log }))
+  t.after(() => kv.close())
+  const told: string[] = []
+  const site = {
+    told,
+    clock,
+    /** Whether a channel takes what it is told. */
+    takes: (_channel: Channel, _alert: Alert): Promise<void> | void => {},
+    replica(store: Parameters<typeof openAlerts>[0]['kv'] = kv) {
+      const { log, lines } = capturedLog()
+      const events = createEvents(log)
+      const sender = (channel: Channel) => async (alert: Alert) => {
+        await site.takes(channel, alert)
+        told.push(`${channel} ${alert.percent} ${alert.id}`)
+      }
+      const senders = { webhook: sender('webhook'), email: sender('email') }
+      const alerts = openAlerts({ events, kv: store, clock, log, channels: everywhere, senders, random: () => 1 })
+      t.after(() => alerts.close())
+      return { alerts, lines, raise: (percent: number) => events.emit('budget.reached', reached(percent)) }
+    },
+    /** Turns the clock, and lets what is due be done. */
+    async pass(ms: number) {
+      for (let left = ms; left > 0; left -= 5000) {
+        clock.advance(Math.min(left, 5000))
+        await site.settle()
+      }
+    },
+    async settle() {
+      for (let turns = 0; turns < 50; turns++) await setImmediate()
+    },
+  }
+  return site
+}
+
+const channelsOf = (told: readonly string[]) => told.map((line) => line.split(' ').slice(0, 2).join(' ')).sort()
+
+test('each severity is told where it belongs, once, and of people by pseudonym', async (t) => {
+  const { replica, told, settle, pass } = site(t)
+  const { raise, lines, alerts } = replica()
+  for (const percent of [70, 85, 95]) raise(percent)
+  await settle()
+  assert.deepEqual(channelsOf(told), ['email 95', 'webhook 85', 'webhook 95'])
+  await pass(10 * MINUTE)
+  assert.equal(told.length, 3)
+  assert.deepEqual(
+    lines.map(({ level, percent }) => [level, percent]),
+    [
+      [30, 70],
+      [40, 85],
+      [50, 95],
+    ],
+  )
+  assert.doesNotMatch(JSON.stringify([lines, told]), /ana/)
+  assert.deepEqual(alerts.figures().raised, [
+    { severity: 'info', kind: 'budget.reached', count: 1 },
+    { severity: 'warning', kind: 'budget.reached', count: 1 },
+    { severity: 'critical', kind: 'budget.reached', count: 1 },
+  ])
+})
+
+test('a channel that does not take it is asked again, later and later, and the others are not told twice', async (t) => {
+  const world = site(t)
+  const { raise, alerts } = world.replica()
+  let refusals = 0
+  world.takes = (channel) => {
+    if (channel === 'email' && refusals++ < 3) throw new Error('away')
+  }
+  raise(95)
+  await world.settle()
+  assert.deepEqual(channelsOf(world.told), ['webhook 95'])
+  await world.pass(3 * MINUTE)
+  assert.deepEqual(channelsOf(world.told), ['email 95', 'webhook 95'])
+  assert.equal(new Set(world.told.map((line) => line.split(' ')[2])).size, 1, 'one alert, one id')
+  assert.deepEqual(
+    alerts.figures().delivered.find(({ outcome }) => outcome === 'failed'),
+    { channel: 'email', outcome: 'failed', count: 3 },
+  )
+})
+
+test('what a replica died over is told by another', async (t) => {
+  const world = site(t)
+  const dying = world.replica()
+  world.takes = () => new Promise(() => {})
+  dying.raise(85)
+  await world.settle()
+  world.takes = () => {}
+  world.replica()
+  await world.pass(MINUTE)
+  assert.deepEqual(world.told, [], 'it may still be under way')
+  await world.pass(2 * MINUTE)
+  assert.deepEqual(channelsOf(world.told), ['webhook 85'])
+  // Else it would wait for what never ends.
+  t.mock.method(dying.alerts, 'close', async () => {})
+})
+
+test('two replicas that look at once tell of it once', async (t) => {
+  const world = site(t)
+  const { raise } = world.replica()
+  world.replica()
+  world.replica()
+  let away = true
+  world.takes = () => {
+    if (away) throw new Error('away')
+  }
+  raise(85)
+  await world.settle()
+  away = false
+  await world.pass(5 * MINUTE)
+  assert.deepEqual(channelsOf(world.told), ['webhook 85'])
+})
+
+test('a channel that stays away is given up after some hours, and that is told as an error', async (t) => {
+  const world = site(t)
+  const { raise, alerts, lines } = world.replica()
+  world.takes = () => {
+    throw new Error('away')
+  }
+  raise(85)
+  await world.settle()
+  await world.pass(6 * 60 * MINUTE)
+  const { delivered } = alerts.figures()
+  assert.deepEqual(
+    delivered.map(({ outcome, count }) => [outcome, count]),
+    [
+      ['failed', 14],
+      ['abandoned', 1],
+    ],
+  )
+  assert.ok(lines.some(({ msg, level }) => msg === 'An alert was given up' && level === 50))
+})
+
+test('with the store away it is told all the same', async (t) => {
+  const world = site(t)
+  const away = () => Promise.reject(new Error('away'))
+  const { raise } = world.replica({ get: away, put: away })
+  raise(85)
+  await world.settle()
+  assert.deepEqual(channelsOf(world.told), ['webhook 85'])
+})
