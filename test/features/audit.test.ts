@@ -94,6 +94,8 @@ test('who decides on runs, stops things and is refused is in the log, by pseudon
     assert.equal((await call('GET', '/api/v1/audit/verify', undefined, who)).status, isAdmin ? 200 : 403)
   }
   assert.deepEqual(await logOf(app, app.issuer.guest), [])
+  const past = await call('GET', '/api/v1/audit?limit=1&cursor=1e308', undefined, operator)
+  assert.deepEqual([past.status, past.body.items.length], [200, 1], 'past every entry, and past what a database counts to')
 
   // The database keeps what its owner does to it from nobody.
   const last = log.at(-1)

@@ -20,7 +20,9 @@ export function auditRoutes(routes: Routes, audit: Pick<Audit, 'list' | 'verify'
     handler: async (request) => {
       const { tenant } = principalOf(request)
       const { kind, cursor, limit = 50 } = request.query
-      const page = { limit, ...(kind && { kind }), ...(cursor !== undefined && { before: cursor }) }
+      // Past every entry is past every entry, also where a database has no number for it.
+      const before = cursor && Math.min(cursor, Number.MAX_SAFE_INTEGER)
+      const page = { limit, ...(kind && { kind }), ...(before !== undefined && { before }) }
       const items = await audit.list(tenant, page)
       return { items, next: items.length === limit ? (items.at(-1)?.seq ?? null) : null }
     },
