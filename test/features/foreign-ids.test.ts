@@ -10,7 +10,7 @@ const EVERY_ROLE = ['Chat.User', 'Action.Approver', 'Config.Operator', 'Finance.
 /** What the walk asks a route with, by its operation; a new route stands here, or the walk fails. */
 const walk: Record<
   string,
-  { ids?: 'conversation' | 'turn' | 'run'; body?: unknown; headers?: Record<string, string> }
+  { ids?: 'conversation' | 'turn' | 'run' | 'key'; body?: unknown; headers?: Record<string, string> }
 > = {
   createConversation: { body: { specialist: 'hermes' } },
   listConversations: {},
@@ -34,6 +34,11 @@ const walk: Record<
   discardRun: { ids: 'run', body: { reason: 'no' } },
   settleRun: { ids: 'run', body: { status: 'failed', note: 'no' } },
   undoRun: { ids: 'run' },
+  createKey: { body: { name: 'mine' } },
+  listKeys: {},
+  getKey: { ids: 'key' },
+  rotateKey: { ids: 'key', body: {}, headers: { 'if-match': '"1"' } },
+  revokeKey: { ids: 'key' },
   getUsage: {},
   listAudit: {},
   verifyAudit: {},
@@ -107,11 +112,14 @@ test('nothing of one caller can be reached by another, of the same tenant or of 
     owner,
   )
   assert.ok([200, 201, 202].includes(run.status), JSON.stringify(run.body))
-  const ids = { conversation: conversation.body.id, turn: turn.body.id, run: run.body.id }
+  const key = await call('POST', '/api/v1/keys', { name: MARK }, owner)
+  assert.equal(key.status, 201, JSON.stringify(key.body))
+  const ids = { conversation: conversation.body.id, turn: turn.body.id, run: run.body.id, key: key.body.id }
   const before = await Promise.all([
     call('GET', `/api/v1/conversations/${ids.conversation}/messages`, undefined, owner),
     call('GET', `/api/v1/turns/${ids.turn}`, undefined, owner),
     call('GET', `/api/v1/runs/${ids.run}`, undefined, owner),
+    call('GET', `/api/v1/keys/${ids.key}`, undefined, owner),
   ])
   assert.match(JSON.stringify(before[0].body), new RegExp(MARK))
 
@@ -157,6 +165,7 @@ test('nothing of one caller can be reached by another, of the same tenant or of 
     call('GET', `/api/v1/conversations/${ids.conversation}/messages`, undefined, owner),
     call('GET', `/api/v1/turns/${ids.turn}`, undefined, owner),
     call('GET', `/api/v1/runs/${ids.run}`, undefined, owner),
+    call('GET', `/api/v1/keys/${ids.key}`, undefined, owner),
   ])
   assert.deepEqual(
     after.map(({ status, body }) => [status, body]),
