@@ -56,6 +56,7 @@ test('what the environment gives, or the process cannot use, is not looked up', 
     ['SERVICE_BUS_CONNECTION_STRING', { SERVICE_BUS_NAMESPACE: 'bus' }, {}],
     ['AZURE_STORAGE_CONNECTION_STRING', { AZURE_STORAGE_ACCOUNT_URL: 'https://x' }, {}],
     ['PARLEY_EVENT_GRID_KEY', { PARLEY_ROLE: 'worker' }, { PARLEY_ROLE: 'api' }],
+    ['PARLEY_ALERT_SMTP_URL', {}, { PARLEY_ALERT_SMTP_TO: 'a@b' }],
   ]
   for (const [name, without, used] of only) {
     assert.ok(!leftOut(without).includes(name), name)
@@ -70,6 +71,7 @@ test('what is shaped from the environment gives the secrets of now', () => {
     ...{ REDIS_URL: 'redis://:r-1@h', DATABASE_URL: 'postgres://u:d-1@h/p', PARLEY_MASTER_KEYS: `a:${KEY}` },
     ...{ SERVICE_BUS_CONNECTION_STRING: 'Endpoint=sb://h;SharedAccessKey=s-1', AZURE_STORAGE_CONNECTION_STRING: 'b-1' },
     ...{ PARLEY_EVENT_GRID_KEY: 'g-1', PARLEY_ALERT_WEBHOOK: 'https://w/w-1' },
+    ...{ PARLEY_ALERT_SMTP_URL: 'smtps://u:p-1@h', PARLEY_ALERT_SMTP_FROM: 'a@b', PARLEY_ALERT_SMTP_TO: 'c@d' },
   }
   const env = readEnv(variables)
   const { models, identity, kv, sql, queue, blob, rollout, governance, masterKeys } = env
@@ -83,6 +85,7 @@ test('what is shaped from the environment gives the secrets of now', () => {
     blob.engine === 'azure' && blob.connectionString,
     rollout.eventGridKey,
     governance.alerts.webhook,
+    governance.alerts.mail?.smtpUrl,
   ]
   const first = now()
   for (const [name, value] of Object.entries(variables)) variables[name] = value.replace(/-1$|-1@/, (end) => `-2${end}`)

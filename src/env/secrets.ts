@@ -18,7 +18,7 @@ const usable: Readonly<Record<string, (read: Reader) => boolean>> = {
   AZURE_STORAGE_CONNECTION_STRING: (read) => read.text('AZURE_STORAGE_ACCOUNT_URL') === undefined,
   PARLEY_EVENT_GRID_KEY: (read) => read.text('PARLEY_ROLE') !== 'worker',
   PARLEY_ALERT_WEBHOOK: () => true,
-  PARLEY_ALERT_WEBHOOK_SECRET: (read) => read.text('PARLEY_ALERT_WEBHOOK') !== undefined,
+  PARLEY_ALERT_WEBHOOK_SECRET: () => true,
   PARLEY_ALERT_SMTP_URL: (read) => read.text('PARLEY_ALERT_SMTP_TO') !== undefined,
 }
 

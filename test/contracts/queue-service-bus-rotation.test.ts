@@ -13,6 +13,7 @@ async function open(broker: Broker) {
     broker.connectionString.replace('SharedAccessKeyName=test', `SharedAccessKeyName=${key}`)
   let present = keyed('first')
   let rotated = () => {}
+  let doubts = 0
   const queue = await openQueue({
     env: {
       engine: 'service-bus',
@@ -28,10 +29,15 @@ async function open(broker: Broker) {
         rotated = listener
         return () => {}
       },
+      doubt: () => doubts++,
     },
   })
   return {
     queue,
+    /** How often a key was not taken. */
+    get doubts() {
+      return doubts
+    },
     rotate: (key: string) => {
       present = keyed(key)
       rotated()
@@ -92,6 +98,7 @@ test('a key that is not taken leaves the connection from before alone', async ()
     await until(() => deliveries.length === count)
   }
   assert.equal(under.queue.reachable, true)
+  await until(() => under.doubts === 1)
 })
 
 test('what is closed while it signs in anew leaves nothing behind', async () => {

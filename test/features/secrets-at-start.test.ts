@@ -67,7 +67,13 @@ test('it starts with what the vault has, asks for what it can use, and stops lik
   const asked = vault.asked.map((line) => line.replace(/^GET \/secrets\/|\/$/g, '')).sort()
   assert.deepEqual(asked, [
     ...['azure-storage-connection-string', 'database-url', 'openai-api-key', 'parley-alert-webhook'],
-    ...['parley-event-grid-key', 'parley-master-keys', 'redis-url', 'service-bus-connection-string'],
+    ...[
+      'parley-alert-webhook-secret',
+      'parley-event-grid-key',
+      'parley-master-keys',
+      'redis-url',
+      'service-bus-connection-string',
+    ],
   ])
   assert.equal(await replica.terminate(), 0)
   assert.doesNotMatch(replica.printed.join('\n'), /marked/)

@@ -13,8 +13,8 @@ export interface OpenQueueOptions {
   log: Log
   /** For a namespace. */
   tokens: TokenSource
-  /** Tells of a connection string that is replaced. */
-  secrets?: Pick<Secrets, 'onChange'> | undefined
+  /** Tells of a connection string that is replaced, and is told of one that is not taken. */
+  secrets?: Pick<Secrets, 'onChange' | 'doubt'> | undefined
 }
 
 /** How long opening waits for Service Bus, which may as well come later. */
@@ -31,7 +31,7 @@ export async function openQueue({ env, clock, log, tokens, secrets }: OpenQueueO
     queue: env.queue,
     tokens,
   }
-  const queue = new ServiceBusQueue({ address, clock, log })
+  const queue = new ServiceBusQueue({ address, clock, log, onUnauthorized: () => secrets?.doubt() })
   let used = env.connectionString
   secrets?.onChange(() => {
     if (env.connectionString === used) return

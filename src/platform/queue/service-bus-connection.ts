@@ -1,7 +1,7 @@
 import type { Log } from '#log.ts'
 import { type Clock, delay } from '../clock.ts'
 import { unavailable } from './limits.ts'
-import { isDoubtful, queueFault } from './service-bus-fault.ts'
+import { isDoubtful, isUnauthorized, queueFault } from './service-bus-fault.ts'
 import { type Address, openSession, type Session } from './service-bus-session.ts'
 import { destroySocket, watchSocket } from './service-bus-socket.ts'
 import { within } from './within.ts'
@@ -12,6 +12,7 @@ export interface ConnectionOptions {
   log: Log
   /** An operation that takes longer has failed, ms. */
   operationTimeoutMs: number
+  onUnauthorized: (() => void) | undefined
   onUp: (session: Session) => void
   onDown: () => void
   /** Another session from now on; resolves when nothing is left on the one before. */
@@ -36,6 +37,7 @@ export class ServiceBusConnection {
   #session: Session | undefined
   /** Replaced, and still needed for what came through them. */
   readonly #leaving = new Set<Session>()
+  readonly #dismissals = new Set<Promise<void>>()
   #renewing = Promise.resolve()
   #probing = false
   #attempts = 0
@@ -110,12 +112,14 @@ export class ServiceBusConnection {
       return
     }
     // Lost or closed meanwhile: what follows signs in anew by itself.
-    if (this.#session !== before) return this.#discard(session)
+    if (this.#session !== before) return this.#dismiss(session)
     this.#session = session
     this.#leaving.add(before)
     this.#watch(session)
     log.info('Service Bus was signed in to anew')
-    void onRenewed(session).then(() => this.#leaving.delete(before) && this.#discard(before))
+    void onRenewed(session).then(() => {
+      if (this.#leaving.delete(before)) this.#dismiss(before)
+    })
   }
 
   async close(): Promise<void> {
@@ -124,14 +128,9 @@ export class ServiceBusConnection {
     const session = this.#session
     this.#session = undefined
     await within(this.#options.clock, closeMs, this.#renewing).catch(() => {})
-    const leaving = [...this.#leaving]
+    for (const each of [...this.#leaving, ...(session ? [session] : [])]) this.#dismiss(each)
     this.#leaving.clear()
-    await Promise.all(leaving.map((each) => this.#discard(each)))
-    if (!session) return
-    // The client leaves a timer behind, up to a minute, for what it waits for when it is closed.
-    await within(this.#options.clock, closeMs, Promise.allSettled(session.underWay.keys())).catch(() => {})
-    session.giveUp('closed')
-    await this.#discard(session)
+    await Promise.all(this.#dismissals)
   }
 
   async #try(): Promise<void> {
@@ -149,9 +148,11 @@ export class ServiceBusConnection {
     const session = await openSession(this.#options.address)
     try {
       // The links that are needed first are there before anybody waits for them.
-      await this.#within(session, Promise.all([probe(session), session.sender.createMessageBatch()]))
+      const asked = [probe(session), session.sender.createMessageBatch()]
+      await Promise.all(asked.map((work) => this.#within<unknown>(session, work)))
     } catch (error) {
-      void this.#discard(session)
+      if (isUnauthorized(error)) this.#options.onUnauthorized?.()
+      this.#dismiss(session)
       throw error
     }
     return session
@@ -189,6 +190,16 @@ export class ServiceBusConnection {
     // Nobody comes to say so any more.
     if (session.isGivenUp) answer.reject(new Error('the connection was given up'))
     return within(clock, operationTimeoutMs, answer.promise)
+  }
+
+  /** The client leaves a timer behind, up to a minute, for what it waits for when it is closed: so that is waited for. */
+  #dismiss(session: Session): void {
+    const answered = within(this.#options.clock, closeMs, Promise.allSettled(session.underWay.keys()))
+    const dismissal = answered
+      .catch(() => session.giveUp('closed'))
+      .then(() => this.#discard(session))
+      .finally(() => this.#dismissals.delete(dismissal))
+    this.#dismissals.add(dismissal)
   }
 
   /** The client cannot be closed over a connection that says nothing: then it has to lose that first. */

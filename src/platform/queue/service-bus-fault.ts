@@ -3,6 +3,7 @@ import { unavailable } from './limits.ts'
 import { LockLostError } from './queue.ts'
 
 const lockLost = new Set(['MessageLockLost', 'SessionLockLost', 'MessageNotFound'])
+const unauthorized = new Set(['UnauthorizedAccess', 'UnauthorizedError'])
 /** The broker is there and says no for the moment. */
 const refused = new Set(['ServiceBusy', 'QuotaExceeded', 'MessageSizeExceeded', 'MessagingEntityDisabled'])
 
@@ -20,6 +21,11 @@ export function isDoubtful(error: unknown): boolean {
 
 export function isNotFound(error: unknown): boolean {
   return causesOf(error).some((cause) => codeOf(cause) === 'MessageNotFound')
+}
+
+/** The broker does not take the credential. */
+export function isUnauthorized(error: unknown): boolean {
+  return causesOf(error).some((cause) => unauthorized.has(codeOf(cause)))
 }
 
 /** Retries that were all in vain arrive together, without a code of their own. */

@@ -13,6 +13,8 @@ export interface ServiceBusQueueOptions {
   address: Address
   clock: Clock
   log: Log
+  /** The broker does not take the credential. */
+  onUnauthorized?: (() => void) | undefined
   /** An operation that takes longer has failed, ms. */
   operationTimeoutMs?: number
   /** How often a receiver that gets nothing asks whether there is nothing, ms. */
@@ -33,9 +35,9 @@ export class ServiceBusQueue implements Queue {
 
   constructor(options: ServiceBusQueueOptions) {
     this.#options = options
-    const { address, clock, log, operationTimeoutMs = 5000 } = options
+    const { address, clock, log, onUnauthorized, operationTimeoutMs = 5000 } = options
     this.#connection = new ServiceBusConnection({
-      ...{ address, clock, log, operationTimeoutMs },
+      ...{ address, clock, log, onUnauthorized, operationTimeoutMs },
       onUp: (session) => this.#up(session),
       onDown: () => this.#down(),
       onRenewed: (session) => this.#renewed(session),
