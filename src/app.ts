@@ -250,7 +250,7 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
   })
   if (stopHearing) opened.defer(stopHearing)
   const shadowing = await openShadowing({
-    ...{ env, kv, versions: configs, serving, providers, models, actions, stops, clock, log },
+    ...{ env, kv, versions: configs, serving, providers, models, actions, ledger, stops, clock, log },
     note: audit.note,
     hasConsented: (person) => privacy.consents.has(person, 'shadow'),
     isLoaded: overrides.isLoaded,

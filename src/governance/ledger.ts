@@ -12,7 +12,12 @@ export interface Ledger {
   turnEnded(turn: TurnEnded): Promise<void>
   /** Told once: kept in memory until it is taken, within bounds, and lost with the process. */
   relayEnded(relay: RelayEnded): void
-  /** USD from `since` (ms) on: of the tenant, or of what a person (`partitionOf`) or somebody of an Entra group spent. */
+  /** A copy of a turn, asked of a version in the shadow: as a relay, but nobody's, and paid from the shadow's own budget. */
+  copyEnded(copy: CopyEnded): void
+  /**
+   * USD from `since` (ms) on: of the tenant, or of what a person (`partitionOf`) or somebody of an Entra group spent; without copies
+   * in the shadow, which no budget but their own pays.
+   */
   spent(tenant: string, whose: Spender, since: number): Promise<number>
   /** Sums by day (UTC), specialist and model. */
   usage(tenant: string, whose: { user?: string }, period: Period): Promise<UsageSum[]>
@@ -35,6 +40,11 @@ export interface Ledger {
 
 export type Spender = { user?: string; group?: undefined } | { user?: undefined; group: string }
 
+/** What a copy of a turn cost. */
+export interface CopyEnded extends Pick<TurnEnded, 'tenant' | 'specialist' | 'config' | 'segments' | 'endedAt'> {
+  copy: string
+}
+
 /** ms since the epoch; `to` is not part of it. */
 export interface Period {
   from: number
@@ -56,7 +66,8 @@ export interface LedgerEntry {
   /** Or the route that was asked for. */
   specialist: string
   config: string
-  arm: 'stable' | 'canary'
+  /** `shadow`: a copy, of which nobody saw the answer. */
+  arm: 'stable' | 'canary' | 'shadow'
   model: string
   inputTokens: number
   outputTokens: number
@@ -72,6 +83,8 @@ export interface UsageSum extends UsageTotal {
   day: string
   specialist: string
   model: string
+  /** Copies in the shadow, which are summed apart. */
+  shadow?: true
 }
 
 export interface UsageTotal {

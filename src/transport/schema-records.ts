@@ -33,6 +33,9 @@ const Usage = Type.Object(
         specialist: Type.String(),
         model: Type.String(),
         ...figures,
+        shadow: Type.Optional(
+          Type.Literal(true, { description: 'Of copies in the shadow, which no budget but their own pays.' }),
+        ),
       }),
     ),
   },

@@ -10,6 +10,7 @@ import {
 } from '@azure/storage-blob'
 import { AzureBlobStore } from '#platform/blob/azure.ts'
 import type { AzureAccount } from '#platform/blob/azure-client.ts'
+import { serviceOf } from '#platform/blob/azure-client.ts'
 import type { BlobStore } from '#platform/blob/blob.ts'
 import { openBlobStores } from '#platform/blob/open.ts'
 import { systemClock } from '#platform/clock.ts'
@@ -199,6 +200,16 @@ test('an account that cannot be is refused when it is opened, and not repeated',
   for (const [account, message] of [
     [{ connectionString: 'AccountKey=secret' }, /AZURE_STORAGE_CONNECTION_STRING/],
     [{ accountUrl: 'http://account.blob.core.windows.net' }, /AZURE_STORAGE_ACCOUNT_URL has to begin with https/],
+    [
+      { accountUrl: 'http://account.blob.core.windows.net?sv=1&sig=secret' },
+      /AZURE_STORAGE_ACCOUNT_URL .* in the clear/,
+    ],
+    [{ accountUrl: 'http://127.0.0.1.example?sv=1&sig=secret' }, /AZURE_STORAGE_ACCOUNT_URL .* in the clear/],
+    [{ accountUrl: 'http://10.0.0.4:10000/account?sv=1&sig=secret' }, /AZURE_STORAGE_ACCOUNT_URL .* in the clear/],
+    [
+      { connectionString: 'BlobEndpoint=http://account.example/;SharedAccessSignature=sv=1&sig=secret' },
+      /AZURE_STORAGE_CONNECTION_STRING .* in the clear/,
+    ],
   ] as const) {
     const env = { engine: 'azure', versions: 'v', rollout: 'r', ...account } as const
     const opening = openBlobStores({ env, clock: systemClock, log: capturedLog().log, tokens })
@@ -208,6 +219,15 @@ test('an account that cannot be is refused when it is opened, and not repeated',
       return true
     })
   }
+})
+
+test('a SAS goes without TLS to this machine alone', () => {
+  for (const host of ['127.0.0.1:10000', 'localhost:10000', '[::1]:10000', '127.1.2.3']) {
+    const accountUrl = `http://${host}/account?sv=1&sig=x`
+    assert.equal(new URL(serviceOf({ accountUrl, tokens }, 1).url).host, new URL(accountUrl).host)
+  }
+  const connectionString = 'BlobEndpoint=http://127.0.0.1:10000/account;SharedAccessSignature=sv=1&sig=x'
+  assert.match(serviceOf({ connectionString, tokens }, 1).url, /^http:/)
 })
 
 test('two containers are opened, and made', async () => {

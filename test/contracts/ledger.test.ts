@@ -4,7 +4,7 @@ import { after, describe, test } from 'node:test'
 import fc from 'fast-check'
 import type { SpentSegment, TurnEnded } from '#events/events.ts'
 import { sumDecimals } from '#governance/decimals.ts'
-import { billOfTurn } from '#governance/ledger/bill.ts'
+import { billOfCopy, billOfTurn } from '#governance/ledger/bill.ts'
 import { createKvLedger } from '#governance/ledger/kv-store.ts'
 import { ledgerMigration } from '#governance/ledger/migration.ts'
 import { ledgerPruneMigration } from '#governance/ledger/prune-migration.ts'
@@ -124,6 +124,26 @@ function ledgerContract(engine: string, ledger: LedgerStore): void {
       assert.deepEqual(await ledger.total(tenant, {}, november), { ...tokens(5), costUsd: 2.6 })
       assert.deepEqual(await ledger.total(tenant, { user: 'bob' }, november), { ...tokens(1), costUsd: 0.3 })
       assert.deepEqual(await ledger.total(tenant, { user: 'nobody' }, november), { ...tokens(0), costUsd: 0 })
+    })
+
+    test('copies in the shadow are nobody’s, add up apart from what was served, and count towards no budget', async () => {
+      const tenant = randomUUID()
+      const copy = { copy: newId('copy'), tenant, specialist: 'helper', config: 'v2', segments: [called(0.3)] }
+      const bill = billOfCopy({ ...copy, endedAt: NOVEMBER + 5 * DAY })
+      await keep(turnOf(tenant, [called(0.1), called(0.2)]))
+      await Promise.all([ledger.keep([bill]), ledger.keep([bill, bill])])
+      const entry = (await listed(ledger, tenant)).find(({ turn }) => turn === copy.copy)
+      assert.deepEqual([entry?.arm, entry?.user, entry?.config, entry?.costUsd], ['shadow', '', 'v2', 0.3])
+      const helper = { specialist: 'helper', model: 'primary', day: '2026-11-06' }
+      const tokens = (calls: number) => ({ calls, inputTokens: 10 * calls, outputTokens: 3 * calls })
+      const items = await ledger.usage(tenant, {}, november)
+      assert.deepEqual(items, [
+        { ...helper, ...tokens(2), costUsd: 0.3 },
+        { ...helper, ...tokens(1), costUsd: 0.3, shadow: true },
+      ])
+      assert.equal((await ledger.total(tenant, {}, november)).costUsd, sumDecimals(items.map(({ costUsd }) => costUsd)))
+      assert.equal((await ledger.total(tenant, { user: 'ana' }, november)).costUsd, 0.3)
+      assert.equal(await ledger.spent(tenant, {}, 0), 0.3)
     })
 
     test('figures stay when a person goes, and are nobody’s', async () => {

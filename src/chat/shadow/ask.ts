@@ -1,6 +1,6 @@
 import type { Side } from '#config/shadow.ts'
 import { asParleyError } from '#errors.ts'
-import type { ToolCall } from '#models/answer.ts'
+import type { Segment, ToolCall } from '#models/answer.ts'
 import type { Models } from '#models/models.ts'
 import { turnLimits } from '../limits.ts'
 import type { Copy } from './copy.ts'
@@ -12,6 +12,8 @@ export class GivenUp extends Error {
 
 export interface Asked {
   spentUsd: number
+  /** Calls that were made: one, or none. */
+  segments: readonly Segment[]
   /** Undefined where it was given up. */
   answer:
     | { text: string; calls: readonly { action: string; arguments: string }[]; side: Omit<Side, 'calls'> }
@@ -24,6 +26,7 @@ export interface Asked {
  */
 export async function ask(models: Pick<Models, 'answer'>, copy: Copy, signal: AbortSignal): Promise<Asked> {
   const { candidate, messages, parameters, timers } = copy
+  const segments: Segment[] = []
   const figures = { characters: 0, inputTokens: 0, outputTokens: 0, costUsd: 0, firstTokenMs: null as number | null }
   try {
     const answer = await models.answer(
@@ -41,6 +44,7 @@ export async function ask(models: Pick<Models, 'answer'>, copy: Copy, signal: Ab
         },
         seam: () => {},
         ended: (segment) => {
+          segments.push(segment)
           figures.inputTokens += segment.inputTokens
           figures.outputTokens += segment.outputTokens
           figures.costUsd += segment.costUsd
@@ -51,11 +55,11 @@ export async function ask(models: Pick<Models, 'answer'>, copy: Copy, signal: Ab
     const { text, toolCalls } = answer
     const finish = answer.finish === 'tool_calls' && toolCalls.length === 0 ? 'stop' : answer.finish
     const side = { ...figures, characters: text.length, finish, failure: null }
-    return { spentUsd: figures.costUsd, answer: { text, calls: toolCalls.map(callOf), side } }
+    return { spentUsd: figures.costUsd, segments, answer: { text, calls: toolCalls.map(callOf), side } }
   } catch (error) {
-    if (error instanceof GivenUp) return { spentUsd: figures.costUsd, answer: undefined }
+    if (error instanceof GivenUp) return { spentUsd: figures.costUsd, segments, answer: undefined }
     const side = { ...figures, finish: null, failure: asParleyError(error).code }
-    return { spentUsd: figures.costUsd, answer: { text: '', calls: [], side } }
+    return { spentUsd: figures.costUsd, segments, answer: { text: '', calls: [], side } }
   }
 }
 

@@ -3,6 +3,7 @@ import type { ActionPort } from '#actions/port.ts'
 import type { ConfigVersion } from '#config/document.ts'
 import type { LiveShadow, ShadowBook, SkipReason, Taken } from '#config/shadow.ts'
 import { ParleyError } from '#errors.ts'
+import type { CopyEnded } from '#governance/ledger.ts'
 import type { Stops, Work } from '#governance/stops.ts'
 import type { Owner } from '#identity/principal.ts'
 import type { Log } from '#log.ts'
@@ -11,6 +12,7 @@ import type { Clock } from '#platform/clock.ts'
 import type { TokenCounter } from '../compaction.ts'
 import { callerTools } from '../step.ts'
 import type { TurnContext } from '../turn-context.ts'
+import { spent } from '../turn-ended.ts'
 import { ask, GivenUp } from './ask.ts'
 import { copyOf } from './copy.ts'
 import { type FirstStep, firstStepOf, judgeCalls, type TurnEnd } from './first-step.ts'
@@ -29,6 +31,8 @@ export interface ShadowTurnsOptions {
   hasConsented(person: Owner): Promise<boolean>
   /** What operators have stopped is not copied either; nothing when absent. */
   stops?: Pick<Stops, 'found' | 'onChange'> | undefined
+  /** Hears of each copy that was asked, what it cost. */
+  spent?: ((copy: Omit<CopyEnded, 'tenant'>) => void) | undefined
   /** Whether this replica has enough to do. */
   isLoaded(): boolean
   clock: Clock
@@ -134,7 +138,11 @@ export class ShadowTurns {
     const taken = abort.signal.aborted ? undefined : await book.take(shadow, copy.mostUsd)
     if (!taken) return
     const stopWatching = this.#watch(step, abort)
-    const { answer, spentUsd } = await ask(this.#options.models, copy, abort.signal).finally(stopWatching)
+    const { answer, spentUsd, segments } = await ask(this.#options.models, copy, abort.signal).finally(stopWatching)
+    this.#options.spent?.({
+      ...{ copy: taken.id, config: version.name, specialist: step.input.specialist },
+      ...{ segments: segments.map(spent), endedAt: this.#options.clock.now() },
+    })
     const isWanted = answer !== undefined && (await this.#mayBeCopied(step))
     await this.#settle(taken, step, version, spentUsd, isWanted ? answer : undefined)
   }

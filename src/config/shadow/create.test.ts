@@ -44,7 +44,7 @@ async function openGround() {
       ...{ kv: own, clock, log },
       versions: { get: (name) => versions.find((one) => one.name === name), list: () => versions },
       stable: () => version('v1'),
-      diff: () => ({ weakenings: [] }),
+      weakeningsOf: () => [],
       env: { budgetUsd: 100, turns: 1000 },
       secondOperator: true,
       note: (entry) => noted.push(entry),

@@ -5,7 +5,7 @@ import { type Principal, partitionOf } from '#identity/principal.ts'
 import { newId } from '#ids.ts'
 import type { Log } from '#log.ts'
 import type { Clock } from '#platform/clock.ts'
-import type { ConfigDiff } from '../diff.ts'
+import type { Weakening } from '../diff.ts'
 import type { ConfigVersion } from '../document.ts'
 import type { KnownVersion } from '../rollout/known-versions.ts'
 import { hasSecond } from '../rollout/waiting.ts'
@@ -19,7 +19,7 @@ export interface OperatorsOptions {
   figures: Figures
   versions: { get(name: string): ConfigVersion | undefined; list(): readonly KnownVersion[] }
   stable(): ConfigVersion
-  diff(from: ConfigVersion, to: ConfigVersion): Pick<ConfigDiff, 'weakenings'>
+  weakeningsOf(from: ConfigVersion, to: ConfigVersion): readonly Weakening[]
   env: ShadowEnv
   /** Whether versions that guard less need a second operator. */
   secondOperator: boolean
@@ -89,14 +89,14 @@ function checkAsked({ share, budgetUsd, turns }: ShadowStart, env: ShadowEnv): v
  * As for a rollout: what people say goes to the models of the version, so one that adds a host, or guards less in another way,
  * needs a second operator.
  */
-function permitted({ versions, stable, diff, secondOperator }: OperatorsOptions, by: Principal, name: string) {
+function permitted({ versions, stable, weakeningsOf, secondOperator }: OperatorsOptions, by: Principal, name: string) {
   const entry = versions.list().find((one) => one.name === name)
   if (!entry) throw new ParleyError('config_not_found', { param: 'version' })
   const version = versions.get(name)
   if (entry.status === 'refused' || !version) throw new ParleyError('config_invalid', { param: 'version' })
   if (version.hash === stable().hash)
     throw new ParleyError('rollout_state', { message: `${name} is what serves everyone already.` })
-  const needsSecond = secondOperator && !hasSecond(entry, by.id) && diff(stable(), version).weakenings.length > 0
+  const needsSecond = secondOperator && !hasSecond(entry, by.id) && weakeningsOf(stable(), version).length > 0
   if (needsSecond) throw new ParleyError('second_operator_needed')
   return version
 }

@@ -1,5 +1,5 @@
 import type { RelayEnded, SpentSegment, TurnEnded } from '#events/events.ts'
-import type { LedgerEntry } from '../ledger.ts'
+import type { CopyEnded, LedgerEntry } from '../ledger.ts'
 
 /** What one turn, or one request that was passed through, cost: its entries are kept together or not at all. */
 export interface Bill {
@@ -17,7 +17,13 @@ export function billOfRelay(fact: RelayEnded): Bill {
   return billOf(fact, fact.unit, fact.addressee)
 }
 
-type Spent = Pick<TurnEnded, 'tenant' | 'principal' | 'groups' | 'config' | 'arm' | 'segments' | 'endedAt'>
+/** Nobody's: whose turn was copied is not kept. */
+export function billOfCopy(fact: CopyEnded): Bill {
+  return billOf({ ...fact, principal: '', arm: 'shadow' }, fact.copy, fact.specialist)
+}
+
+type Spent = Pick<TurnEnded, 'tenant' | 'principal' | 'groups' | 'config' | 'segments' | 'endedAt'> &
+  Pick<LedgerEntry, 'arm'>
 
 function billOf(fact: Spent, turn: string, specialist: string): Bill {
   const { tenant, principal: user, groups = [], config, arm, segments, endedAt: at } = fact

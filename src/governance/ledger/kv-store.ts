@@ -66,7 +66,7 @@ export function createKvLedger({ kv, clock, keepMs }: KvLedgerOptions): LedgerSt
       const costs: number[] = []
       for await (const page of entries(tenant, { from: since, to: END_OF_TIME })) {
         for (const entry of page) {
-          const isTheirs = user === undefined || entry.user === user
+          const isTheirs = (user === undefined || entry.user === user) && entry.arm !== 'shadow'
           if (isTheirs && (group === undefined || entry.groups.includes(group))) costs.push(entry.costUsd)
         }
       }
@@ -78,7 +78,7 @@ export function createKvLedger({ kv, clock, keepMs }: KvLedgerOptions): LedgerSt
       for await (const page of entries(tenant, period)) {
         for (const entry of page) {
           if (user !== undefined && entry.user !== user) continue
-          const place = JSON.stringify([dayOf(entry.at), entry.specialist, entry.model])
+          const place = JSON.stringify([dayOf(entry.at), entry.specialist, entry.model, entry.arm === 'shadow' ? 1 : 0])
           groups.getOrInsertComputed(place, () => []).push(entry)
         }
       }
@@ -124,8 +124,8 @@ function decode(value: Buffer | undefined): LedgerEntry[] {
   return value ? (JSON.parse(value.toString()) as LedgerEntry[]) : []
 }
 
-function sumOf({ at, specialist, model }: LedgerEntry, group: readonly LedgerEntry[]): UsageSum {
-  return { day: dayOf(at), specialist, model, ...totalOf(group) }
+function sumOf({ at, specialist, model, arm }: LedgerEntry, group: readonly LedgerEntry[]): UsageSum {
+  return { day: dayOf(at), specialist, model, ...totalOf(group), ...(arm === 'shadow' && { shadow: true }) }
 }
 
 function totalOf(group: readonly LedgerEntry[]): UsageTotal {

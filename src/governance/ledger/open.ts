@@ -3,7 +3,7 @@ import type { Clock } from '#platform/clock.ts'
 import type { Kv } from '#platform/kv/kv.ts'
 import type { Sql } from '#platform/sql/sql.ts'
 import type { Ledger } from '../ledger.ts'
-import { billOfRelay, billOfTurn } from './bill.ts'
+import { billOfCopy, billOfRelay, billOfTurn } from './bill.ts'
 import { createKvLedger } from './kv-store.ts'
 import { createSqlLedger } from './sql-store.ts'
 import { Writing } from './writing.ts'
@@ -30,6 +30,10 @@ export function openLedger({ sql, kv, clock, log, keepMs }: OpenLedgerOptions): 
     },
     relayEnded(relay) {
       const bill = billOfRelay(relay)
+      if (bill.entries.length > 0) writing.retain(bill)
+    },
+    copyEnded(copy) {
+      const bill = billOfCopy(copy)
       if (bill.entries.length > 0) writing.retain(bill)
     },
     hurry: () => writing.hurry(),

@@ -18,7 +18,7 @@ ORDER BY e.tenant, e.turn, e.segment
 ON CONFLICT DO NOTHING`
 
 const spentBy = (whose: string) =>
-  `SELECT coalesce(sum(cost_usd), 0)::text AS usd FROM ledger WHERE tenant = $1 AND at >= $2${whose}`
+  `SELECT coalesce(sum(cost_usd), 0)::text AS usd FROM ledger WHERE tenant = $1 AND at >= $2 AND arm <> 'shadow'${whose}`
 const SPENT = spentBy('')
 const SPENT_BY_USER = spentBy(' AND person = $3')
 const SPENT_BY_GROUP = spentBy(' AND $3 = ANY (groups)')
@@ -26,8 +26,8 @@ const SPENT_BY_GROUP = spentBy(' AND $3 = ANY (groups)')
 const SUMS = `count(*) AS calls, coalesce(sum(input_tokens), 0)::bigint AS "inputTokens",
   coalesce(sum(output_tokens), 0)::bigint AS "outputTokens", coalesce(sum(cost_usd), 0)::text AS usd`
 const usageOf = (whose: string) => `
-SELECT at / ${DAY_MS} AS day, specialist, model, ${SUMS} FROM ledger WHERE tenant = $1 AND at >= $2 AND at < $3${whose}
-GROUP BY 1, 2, 3 ORDER BY 1, 2, 3`
+SELECT at / ${DAY_MS} AS day, specialist, model, arm = 'shadow' AS shadow, ${SUMS} FROM ledger WHERE tenant = $1 AND at >= $2 AND at < $3${whose}
+GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4`
 const USAGE = usageOf('')
 const USAGE_OF_USER = usageOf(' AND person = $4')
 
@@ -73,10 +73,12 @@ export function createSqlLedger(sql: Sql): LedgerStore {
     },
 
     async usage(tenant, { user }, { from, to }) {
-      type Row = { day: number; specialist: string; model: string } & Sums
+      type Row = { day: number; specialist: string; model: string; shadow: boolean } & Sums
       const text = user === undefined ? USAGE : USAGE_OF_USER
       const rows = await sql.query<Row>({ tenant }, text, [tenant, from, to, ...(user === undefined ? [] : [user])])
-      return rows.map(({ day, usd, ...sums }) => ({ day: dayOf(day * DAY_MS), ...sums, costUsd: Number(usd) }))
+      return rows.map(({ day, usd, shadow, ...sums }) => {
+        return { day: dayOf(day * DAY_MS), ...sums, costUsd: Number(usd), ...(shadow && { shadow }) }
+      })
     },
 
     async total(tenant, { user }, { from, to }) {
