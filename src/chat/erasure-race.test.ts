@@ -5,11 +5,14 @@ import { createConversations } from '#conversations/create.ts'
 import { ParleyError } from '#errors.ts'
 import { eraseLiveState } from '#governance/privacy/live-state.ts'
 import { createLog } from '#log.ts'
+import type { ChatMessage } from '#models/answer.ts'
 import { createKv } from '#platform/kv/create-kv.ts'
 import type { Kv } from '#platform/kv/kv.ts'
 import { SqliteEngine } from '#platform/kv/sqlite.ts'
 import { type ChatAtHand, chatAtHand, somebody } from '../../test/support/chat-at-hand.ts'
 import { manualClock } from '../../test/support/clock.ts'
+import { withCarriedCalls } from './carried-calls.ts'
+import { carriedCallKey, placeOf } from './store/turn-keys.ts'
 
 /** Gone, or at an end: what somebody may hear of what is theirs while they are being erased. */
 const HEARD = ['conversation_not_found', 'turn_not_found', 'turn_finished', 'idempotency_mismatch', 'bad_position']
@@ -97,6 +100,24 @@ async function raced(ask: Ask, nth: number, by: 'this replica' | 'another', whol
   })
   return store.wasReached
 }
+
+test('what was kept of calls for a caller who was erased since is left out, and what the caller has sent stands', async () => {
+  await using hand = await chatAtHand({})
+  const { conversations, store } = hand
+  const at = carriedCallKey(somebody, 'call_1')
+  const seal = await conversations.seal(somebody)
+  const ours: ChatMessage[] = [{ role: 'assistant', content: 'ours' }]
+  await store.put(at, seal.seal(JSON.stringify(ours), placeOf(at, 'calls')))
+  const sent: ChatMessage = {
+    role: 'assistant',
+    content: 'theirs',
+    tool_calls: [{ id: 'call_1', type: 'function', function: { name: 'look', arguments: '{}' } }],
+  }
+  const seen = () => withCarriedCalls({ kv: store, conversations }, somebody, [sent])
+  assert.deepEqual(await seen(), ours)
+  await conversations.destroyKey(somebody)
+  assert.deepEqual(await seen(), [sent])
+})
 
 for (const [what, ask] of Object.entries(asks)) {
   for (const by of ['this replica', 'another'] as const) {

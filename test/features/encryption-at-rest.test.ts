@@ -18,6 +18,7 @@ import { everythingIn, filesIn } from '../support/at-rest.ts'
 import { chatConfig, upstreamModel } from '../support/chat-config.ts'
 import { collect, nativeClient, textOf } from '../support/native-client.ts'
 import { startReplica } from '../support/replica.ts'
+import { RpcClient } from '../support/rpc-client.ts'
 import { startSharedEngines } from '../support/shared-engines.ts'
 import { type Plan, startUpstream, type Upstream } from '../support/upstream.ts'
 
@@ -123,6 +124,18 @@ async function checkErased(url: string, { conversation, turn }: { conversation: 
     const code = target.includes('/turns/') ? 'turn_not_found' : 'conversation_not_found'
     assert.deepEqual([status, body.error.code], [404, code], target)
   }
+  for (const accept of ['application/json', 'text/event-stream']) {
+    const asked = { message: 'And now?' }
+    const more = await client.call('POST', `/api/v1/conversations/${conversation}/turns`, asked, { accept })
+    assert.deepEqual([more.status, more.body.error.code], [404, 'conversation_not_found'], accept)
+  }
+  const rpc = await RpcClient.connect(url, 'plain')
+  const chat = await rpc.call('chat', { conversation, message: 'And now?' })
+  assert.equal(chat.error?.data?.code, 'conversation_not_found', JSON.stringify(chat))
+  const resumed = await rpc.call('resume', { turn })
+  assert.equal(resumed.error?.data?.code, 'turn_not_found', JSON.stringify(resumed))
+  rpc.socket.close()
+  await rpc.closed
   const list = await client.call('GET', '/api/v1/conversations')
   assert.deepEqual([list.status, list.body.items], [200, []])
   const fresh = await client.call('POST', '/api/v1/conversations', { specialist: 'plain', title: said.title })
