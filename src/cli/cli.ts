@@ -3,6 +3,7 @@ import { auditCommands } from './audit-commands.ts'
 import { createClient } from './client.ts'
 import type { Call, Command, Host } from './command.ts'
 import { Misused, Refused } from './faults.ts'
+import { keyCommands } from './key-commands.ts'
 import { rolloutCommands } from './rollout-commands.ts'
 import { shadowCommands } from './shadow-commands.ts'
 import { usageCommands } from './usage-commands.ts'
@@ -13,6 +14,7 @@ type Commands = Readonly<Record<string, Command>>
 const areas: Readonly<Record<string, Commands>> = {
   config: { ...versionCommands, ...rolloutCommands, ...shadowCommands },
   audit: auditCommands,
+  keys: keyCommands,
   usage: usageCommands,
 }
 
@@ -102,7 +104,7 @@ function usage(shown: readonly string[]): string {
       ([name, command]) => `  ${synopsisOf(`${area} ${name}`, command)}\n      ${command.summary}`,
     ),
   )
-  return `Config versions and their rollout, what was spent, and what was done.
+  return `Config versions and their rollout, keys for tools, what was spent, and what was done.
 
 ${lines.join('\n')}
 

@@ -57,7 +57,7 @@ export function createClient(given: {
   return {
     async ask<Body>(method: string, path: string, asked?: Asked) {
       const response = await send(method, path, asked)
-      const body = (await response.json()) as Body
+      const body = (response.status === 204 ? undefined : await response.json()) as Body
       return { status: response.status, etag: response.headers.get('etag'), body }
     },
     bytes: async (path, accept) => (await send('GET', path, { headers: { accept } })).bytes(),
