@@ -1,5 +1,5 @@
 import type { Served } from '#events/events.ts'
-import type { Principal } from '#identity/principal.ts'
+import { type Principal, partitionOf } from '#identity/principal.ts'
 import type { Answer, AnswerRequest, AnswerSink, Candidate, ChatMessage, Segment } from '#models/answer.ts'
 import { promptRoom } from '#models/prompt-room.ts'
 import type { TokenCounter } from './compaction.ts'
@@ -19,7 +19,7 @@ export async function answerPaid(
   asked: AnswerRequest,
   sink: AnswerSink,
 ): Promise<Answer> {
-  const request = { ...asked, tenant: principal.tenant }
+  const request = { ...asked, tenant: principal.tenant, person: partitionOf(principal) }
   const spending = room.budgets?.spending(principal, served)
   if (!spending) return answerUnlessStopped(room, request, sink)
   const before: AnswerRequest['before'] = async (candidate, messages, parameters) =>

@@ -89,6 +89,7 @@ export class Answering {
     const attempt = new Attempt({
       ...turn,
       mode,
+      person: this.#request.person,
       sink: this.#sink,
       timers: this.#timers,
       clock: this.#options.clock,

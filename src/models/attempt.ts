@@ -13,6 +13,7 @@ export interface AttemptOptions extends Option {
   messages: readonly ChatMessage[]
   parameters: Readonly<Record<string, unknown>>
   mode: AnswerRequest['mode']
+  person: string | undefined
   sink: AnswerSink
   timers: CallTimers
   clock: Clock
@@ -39,11 +40,11 @@ export class Attempt implements CallListener {
 
   /** Resolves with the end of the call. */
   run(provider: Provider): Promise<CallEnd> {
-    const { candidate, deployment, messages, parameters } = this.#options
+    const { candidate, deployment, messages, parameters, person } = this.#options
     deployment.calls += 1
     const body = { ...parameters, messages, stream: true, stream_options: { include_usage: true } }
     try {
-      this.call.open(provider, { spec: candidate.spec, body })
+      this.call.open(provider, { spec: candidate.spec, body, person })
     } catch (thrown) {
       this.call.failed('connect_failed', thrown)
     }

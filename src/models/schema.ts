@@ -51,6 +51,13 @@ export const ModelSpec = Type.Object(
     ),
     /** offline: tokens per second. */
     pace: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 1_000_000 })),
+    /** Whether the provider is told who asks: a hash of tenant and id, which names nobody. Default: it is not. */
+    endUser: Type.Optional(
+      Type.Literal('pseudonym', {
+        description:
+          'Tells the provider a pseudonym of who asks, as `user` or, at OpenAI, `safety_identifier`. Default: nothing of who asks.',
+      }),
+    ),
     /** Merged into the body of each call, for parameters that only this deployment wants. */
     extraBody: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
   },

@@ -6,6 +6,7 @@ import { authHeaders, type Endpoint, endpointOf, type Misfit } from '../endpoint
 import type { ModelSpec } from '../schema.ts'
 import { entraToken } from './entra-token.ts'
 import { HttpFlight } from './http-flight.ts'
+import { outgoingBody } from './outgoing-body.ts'
 import { probe } from './probe.ts'
 import { type ByteHandler, type Flight, ProbeFailure, type Provider, type ProviderCall } from './provider.ts'
 
@@ -58,14 +59,14 @@ export function openaiCompatible({ env, tokens, clock, onUnauthorized = () => {}
     agent.dispatch({ origin: target.origin, path: target.path, method: 'POST', headers, body }, flight)
   }
 
-  const open = ({ spec, body }: ProviderCall, handler: ByteHandler): Flight => {
+  const open = (call: ProviderCall, handler: ByteHandler): Flight => {
     const flight = new HttpFlight(handler, clock, onUnauthorized)
-    const target = targetOf(spec)
+    const target = targetOf(call.spec)
     if (Array.isArray(target)) {
       queueMicrotask(() => flight.fail('misconfigured', new Error(sentences(target))))
       return flight
     }
-    const text = JSON.stringify({ ...body, ...spec.extraBody, model: target.model })
+    const text = outgoingBody(call, target)
     const key = keyOf(target)
     if (key instanceof Promise) {
       key.then(

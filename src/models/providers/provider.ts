@@ -17,6 +17,8 @@ export interface ProviderCall {
   spec: ModelSpec
   /** The chat completion request, `stream: true` and usage asked for; the provider adds its own `model`. */
   body: Readonly<Record<string, unknown>>
+  /** A pseudonym of who asks. */
+  person?: string | undefined
 }
 
 export interface ByteHandler {

@@ -52,7 +52,11 @@ export const CompletionRequest = Type.Object(
     user: optional(Type.String()),
     metadata: optional(Fields),
   },
-  { title: 'ChatCompletionRequest', description: 'Further parameters reach the provider untouched.' },
+  {
+    title: 'ChatCompletionRequest',
+    description:
+      'Further parameters reach the provider untouched, but for what says who asks or what is to be kept: user, safety_identifier, prompt_cache_key, metadata, store.',
+  },
 )
 export type CompletionRequest = Static<typeof CompletionRequest>
 
