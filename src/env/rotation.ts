@@ -1,5 +1,5 @@
-import { readEnv } from '../env.ts'
-import { ParleyError } from '../errors.ts'
+import { readEnv } from '#env.ts'
+import { ParleyError } from '#errors.ts'
 import type { Variables } from './reader.ts'
 
 /** What of a secret's value says where something is; the rest of it may change while the process runs. */

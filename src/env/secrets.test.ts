@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { readEnv } from '../env.ts'
+import { readEnv } from '#env.ts'
 import { reader } from './reader.ts'
 import { rotationFault } from './rotation.ts'
 import { secretsLeftOut } from './secrets.ts'
