@@ -94,7 +94,7 @@ const rules = [
     name: 'vendors-behind-platform',
     comment: "A vendor's client is translated where its port is, so that a twin can take its place.",
     from: { path: '^src/', pathNot: `^src/platform/|${tests}` },
-    to: { path: `${packages('@azure', '@electric-sql', 'ioredis', 'pg')}|^(node:)?sqlite$` },
+    to: { path: `${packages('@azure', '@electric-sql', 'ioredis', 'nodemailer', 'pg')}|^(node:)?sqlite$` },
   },
   {
     name: 'openai-behind-its-provider',

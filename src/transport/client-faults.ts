@@ -1,5 +1,6 @@
 import { type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { ParleyError } from '#errors.ts'
 import { newId } from '#ids.ts'
 
@@ -10,6 +11,12 @@ export function refuseBrokenClient(error: Error & { code?: string }, socket: Soc
   const underWay = (socket as Socket & { _httpMessage?: ServerResponse | null })._httpMessage
   if (socket.writable && !underWay?.headersSent) socket.write(render(faultOf(error.code)))
   socket.destroySoon()
+}
+
+/** Answers CONNECT, which makes a proxy of whoever accepts it. */
+export function refuseTunnel(socket: Duplex): void {
+  socket.on('error', () => {})
+  socket.end(render(new ParleyError('method_not_allowed')))
 }
 
 function faultOf(code: string | undefined): ParleyError {

@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { ParleyError } from '#errors.ts'
+import { isTooDeep, MOST_DEEP } from './json-depth.ts'
 import { jsonFaultAt } from './json-fault.ts'
 
 type Done = (error: Error | null, body?: unknown) => void
@@ -17,6 +18,7 @@ export function acceptJsonOnly(server: FastifyInstance, types: readonly string[]
     if (body.length === 0) return done(null, undefined)
     if (!isUtf8(body as Buffer)) return done(new ParleyError('bad_json', { message: 'The body is not valid UTF-8.' }))
     const text = (body as Buffer).toString('utf8')
+    if (isTooDeep(text)) return done(tooDeep())
     void parse(request, text, (error, value) => (error ? done(refusal(text)) : done(null, value)))
   })
 }
@@ -27,6 +29,10 @@ export function isEncodedOtherwise({ headers }: FastifyRequest): boolean {
   if (encoding !== undefined && encoding.toLowerCase() !== 'identity') return true
   const charset = /;\s*charset\s*=\s*"?([^";\s]+)/i.exec(headers['content-type'] ?? '')?.[1]
   return charset !== undefined && !/^(utf-?8|us-ascii)$/i.test(charset)
+}
+
+function tooDeep(): ParleyError {
+  return new ParleyError('invalid_request', { message: `The body is nested deeper than ${MOST_DEEP}.` })
 }
 
 function refusal(text: string): ParleyError {

@@ -3,13 +3,15 @@ import { ParleyError } from '#errors.ts'
 import type { Authenticator, Identified } from '#identity/authenticator.ts'
 import type { Log } from '#log.ts'
 import type { Clock } from '#platform/clock.ts'
-import { refuseBrokenClient } from './client-faults.ts'
+import { refuseBrokenClient, refuseTunnel } from './client-faults.ts'
 import { createCrossOrigin } from './cross-origin.ts'
+import { answerPolicy } from './answer-policy.ts'
 import { EventStreams } from './event-streams.ts'
 import { asFault, sendFault } from './faults.ts'
 import { acceptJsonOnly } from './json-body.ts'
 import type { TransportLimits } from './limits.ts'
 import { requestIdOf, traceparentOf } from './request-context.ts'
+import { checkHead } from './request-head.ts'
 import { compileValidator } from './validation.ts'
 import { isWebSocketHandshake } from './websocket/handshake.ts'
 
@@ -48,6 +50,7 @@ const CLOSE_GRACE_MS = 2000
 export function createServer(options: ServerOptions): FastifyInstance {
   const { log, clock, authenticator, limits, limitAddress, trustedProxies = [], corsOrigins = [], publicUrl } = options
   const { checkLoad = () => {} } = options
+  const policy = answerPolicy(publicUrl)
   const crossOrigin = createCrossOrigin(corsOrigins, publicUrl && new URL(publicUrl).origin)
   const server = fastify({
     logger: false,
@@ -69,11 +72,13 @@ export function createServer(options: ServerOptions): FastifyInstance {
     },
     clientErrorHandler: refuseBrokenClient,
     frameworkErrors: (error, request, reply) => {
+      reply.headers(policy)
       crossOrigin.mark(request, reply)
       void sendFault(asFault(error), request, reply.header('x-request-id', request.id), log)
     },
   })
   server.server.maxConnections = limits.connections
+  server.server.on('connect', (_request, socket) => refuseTunnel(socket))
   // An expectation other than 100-continue may be ignored; Node would answer it in a shape of its own.
   server.server.on('checkExpectation', (request, response) => server.routing(request, response))
   server.decorate('eventStreams', new EventStreams(clock, limits))
@@ -101,18 +106,11 @@ export function createServer(options: ServerOptions): FastifyInstance {
   server.decorateRequest('traceparent', null)
   server.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id)
-    reply.header('cache-control', 'no-store')
+    reply.headers(policy)
     crossOrigin.mark(request, reply)
     request.traceparent = traceparentOf(request.raw)
-    const { rawHeaders, headers, httpVersionMinor } = request.raw
-    if (rawHeaders.length > 2 * limits.headerCount) return done(new ParleyError('headers_too_large'))
-    if (headers.host === undefined && httpVersionMinor > 0) {
-      return done(new ParleyError('invalid_request', { message: 'The request names no host.' }))
-    }
-    if (!hasSoundQuery(request.raw.url)) {
-      return done(new ParleyError('invalid_request', { message: 'The query is not percent-encoded UTF-8.' }))
-    }
     try {
+      checkHead(request.raw, limits)
       if (!request.url.startsWith('/health/')) limitAddress?.(request.ip)
       crossOrigin.checkHandshake(request)
       if (crossOrigin.answersQuestion(request, reply, () => methodsAt(server, request))) return
@@ -167,18 +165,6 @@ function admit(request: FastifyRequest, { principal, until, onEnded }: Identifie
     return new ParleyError('forbidden', { message: `This takes one of the roles ${roles?.join(', ')}.` })
   }
   return undefined
-}
-
-/** The router would pass on what it cannot decode as it stands. */
-function hasSoundQuery(url = ''): boolean {
-  const at = url.indexOf('?')
-  if (at === -1 || !url.includes('%', at)) return true
-  try {
-    decodeURIComponent(url.slice(at))
-    return true
-  } catch {
-    return false
-  }
 }
 
 const METHODS = ['DELETE', 'GET', 'HEAD', 'PATCH', 'POST', 'PUT'] as const

@@ -14,7 +14,7 @@ export function registerDocs(server: FastifyInstance): void {
       opening ??= openDocs(server)
       const docs = await opening
       reply.hijack()
-      reply.raw.setHeader('x-request-id', request.id)
+      for (const [name, value] of Object.entries(reply.getHeaders())) reply.raw.setHeader(name, value ?? '')
       docs.routing(request.raw, reply.raw)
     })
   }
