@@ -123,6 +123,13 @@ function walk(
     assert.deepEqual([after.conversations, after.runs, after.usage], [[], [], []])
     checkExport(await exportOf('/api/v1/me/export', { headers: await app.as({ oid: 'ben' }) }), ben, 'ben')
 
+    for (const person of ['a\u0000', '\ud800']) {
+      const [asked, erasing] = [{ person }, { person, confirm: 'erase-everything' }]
+      assert.equal((await call('POST', '/api/v1/privacy/exports', asked, officer)).status, 400)
+      assert.equal((await call('POST', '/api/v1/privacy/erasures', erasing, officer)).status, 400)
+    }
+    assert.equal((await call('GET', '/api/v1/privacy/erasures?person=%00', undefined, officer)).status, 400)
+
     // A new start, by an officer ended again.
     const anew = await live(app, 'ana')
     const again = await call(

@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream'
 import { type Static, Type } from 'typebox'
+import { ParleyError } from '#errors.ts'
 import {
   type Consent,
   type Consents,
@@ -188,6 +189,10 @@ export function officersPrivacyRoutes(routes: Routes, { erasures, exports }: Pri
 
 /** Somebody of the officer’s tenant, with the rights of one who reads what is their own. */
 function personOf({ tenant }: Principal, id: string): Principal {
+  // Entra ID gives nobody such an id, and a database takes none.
+  if (/\p{Cc}/u.test(id) || !id.isWellFormed()) {
+    throw new ParleyError('invalid_request', { message: 'This is no id of a person.', param: 'person' })
+  }
   return { tenant, id, name: '', kind: 'user', roles: ['Chat.User'], scopes: [] }
 }
 
