@@ -76,6 +76,13 @@ test('a cluster of Redis: every node is signed in to anew', { skip: await noOwnR
   await until(() => kv.reachable)
   for (let count = 0; count < 20; count++) assert.equal(await kv.put(somewhere(), Buffer.from('v')), 1)
   await kv.close()
+
+  // Also by the first that is asked, before any node is known.
+  let refused = 0
+  url = cluster.url.replace('//', '//:wrong@')
+  const late = await openKv({ env, ...common, onUnauthorized: () => refused++ })
+  assert.deepEqual([late.reachable, refused > 0], [false, true])
+  await late.close()
 })
 
 test('PostgreSQL: the next connection has the new password', { skip: await noOwnPostgres() }, async () => {

@@ -14,3 +14,8 @@ export function replyFault(error: Error): ParleyError | 'again' {
   if (error.name !== 'ReplyError' || unfit.test(error.message)) return unavailable(error)
   return new ParleyError('internal', { cause: error })
 }
+
+/** The server does not take the password, or has none from us. */
+export function isUnauthorized({ message }: Error): boolean {
+  return /^(WRONGPASS|NOAUTH)/.test(message)
+}

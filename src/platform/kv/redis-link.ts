@@ -1,6 +1,7 @@
 import { Redis, type RedisOptions } from 'ioredis'
 import type { Log } from '#log.ts'
 import type { Clock } from '../clock.ts'
+import { isUnauthorized } from './redis-fault.ts'
 import { splitAddress } from './redis-slots.ts'
 
 export interface LinkOptions {
@@ -48,7 +49,7 @@ export class RedisLink {
     this.redis.on('end', () => this.#revive())
     this.redis.on('error', (error: Error) => {
       log.debug({ err: error, address }, 'the connection to Redis failed')
-      if (/^(WRONGPASS|NOAUTH)/.test(error.message)) options.onUnauthorized?.()
+      if (isUnauthorized(error)) options.onUnauthorized?.()
     })
   }
 

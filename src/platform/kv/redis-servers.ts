@@ -4,6 +4,7 @@ import type { Clock } from '../clock.ts'
 import { unavailable } from './engine.ts'
 import type { Key } from './kv.ts'
 import type { RedisCall } from './redis-command.ts'
+import { isUnauthorized } from './redis-fault.ts'
 import { faultOf, keepsNoLog } from './redis-info.ts'
 import type { LinkOptions } from './redis-link.ts'
 import { RedisNode, type Refused } from './redis-node.ts'
@@ -171,9 +172,12 @@ export class RedisServers {
       const ranges = await this.#askOne(node.link.redis, splitAddress(node.address).host)
       if (ranges) return ranges
     }
-    const { connection, login, host, port } = this.#options
+    const { connection, login, onUnauthorized, host, port, log } = this.#options
     const redis = new Redis({ ...connection, ...login?.(), ...this.#credentials, host, port, retryStrategy: null })
-    redis.on('error', (error) => this.#options.log.debug({ err: error }, 'the cluster cannot be asked for its slots'))
+    redis.on('error', (error: Error) => {
+      log.debug({ err: error }, 'the cluster cannot be asked for its slots')
+      if (isUnauthorized(error)) onUnauthorized?.()
+    })
     const ranges = await this.#askOne(redis, host)
     redis.disconnect()
     redis.stream?.destroy()
