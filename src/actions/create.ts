@@ -17,6 +17,7 @@ import type { Actions, ActionView, OnLimits, RunPage, RunView } from './actions.
 import { Decisions } from './decisions.ts'
 import { Dispatcher } from './dispatcher.ts'
 import type { Executors } from './executors/executor.ts'
+import { lookAfterGivenUp } from './given-up.ts'
 import { followUpDone, takeFollowUps } from './late-results.ts'
 import { isAway, LateWishes } from './late-wishes.ts'
 import { type FunctionTool, isSettled } from './port.ts'
@@ -97,6 +98,7 @@ export function createActions(options: ActionsOptions): Actions {
   let awake = false
   void listen()
   if (options.works) worker.start()
+  const stopLooking = options.works ? lookAfterGivenUp({ queue, clock, log }) : undefined
   if (options.awake) wake()
 
   function wake(): void {
@@ -229,7 +231,7 @@ export function createActions(options: ActionsOptions): Actions {
 
     async drain(graceMs) {
       stopped.abort(new Error('The actions are drained.'))
-      await Promise.all([worker.drain(graceMs), sweeper.stop()])
+      await Promise.all([worker.drain(graceMs), sweeper.stop(), stopLooking?.()])
       news.close()
     },
   }

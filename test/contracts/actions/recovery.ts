@@ -277,6 +277,7 @@ export function recoverySuite(ground: () => Ground): void {
     await until(async () => (await actions.get(person('ada'), run.id)).status === 'failed')
     const next = await actions.dispatch(callOf(versionOf(plain), 'do_it'))
     assert.equal((await settledRun(actions, next)).status, 'succeeded')
+    await ground().sql.query('system', 'DELETE FROM runs WHERE id = $1', [next.id])
   })
 
   test('whose key cannot be had says so, and its late results wait without holding up others', async () => {
@@ -295,6 +296,7 @@ export function recoverySuite(ground: () => Ground): void {
     const waiting = 'SELECT run FROM follow_ups WHERE run = $1'
     assert.equal((await ground().sql.query('system', waiting, [shut.id])).length, 1)
     await ground().sql.query('system', 'DELETE FROM follow_ups')
+    await ground().sql.query('system', 'DELETE FROM runs WHERE id = $1', [shut.id])
   })
 
   test('names that no database takes harm nobody who asks at the same time', async () => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { lookAtGivenUp } from '../../../src/actions/given-up.ts'
 import { ParleyError } from '../../../src/errors.ts'
 import type { Queue } from '../../../src/platform/queue/queue.ts'
 import { actionSpec, callOf, deafQueue, type Ground, settledRun, until, versionOf } from '../../support/runs-at-hand.ts'
@@ -118,6 +119,37 @@ export function sendingSuite(ground: () => Ground): void {
       )
       away = false
       for (const run of runs) assert.equal((await settledRun(actions, run)).output, '"late"')
+    })
+
+    test('what the broker gave up of runs is taken out, for their rows see to them; the rest stays, and is told of once', async () => {
+      const { queue, log, lines } = ground()
+      const silent = ground().actions({ actions: plain, works: false, queue: deafQueue(queue) })
+      const run = await silent.dispatch(callOf(versionOf(plain), 'do_it'))
+      await silent.drain(0)
+      const foreign = `foreign-${run.id}`
+      const receiver = queue.receive((delivery) => delivery.deadLetter('MaxDeliveryCountExceeded', 'Ten times.'), {
+        ...{ concurrency: 2, renewForMs: 0 },
+      })
+      await queue.send([
+        { id: `given-up-${run.id}`, body: JSON.stringify({ run: run.id, attempt: 0 }) },
+        { id: foreign, body: '{"order":66}' },
+      ])
+      const left = async () => (await queue.deadLetters(100)).map(({ id }) => id)
+      const both = [`given-up-${run.id}`, foreign]
+      await until(async () => new Set(both).isSubsetOf(new Set(await left())))
+      await receiver.stop(1000)
+      const known = await lookAtGivenUp(queue, log, new Set())
+      assert.ok(known.has(foreign))
+      assert.deepEqual(new Set(await left()), known)
+      await lookAtGivenUp(queue, log, known)
+      const told = lines.filter(({ message }) => message === foreign)
+      assert.deepEqual(
+        told.map(({ msg, reason }) => [msg, reason]),
+        [['A message that names no run lies among the dead letters', 'MaxDeliveryCountExceeded']],
+      )
+      await overdue(run.id)
+      await using actions = ground().actions({ actions: plain, functions: { do: () => 'done' } })
+      assert.equal((await settledRun(actions, run)).output, '"done"')
     })
   })
 }
