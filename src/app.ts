@@ -46,6 +46,7 @@ import { createServer } from '#transport/server.ts'
 import { registerTracing } from '#transport/tracing.ts'
 import { registerWebSocketApi } from '#transport/websocket/web-socket-api.ts'
 import manifest from '../package.json' with { type: 'json' }
+import { auditedVersions } from './audited-versions.ts'
 import { openAuditing } from './auditing.ts'
 import { openShedding } from './bearing.ts'
 import type { Env } from './env.ts'
@@ -190,7 +191,9 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
     env: env.rollout,
     onStep: auditing.onStep,
   })
-  if (env.sql.engine === 'postgres') void auditing.lookBack(rollout.rollouts)
+  const { stable } = rollout.serving
+  const audited = auditedVersions(configs, { note: audit.note, home: auditing.home, isAwake: hasSql, stable })
+  if (env.sql.engine === 'postgres') void auditing.lookBack(rollout.rollouts).then(() => audited.lookBack())
   opened.defer(() => rollout.close())
   const serving = overrides.serving?.(configs) ?? rollout.serving
   const useModels = () =>
@@ -305,7 +308,7 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
     }
     registerNativeApi(server, api)
     const { rollouts } = rollout
-    registerConfigApi(server, { versions: configs, rollouts, diff: diffConfigs, env: env.rollout }, log)
+    registerConfigApi(server, { versions: audited, rollouts, diff: diffConfigs, env: env.rollout }, log)
     registerShadowApi(server, shadowing.shadows)
     registerGovernanceApi(server, { ...governance, ledger, audit, clock, keys: keying.keys })
     registerPrivacyApi(server, privacy)

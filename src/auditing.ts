@@ -9,6 +9,8 @@ import type { IdentityEnv } from './env.ts'
 /** The audit log, and what modules that know nothing of it tell, in its words. */
 export interface Auditing {
   audit: Audit
+  /** The tenant that operates. */
+  home: string
   /** A step of a rollout: noted if it was a person who took it; what the system does stands in the history. */
   onStep(step: Step): void
   /** Steps that a replica wrote and did not live to note. Never rejects. */
@@ -37,6 +39,7 @@ export function openAuditing({ identity, ...options }: AuditOptions & { identity
 
   return {
     audit,
+    home,
     onStep,
     async lookBack(rollouts) {
       try {

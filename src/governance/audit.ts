@@ -36,6 +36,8 @@ export const auditKinds = [
   'run.rejected',
   'run.repaired',
   'rollout.moved',
+  'version.pushed',
+  'version.approved',
   'budget.set',
   'budget.overridden',
   'kill-switch.set',

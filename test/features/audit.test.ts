@@ -95,7 +95,11 @@ test('who decides on runs, stops things and is refused is in the log, by pseudon
   }
   assert.deepEqual(await logOf(app, app.issuer.guest), [])
   const past = await call('GET', '/api/v1/audit?limit=1&cursor=1e308', undefined, operator)
-  assert.deepEqual([past.status, past.body.items.length], [200, 1], 'past every entry, and past what a database counts to')
+  assert.deepEqual(
+    [past.status, past.body.items.length],
+    [200, 1],
+    'past every entry, and past what a database counts to',
+  )
 
   // The database keeps what its owner does to it from nobody.
   const last = log.at(-1)
@@ -201,4 +205,37 @@ test('a step of a rollout that an operator takes is in the log once, also one th
       [[1, 'v2']],
     )
   }
+})
+
+test('who pushed a version, and who agreed to it, is in the log once, with its hash and what it guards less', async () => {
+  await using opened = new AsyncDisposableStack()
+  const engines = opened.use(await startSharedEngines())
+  const variables = { ...engines.variables, PARLEY_ROLLOUT_STARTS: 'by-hand', PARLEY_SECOND_OPERATOR: 'true' }
+  const app = opened.use(await startEntraApp({ config, variables }))
+  const { call } = nativeClient(app.url)
+  const olga = await app.as({ oid: 'olga', roles: ['Config.Operator'] })
+  const paul = await app.as({ oid: 'paul', roles: ['Config.Operator'] })
+  const weaker = structuredClone({ ...config, description: 'weaker' })
+  const { calculate: unguarded } = weaker.actions ?? {}
+  assert.ok(unguarded)
+  delete unguarded.approval
+  for (let times = 0; times < 2; times++) {
+    assert.ok([200, 201].includes((await call('PUT', '/api/v1/config/versions/v2', weaker, olga)).status))
+  }
+  const approved = await call('POST', '/api/v1/config/versions/v2/approve', undefined, paul)
+  assert.equal(approved.status, 200, JSON.stringify(approved.body))
+  const found = await until(async () => {
+    const entries = (await logOf(app)).filter(({ kind }) => kind.startsWith('version.'))
+    return entries.length > 1 ? entries : undefined
+  })
+  const tenant = app.issuer.home.id
+  const { hash, size } = approved.body
+  const details = { hash, size, weakenings: 1, weakens: 'approval actions.calculate.approval' }
+  assert.deepEqual(
+    found.map(({ kind, actor, subject, details: noted }) => [kind, actor, subject, noted]),
+    [
+      ['version.pushed', partitionOf({ tenant, id: 'olga' }), 'v2', details],
+      ['version.approved', partitionOf({ tenant, id: 'paul' }), 'v2', details],
+    ],
+  )
 })
