@@ -264,7 +264,7 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
       ? undefined
       : createChat({
           ...{ kv, clock, log, models, actions, conversations, archive, configs, serving, events, replica, spans },
-          ...{ stops, budgets, admission, conversationIdleMs },
+          ...{ stops, budgets, admission, conversationIdleMs, isLive: keying.keys.isLive },
           shadow: shadowing.turns,
           settled: ledger.turnEnded,
           leaseMs: env.limits.turnLeaseMs,

@@ -22,6 +22,20 @@ async function kept({ conversations }: ChatAtHand, conversation: string) {
 
 const lastOf = (hand: ChatAtHand) => hand.asked.at(-1)?.at(-1)
 
+test('nothing is reported to whom nothing may be done for any more', async () => {
+  let live = true
+  await using hand = await chatAtHand({ say: [act, waiting], isLive: async () => live })
+  const { conversation, turn } = await withoutResult(hand)
+  live = false
+  const asked = hand.asked.length
+  hand.actions.change(0, 'succeeded', '"T-1"')
+  await hand.pass(1)
+  assert.deepEqual([...hand.actions.done], [['fu_0', 1]])
+  assert.equal(hand.asked.length, asked)
+  assert.equal((await hand.conversations.get(somebody, conversation)).liveTurn, null)
+  assert.equal((await hand.chat.get(somebody, turn)).status, 'completed')
+})
+
 test('what an action answers after its turn is reported by a turn of its own, which anybody can find', async () => {
   const report = Promise.withResolvers<Say>()
   await using hand = await chatAtHand({ say: [act, waiting, report.promise, { text: 'You are welcome.' }] })

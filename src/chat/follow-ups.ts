@@ -113,10 +113,11 @@ export class FollowUps {
   }
 
   async #report(held: Held): Promise<void> {
-    const { clock, log } = this.#room
+    const { clock, isLive, log } = this.#room
     const { id, principal, conversation } = held.followUp
     if (this.#isStopped) return
     try {
+      if (isLive && !(await isLive(principal))) throw new ParleyError('unauthenticated')
       const runs = await unreportedRuns(this.#room, held.followUp)
       if (runs.length === 0) return await this.#done(id)
       const turn = await this.#start(principal, {

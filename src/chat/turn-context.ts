@@ -8,6 +8,7 @@ import type { ParleyError } from '#errors.ts'
 import type { Events, TurnEnded } from '#events/events.ts'
 import type { Budgets } from '#governance/budgets.ts'
 import type { Stops } from '#governance/stops.ts'
+import type { Principal } from '#identity/principal.ts'
 import type { Log } from '#log.ts'
 import type { Candidate, ChatMessage } from '#models/answer.ts'
 import type { Models } from '#models/models.ts'
@@ -43,6 +44,8 @@ export interface ChatRoom {
   budgets?: Pick<Budgets, 'spending'> | undefined
   /** What operators and budgets have stopped; nothing when absent. */
   stops?: Pick<Stops, 'found' | 'onChange'> | undefined
+  /** Whether it may still be acted for somebody without being asked; always when absent. */
+  isLive?: ((principal: Principal) => Promise<boolean>) | undefined
   /** Hears of each turn that was committed here, once its readers have. Returns at once and never throws. */
   shadow?:
     | {

@@ -82,6 +82,7 @@ export interface ChatAtHandOptions {
   /** Over the store and its keys; it gets none otherwise. */
   archive?: (store: Kv, masterKeys: MasterKeysEnv) => Promise<Archive>
   settled?: (turn: TurnEnded) => Promise<void>
+  isLive?: (principal: Principal) => Promise<boolean>
 }
 
 export const somebody: Principal = {
@@ -131,6 +132,7 @@ export async function chatAtHand(options: ChatAtHandOptions): Promise<ChatAtHand
     conversationIdleMs: 1e9,
     admission: createAdmission({ atOnce }),
     settled: options.settled,
+    isLive: options.isLive,
   })
   const settled = async () => {
     for (let turn = 0; turn < 20; turn++) await setImmediate()
