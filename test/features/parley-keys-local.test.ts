@@ -4,13 +4,15 @@ import { test } from 'node:test'
 import { newId } from '#ids.ts'
 import { newKeyText } from '../../src/identity/keys/key-text.ts'
 import { startApp } from '../support/app.ts'
+import { capturedLog } from '../support/captured-log.ts'
 import { nativeClient } from '../support/native-client.ts'
-import { startPostgres } from '../support/postgres.ts'
+import { sharedPostgres } from '../support/postgres.ts'
 import { RawClient } from '../support/raw-client.ts'
 
 test('on a machine of one’s own keys are not needed, and a tool can be tried out with one', async () => {
-  await using postgres = await startPostgres()
-  await using app = await startApp({ variables: { DATABASE_URL: await postgres.createDatabase() } })
+  await using postgres = await sharedPostgres()
+  const { log, lines } = capturedLog()
+  await using app = await startApp({ log, variables: { DATABASE_URL: await postgres.createDatabase() } })
   const { call } = nativeClient(app.url)
   assert.equal((await call('GET', '/api/v1/me')).body.id, 'local')
   const { status, body: key } = await call('POST', '/api/v1/keys', { name: 'a tool', chat: ['apollo'] })
@@ -29,14 +31,18 @@ test('on a machine of one’s own keys are not needed, and a tool can be tried o
   raw.send(`GET /api/v1/me HTTP/1.1\r\nhost: rebound.example\r\nauthorization: Bearer ${key.key}\r\n\r\n`)
   assert.match(await raw.until('cross_site'), /^HTTP\/1.1 403/)
   raw.destroy()
+  assert.ok(lines.length > 0)
+  assert.ok(!JSON.stringify(lines).includes(key.key.slice(-72)))
 })
 
-test('no database is opened for a key that cannot be in it', async () => {
-  await using app = await startApp()
+test('no database is opened for a key that cannot be in it, and who goes on with wrong ones is held off', async () => {
+  await using app = await startApp({ variables: { PARLEY_LIMIT_ADDRESS_REQUESTS_PER_MINUTE: '5' } })
   const { call } = nativeClient(app.url)
   const headers = { authorization: `Bearer ${newKeyText(newId('key'))}` }
   const { status, body } = await call('GET', '/api/v1/me', undefined, headers)
   assert.deepEqual([status, body.error.message], [401, 'There is no such key.'])
   assert.deepEqual((await call('GET', '/api/v1/keys')).body, { items: [], next: null })
+  const wrong = async () => (await call('GET', '/api/v1/me', undefined, headers)).status
+  assert.deepEqual([await wrong(), await wrong(), await wrong(), await wrong()], [401, 401, 401, 429])
   assert.ok(app.env.sql.engine === 'pglite' && !existsSync(app.env.sql.path))
 })
