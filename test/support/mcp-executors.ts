@@ -17,6 +17,7 @@ export function executorsFor(context: TestContext, spec: McpServerSpec, change: 
   const kind = createMcpExecutors({
     clock: systemClock,
     log,
+    fetch,
     permits: ({ hostname }) => hostname === '127.0.0.1',
     commands,
     ...change,

@@ -13,8 +13,8 @@ const MAX_CONNECTIONS = 500
 export interface McpExecutorsOptions extends Permissions {
   clock: Clock
   log: Log
-  /** How to call out, where the environment guards that; redirects are never left to it. Default: Node's own. */
-  fetch?: typeof fetch
+  /** How to call out, where the environment guards that; redirects are never left to it. */
+  fetch: typeof fetch
 }
 
 interface ServerUse {
@@ -29,7 +29,7 @@ interface ServerUse {
  * or start a command that the environment does not permit.
  */
 export function createMcpExecutors(options: McpExecutorsOptions): ExecutorKind {
-  const { clock, log, fetch = globalThis.fetch } = options
+  const { clock, log, fetch } = options
   const connections = new Map<string, Connection>()
   const drifted = new Set<string>()
 

@@ -13,7 +13,7 @@ const command = ['node', 'server.ts', '--read-only']
 const hosts = ['tools.example', 'other.example:8443']
 const { permits } = createEgress({ hosts, privateRanges: [], clock: systemClock })
 const permissions = { permits, commands: [command] }
-const kind = createMcpExecutors({ clock: systemClock, log: capturedLog().log, ...permissions })
+const kind = createMcpExecutors({ fetch, clock: systemClock, log: capturedLog().log, ...permissions })
 
 function documentOf(servers: Record<string, McpServerSpec>, uses: [server: string, tool?: string][]): ConfigDocument {
   const actions = uses.map(([server, tool = 'status'], index): [string, ActionSpec] => {
