@@ -2,10 +2,10 @@ import assert from 'node:assert/strict'
 import { generateKeyPairSync, randomUUID } from 'node:crypto'
 import { test } from 'node:test'
 import { SignJWT } from 'jose'
+import { readEnv } from '#env.ts'
 import { ParleyError } from '#errors.ts'
 import { systemClock } from '#platform/clock.ts'
 import { capturedLog } from '../../../test/support/captured-log.ts'
-import { cloudOf } from '../../env/entra-clouds.ts'
 import { createTokenVerifier } from './token-verifier.ts'
 
 const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
@@ -48,7 +48,10 @@ const clouds = [
 
 for (const { named, v2, v1 } of clouds) {
   test(`tokens of the cloud of ${named} are those of its own issuers, v1 and v2, and of no other cloud's`, async () => {
-    const { authority, v1Issuer } = cloudOf(`https://${named}`)
+    const variables = { ENTRA_TENANT_ID: tenant, ENTRA_CLIENT_ID: 'app', PARLEY_ENTRA_AUTHORITY: `https://${named}` }
+    const { identity } = readEnv(variables)
+    assert.ok(identity.engine === 'entra')
+    const { authority, v1Issuer } = identity
     const { fetch: fetchIt, asked } = published(authority)
     const tokens = createTokenVerifier({
       ...{ authority, v1Issuer, tenant, guests: [], audiences: ['app', 'api://app'], scope: 'access_as_user' },
