@@ -1,4 +1,5 @@
-import type { SecretStore, Variables } from './secrets.ts'
+import type { Variables } from '#env/reader.ts'
+import type { SecretStore } from './secrets.ts'
 
 /** What the environment says. */
 export function environmentSecrets(variables: Variables): SecretStore {

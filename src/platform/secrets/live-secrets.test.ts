@@ -95,8 +95,8 @@ test('a wait longer than the patience is not begun, and whoever stops the proces
   await assert.rejects(opening, { code: 'shutting_down' })
 })
 
-test('all that waiting does not mend is told together, and what might mend is not', async () => {
-  const { secrets, asked } = scripted({ A: wrong('A is disabled.'), B: wrong('B has expired.'), C: away(60_000) })
+test('all that waiting does not mend is told together, and at once', async () => {
+  const { secrets, asked } = scripted({ A: wrong('A is disabled.'), B: wrong('B has expired.'), C: away(5000) })
   await assert.rejects(secrets.open(['A', 'B', 'C'], never), {
     code: 'environment_invalid',
     message: 'A is disabled. B has expired.',

@@ -1,7 +1,8 @@
+import type { Variables } from '#env/reader.ts'
 import { ParleyError } from '#errors.ts'
 import type { Log } from '#log.ts'
 import { type Clock, delay } from '../clock.ts'
-import type { SecretStore, Secrets, Variables } from './secrets.ts'
+import type { SecretStore, Secrets } from './secrets.ts'
 
 export interface LiveSecretsOptions {
   store: SecretStore
@@ -52,7 +53,8 @@ export class LiveSecrets implements Secrets {
   /** Tries for a while where the store is away; rejects with all that is wrong, one sentence for each. */
   async open(wanted: readonly string[], signal: AbortSignal): Promise<void> {
     const endsAt = this.#options.clock.monotonic() + patienceMs
-    const read = await Promise.allSettled(wanted.map((name) => this.#readPatiently(name, endsAt, signal)))
+    const hopeless = new AbortController()
+    const read = await Promise.allSettled(wanted.map((name) => this.#readPatiently(name, { endsAt, signal, hopeless })))
     signal.throwIfAborted()
     const failures = read.flatMap((one) => (one.status === 'rejected' ? [asFailure(one.reason)] : []))
     const lasting = failures.filter(({ code }) => code === 'environment_invalid')
@@ -88,16 +90,22 @@ export class LiveSecrets implements Secrets {
     return () => this.#listeners.delete(listener)
   }
 
-  async #readPatiently(name: string, endsAt: number, signal: AbortSignal): Promise<string | undefined> {
+  /** `hopeless` ends all waiting: beside one that no waiting mends, the others need not be waited for. */
+  async #readPatiently(
+    name: string,
+    { endsAt, signal, hopeless }: { endsAt: number; signal: AbortSignal; hopeless: AbortController },
+  ): Promise<string | undefined> {
     const { store, clock } = this.#options
+    const waiting = AbortSignal.any([signal, hopeless.signal])
     for (let pauseMs = firstPauseMs; ; pauseMs *= 2) {
       try {
         return await store.read(name, signal)
       } catch (error) {
         const isAway = error instanceof ParleyError && error.code === 'secrets_unavailable'
+        if (!isAway) hopeless.abort(error)
         const waitMs = Math.max((isAway && error.retryAfterMs) || 0, pauseMs * (0.5 + Math.random() / 2))
         if (!isAway || clock.monotonic() + waitMs >= endsAt) throw error
-        await delay(clock, waitMs, signal)
+        await delay(clock, waitMs, waiting)
       }
     }
   }

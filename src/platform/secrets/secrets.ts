@@ -1,6 +1,5 @@
+import type { Variables } from '#env/reader.ts'
 import type { Log } from '#log.ts'
-
-export type Variables = Readonly<Record<string, string | undefined>>
 
 /** Where secrets are kept, each under the name of its variable. */
 export interface SecretStore {
