@@ -109,6 +109,8 @@ export type RecordKey = (tx: Tx, done: KeyDone) => Promise<void>
 export interface Withdrawals {
   get(scope: string): object | undefined
   set(stop: { scope: string; reason: string; by: string | null; at: number; until: number }): Promise<void>
+  /** Hears of every change; the result ends it. */
+  onChange(listener: () => void): () => void
   /** Since the store was last heard of. */
   readonly silentMs: number
   /** The last time that it was asked, it was out of reach. */

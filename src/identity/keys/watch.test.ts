@@ -16,6 +16,7 @@ function process() {
     withdrawals: {
       get: () => undefined,
       set: async () => {},
+      onChange: () => () => {},
       look: async () => {},
       get isAway() {
         return store.isAway

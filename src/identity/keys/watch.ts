@@ -23,11 +23,13 @@ const SILENT_MS = 5000
 export class Watch {
   readonly #options: WatchOptions
   readonly #listeners = new Map<() => void, Credential>()
+  readonly #stopHearing: () => void
   #cancelNext: (() => void) | undefined
   #lookedAt = 0
 
   constructor(options: WatchOptions) {
     this.#options = options
+    this.#stopHearing = options.withdrawals.onChange(() => this.#endThose(false))
   }
 
   /** The result ends it. */
@@ -40,6 +42,7 @@ export class Watch {
 
   close(): void {
     this.#cancelNext?.()
+    this.#stopHearing()
     this.#listeners.clear()
   }
 
@@ -50,19 +53,24 @@ export class Watch {
   }
 
   #look(): void {
-    const { withdrawals, latest, refresh, clock } = this.#options
+    const { withdrawals, refresh, clock } = this.#options
     this.#cancelNext = undefined
     // Who was held up itself has not heard of the store for that reason alone.
     const wasHeldUp = clock.monotonic() - this.#lookedAt > 2 * EVERY_MS
     const isDeaf = !wasHeldUp && withdrawals.silentMs > (withdrawals.isAway ? AWAY_MS : SILENT_MS)
+    this.#endThose(isDeaf)
+    for (const id of new Set([...this.#listeners.values()].map(({ row }) => row.id))) void refresh(id)
+    if (this.#listeners.size > 0) this.#wait()
+  }
+
+  #endThose(all: boolean): void {
+    const { withdrawals, latest, clock } = this.#options
     const now = clock.now()
     for (const [listener, credential] of this.#listeners) {
       const present = latest(credential)
-      if (present && !isDeaf && !endOf(present, withdrawals, now)) continue
+      if (present && !all && !endOf(present, withdrawals, now)) continue
       this.#listeners.delete(listener)
       listener()
     }
-    for (const id of new Set([...this.#listeners.values()].map(({ row }) => row.id))) void refresh(id)
-    if (this.#listeners.size > 0) this.#wait()
   }
 }

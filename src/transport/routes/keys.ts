@@ -110,7 +110,8 @@ export function keyRoutes(routes: Routes, keys: ManagedKeys): void {
   })
 
   routes.delete('/api/v1/keys/:id', {
-    config: whom.chat,
+    // What it ends is what there is too much of.
+    config: { ...whom.chat, vital: true },
     schema: {
       operationId: 'revokeKey',
       summary: 'End a key, on every replica within a second, with all that it has under way',
