@@ -195,7 +195,7 @@ const catalogue = {
     type: 'conflict_error',
     retryable: false,
     message:
-      'What the store has as state.json cannot be read; what was known last is served. An operator puts it right: POST /api/v1/config/rollout/restore.',
+      'What the store has as state.json cannot be read; what was known last is served. An operator puts it right: npx parley config restore, or POST /api/v1/config/rollout/restore.',
   },
   second_operator_needed: {
     status: 409,
