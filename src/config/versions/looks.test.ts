@@ -105,3 +105,11 @@ test('an old version that is asked for goes before those that a start has left',
   assert.equal(versions.get('v001')?.document.description, 'v001')
   assert.ok(versions.list().length < 60)
 })
+
+test('a version that somebody holds is the same object for whoever asks, however many others were asked for since', async (t) => {
+  const { versions } = await opened(t, numbered(60))
+  const held = versions.get('v001')
+  for (const name of numbered(60).slice(1)) assert.equal(versions.get(name)?.name, name)
+  assert.equal(held?.document.description, 'v001')
+  assert.equal(versions.get('v001'), held)
+})
