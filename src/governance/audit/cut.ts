@@ -4,7 +4,10 @@ import { append } from './append.ts'
 import type { Written } from './chain.ts'
 
 const MOST = 10_000
-const TENANTS = 'SELECT tenant FROM audit_heads ORDER BY tenant'
+/** $1 before. Those of which the first entry is older. */
+const TENANTS = `
+SELECT tenant FROM audit_heads AS head
+WHERE (SELECT at FROM audit WHERE audit.tenant = head.tenant ORDER BY seq LIMIT 1) < $1 ORDER BY tenant`
 /** $1 tenant. Whoever adds, or cuts, waits here until the transaction is over. */
 const HOLD = 'SELECT seq FROM audit_heads WHERE tenant = $1 FOR UPDATE'
 /** $1 tenant, $2 before. The last of those that come before the first one that stays. */
@@ -29,7 +32,7 @@ export interface Cut {
  * Resolves with how many entries went; there may be more.
  */
 export async function cutChains(sql: Sql, { entry, before }: Cut): Promise<number> {
-  const tenants = await sql.query<{ tenant: string }>('system', TENANTS)
+  const tenants = await sql.query<{ tenant: string }>('system', TENANTS, [before])
   let gone = 0
   for (const { tenant } of tenants) {
     gone += await sql.transaction({ tenant }, (tx) => cutChain(tx, tenant, before, (link) => entry(tenant, link)))
