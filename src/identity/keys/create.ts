@@ -86,6 +86,7 @@ export function createKeys({ sql, withdrawals, record, hasSql, clock, log }: Key
           owner: by.id,
           name,
           groups: by.groups ?? [],
+          groupsAmong: by.groupsAmong ?? null,
           chat,
           actions,
           expiresAt,

@@ -7,6 +7,8 @@ export interface KeyRow {
   owner: string | null
   name: string
   groups: readonly string[]
+  /** Null where they are all of them. */
+  groupsAmong: readonly string[] | null
   chat: readonly string[]
   actions: readonly string[]
   budgetUsd: number | null
@@ -22,7 +24,7 @@ export interface KeyRow {
   version: number
 }
 
-export const KEY_COLUMNS = `tenant, id, owner, name, groups, chat, actions, budget_usd AS "budgetUsd",
+export const KEY_COLUMNS = `tenant, id, owner, name, groups, groups_among AS "groupsAmong", chat, actions, budget_usd AS "budgetUsd",
   budget_period AS "budgetPeriod", hash, old_hash AS "oldHash", old_until AS "oldUntil", created_at AS "createdAt",
   expires_at AS "expiresAt", rotated_at AS "rotatedAt", revoked_at AS "revokedAt", used_at AS "usedAt", version`
 
@@ -46,10 +48,11 @@ export function viewOf(row: KeyRow, now: number): KeyView {
  * operates or approves takes somebody who is there.
  */
 export function principalOf(row: KeyRow): Principal {
-  const { tenant, id, name, groups, owner, chat, actions } = row
+  const { tenant, id, name, groups, groupsAmong, owner, chat, actions } = row
   return {
     ...{ tenant, id, name, kind: 'service', roles: ['Chat.User'], scopes: [] },
     ...(groups.length > 0 && { groups }),
+    ...(groupsAmong && { groups, groupsAmong }),
     key: { owner: owner ?? '', chat, actions, budget: budgetOf(row) },
   }
 }

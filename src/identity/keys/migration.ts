@@ -14,6 +14,7 @@ export const keysMigration: Migration = {
       owner text,
       name text NOT NULL,
       groups text[] NOT NULL,
+      groups_among text[],
       chat text[] NOT NULL,
       actions text[] NOT NULL,
       budget_usd double precision,

@@ -19,9 +19,9 @@ export interface Rotated {
 
 const KEPT_AFTER_END_MS = 90 * 86_400_000
 const INSERT = `
-  INSERT INTO parley_keys (tenant, id, owner, name, groups, chat, actions, budget_usd, budget_period, hash, created_at, expires_at,
+  INSERT INTO parley_keys (tenant, id, owner, name, groups, groups_among, chat, actions, budget_usd, budget_period, hash, created_at, expires_at,
     request, asked)
-  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) RETURNING ${KEY_COLUMNS}`
+  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) RETURNING ${KEY_COLUMNS}`
 /** $1 tenant, $2 owner ('' = anybody), $3 before, $4 limit */
 const LIST = `
   SELECT ${KEY_COLUMNS} FROM parley_keys WHERE tenant = $1 AND ($2 = '' OR owner = $2) AND id < $3 ORDER BY id DESC LIMIT $4`
@@ -74,9 +74,23 @@ export function createKeyStore(sql: Sql) {
           [tenant, owner, now],
         )
         if (own >= keyLimits.perOwner || all >= keyLimits.perTenant) throw new ParleyError('too_many_keys')
-        const { id, name, groups, chat, actions, budgetUsd, budgetPeriod, hash, expiresAt } = key
+        const { id, name, groups, groupsAmong, chat, actions, budgetUsd, budgetPeriod, hash, expiresAt } = key
         const [row] = await tx.query<KeyRow>(INSERT, [
-          ...[tenant, id, owner, name, groups, chat, actions, budgetUsd, budgetPeriod, hash, now, expiresAt],
+          ...[
+            tenant,
+            id,
+            owner,
+            name,
+            groups,
+            groupsAmong,
+            chat,
+            actions,
+            budgetUsd,
+            budgetPeriod,
+            hash,
+            now,
+            expiresAt,
+          ],
           ...[request, asked],
         ])
         if (!row) throw new Error('A key was not kept.')
@@ -128,7 +142,7 @@ export function createKeyStore(sql: Sql) {
           [tenant, owner],
         )
         const disowned = await tx.query(
-          `UPDATE parley_keys SET owner = NULL, name = '', groups = '{}', request = NULL, asked = NULL,
+          `UPDATE parley_keys SET owner = NULL, name = '', groups = '{}', groups_among = NULL, request = NULL, asked = NULL,
              revoked_at = coalesce(revoked_at, $3), version = version + 1
            WHERE tenant = $1 AND owner = $2 RETURNING id`,
           [tenant, owner, now],

@@ -22,6 +22,10 @@ export function holdingContract(check: Check): void {
       key: { owner: 'ana', chat: ['hermes'], actions: ['create_ticket'], budget },
     })
     assert.equal(until, key.expiresAt)
+    // Whoever is in more groups than were named is so by a key, too: what is not known of is refused, not forgotten.
+    const many = await made(both.here, { ...ana, groupsAmong: ['g', 'h'] })
+    const of = (await taken(both.there, many.text)).principal
+    assert.deepEqual([of.groups, of.groupsAmong], [['g'], ['g', 'h']])
     assert.equal(key.expiresAt, both.clock.now() + 90 * DAY_MS)
     assert.equal(await both.there.isLive(principal), true)
   })
