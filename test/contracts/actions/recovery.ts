@@ -31,7 +31,8 @@ export function recoverySuite(ground: () => Ground): void {
   async function doneRun() {
     await using actions = ground().actions({ actions: plain, functions: { do: () => 'done' } })
     const run = await actions.dispatch(callOf(versionOf(plain), 'do_it'))
-    return settledRun(actions, run)
+    // Not before it is done may the replica go.
+    return await settledRun(actions, run)
   }
 
   /** As a worker would that dies right after. */
