@@ -51,7 +51,7 @@ export function createChat(options: ChatOptions): Chat {
   const stopHearing = stops?.onChange(() => relays.cutStopped(stops))
 
   function refuseWhileDraining(): void {
-    if (draining) throw new ParleyError('shutting_down', { retryAfterMs: 1000 })
+    if (draining) throw new ParleyError('shutting_down', { retryAfterMs: 1000 + Math.random() * 2000 })
   }
 
   async function settingOf(principal: Principal, { in: where, version }: Opening): Promise<Setting> {

@@ -21,6 +21,16 @@ export function openEventStream(reply: FastifyReply, options: EventStreamOptions
   return new ResponseStream(reply, options.farewell)
 }
 
+/** Between losing a stream and asking for it again: not all who lose one at once are to be back at once. */
+const RETRY_MS = { least: 1000, spread: 4000 }
+
+/** An event stream that readers take up again where it broke off, unaided. */
+export function openResumableStream(reply: FastifyReply, headers: OutgoingHttpHeaders = {}): EventStream {
+  const stream = openEventStream(reply, { headers, farewell: renderNotice })
+  stream.write(`retry: ${Math.floor(RETRY_MS.least + Math.random() * RETRY_MS.spread)}\n\n`)
+  return stream
+}
+
 /** A stream ends though what it tells of may not have: what the reader should know before it reconnects. */
 export function renderNotice({ code, message }: ParleyError): string {
   return `event: notice\ndata: ${JSON.stringify({ code, message })}\n\n`

@@ -7,7 +7,7 @@ import { servedHeaders } from './config-header.ts'
 import { formatEventId } from './event-id.ts'
 import type { EventStream } from './event-stream.ts'
 import { asFault } from './faults.ts'
-import { openEventStream, renderNotice } from './sse.ts'
+import { openResumableStream, renderNotice } from './sse.ts'
 
 /** Which turn is read, as whom, and after which position (-1 for all of it). */
 export interface TurnReading {
@@ -24,7 +24,7 @@ export function openTurnStream(
   reading?: Pick<TurnReading, 'turn' | 'config' | 'arm'>,
 ): EventStream {
   const headers = reading && { 'x-parley-turn': reading.turn, ...servedHeaders(reading) }
-  return openEventStream(reply, { ...(headers && { headers }), farewell: renderNotice })
+  return openResumableStream(reply, headers)
 }
 
 /** Sends the turn's events until its end or the reader's. Leaves the turn itself alone. */

@@ -69,7 +69,7 @@ test('while it stops it is not ready, takes on nothing new, and lets what runs c
   ] as const) {
     const refused = await client.call('POST', target, body)
     assert.deepEqual([refused.status, refused.body.error.code], [503, 'shutting_down'], target)
-    assert.equal(refused.headers.get('retry-after'), '1')
+    assert.match(String(refused.headers.get('retry-after')), /^[123]$/)
   }
   const asked = await client.call('GET', '/api/v1/specialists/plain/stream?message=hello')
   assert.deepEqual([asked.status, asked.body.error.code], [503, 'shutting_down'])

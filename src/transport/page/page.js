@@ -248,7 +248,15 @@ async function showAccount() {
   byId('name').textContent = name
   byId('account').hidden = false
   byId('leave').addEventListener('click', async () => {
-    await call('POST', '/auth/logout')
+    try {
+      await call('POST', '/auth/logout')
+    } catch (error) {
+      // 401: there is no session any more, which is what was asked for.
+      if (error.status !== 401) {
+        status.textContent = `Signing out failed. ${describe(error)}`
+        return
+      }
+    }
     location.reload()
   })
 }

@@ -1,5 +1,6 @@
 /** After so long without a byte (the server sends a comment every 15 s) the connection is taken for dead. */
 const SILENCE_MS = 20_000
+/** Each halved or doubled at random: not all who lose a server at once are to be at the next at once. */
 const RETRY_MS = [250, 500, 1000, 2000, 4000]
 const TERMINAL = new Set(['turn.completed', 'turn.failed', 'turn.cancelled'])
 
@@ -10,6 +11,7 @@ export class Refusal extends Error {
     super(`${message} (${code}${request ? `, ${request}` : ''})`)
     this.code = code
     this.status = status
+    this.retryAfterMs = Number(headers.get('retry-after') ?? 0) * 1000
   }
 }
 
@@ -44,6 +46,7 @@ export async function* follow(open, { onBreak, signal }) {
   let lastId
   let turn
   for (let tries = 0; ; tries += 1) {
+    let least = 0
     try {
       const silence = new AbortController()
       const either = AbortSignal.any([signal, silence.signal])
@@ -60,9 +63,11 @@ export async function* follow(open, { onBreak, signal }) {
       }
     } catch (error) {
       if (signal.aborted || !mayPass(error, turn)) throw error
+      least = error.retryAfterMs ?? 0
     }
     onBreak()
-    await new Promise((resolve) => setTimeout(resolve, RETRY_MS[Math.min(tries, RETRY_MS.length - 1)]))
+    const waitMs = RETRY_MS[Math.min(tries, RETRY_MS.length - 1)] * 2 ** (2 * Math.random() - 1)
+    await new Promise((resolve) => setTimeout(resolve, least + waitMs))
   }
 }
 

@@ -7,7 +7,7 @@ import { relayRollout } from '../rollout-stream.ts'
 import type { Routes } from '../routing.ts'
 import { errors } from '../schema-replies.ts'
 import { HistoryQuery, RolloutHistory, rolloutReply, rolloutStreamReply } from '../schema-rollout.ts'
-import { openEventStream, renderNotice } from '../sse.ts'
+import { openResumableStream } from '../sse.ts'
 import { whom } from '../whom.ts'
 
 const tags = ['config']
@@ -41,7 +41,7 @@ export function configRolloutRoutes(routes: Routes, { rollouts }: ServedConfig, 
       if (preferredType(request.headers.accept, ['text/event-stream']) === undefined) {
         throw new ParleyError('not_acceptable', { param: 'accept' })
       }
-      const stream = openEventStream(reply, { farewell: renderNotice })
+      const stream = openResumableStream(reply)
       if (request.method !== 'HEAD') await relayRollout(rollouts, stream, log)
     },
   })

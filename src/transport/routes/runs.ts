@@ -9,7 +9,7 @@ import { relayRun, versionSeen } from '../run-stream.ts'
 import { IdPath } from '../schema.ts'
 import { empty, errors, runStreamReply } from '../schema-replies.ts'
 import { Run, RunPage, RunQuery } from '../schema-runs.ts'
-import { openEventStream, renderNotice } from '../sse.ts'
+import { openResumableStream } from '../sse.ts'
 import { turnForm } from '../turn-answers.ts'
 import { whom } from '../whom.ts'
 
@@ -80,7 +80,7 @@ export function runRoutes(routes: Routes, deps: Deps): void {
       }
       // So that EventSource stops asking.
       if (isSettled(run) && seen === run.version) return reply.code(204).send(null)
-      const stream = openEventStream(reply, { farewell: renderNotice })
+      const stream = openResumableStream(reply)
       if (request.method !== 'HEAD') await relayRun({ actions, principal, run: id, seen }, stream, log)
     },
   })

@@ -95,7 +95,7 @@ test('a reconnect with the id of an event resumes that turn and starts none', as
   await (await fetch(url)).text()
   const id = chat.started[0]?.turn.id
   const resumed = await fetch(url, { headers: { 'last-event-id': `${id}.0` } })
-  assert.match(await resumed.text(), /^id: turn_\w+\.1\nevent: token/)
+  assert.match(await resumed.text(), /^retry: \d+\n\nid: turn_\w+\.1\nevent: token/)
   assert.equal((await fetch(url, { headers: { 'last-event-id': `${id}.2` } })).status, 204)
   assert.equal(chat.started.length, 1)
 })

@@ -3,6 +3,7 @@ import { ParleyError } from '#errors.ts'
 import { cookieNames, cookieOf, type SignIn, signInLimits } from '#identity/sign-in.ts'
 import type { Routes } from '../routing.ts'
 import { errors } from '../schema-replies.ts'
+import { mayRedirectTo, onwardTo } from './onward.ts'
 import { setCookie } from './cookies.ts'
 
 const tags = ['sign-in']
@@ -48,7 +49,11 @@ export function signInRoutes(routes: Routes, signIn: SignIn): void {
       tags,
       querystring: CallbackQuery,
       response: {
-        302: Type.Null({ description: 'To where it wanted to go, with a session' }),
+        200: {
+          description: 'With a session; a document that leads to where it wanted to go.',
+          content: { 'text/html': { schema: { type: 'string' } } },
+        },
+        302: Type.Null({ description: 'With a session, to the page' }),
         ...errors(400, 401, 503),
       },
     },
@@ -60,7 +65,8 @@ export function signInRoutes(routes: Routes, signIn: SignIn): void {
       }
       const { session, returnTo } = await signIn.finish({ code, state, secret })
       setCookie(reply, origin, names.session, session, signInLimits.absoluteMs, 'Strict')
-      return reply.redirect(returnTo, 302)
+      if (mayRedirectTo(returnTo)) return reply.redirect(returnTo, 302)
+      return reply.header('content-type', 'text/html; charset=utf-8').serializer(String).send(onwardTo(returnTo))
     },
   })
 

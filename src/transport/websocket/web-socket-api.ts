@@ -60,7 +60,12 @@ export function registerWebSocketApi(server: FastifyInstance, deps: Deps): void 
     const session = createSession({
       connection,
       allowance: new CallAllowance(clock, limits.websocket),
-      methods: createMethods({ ...deps, checkLoad }, principal, { specialist: request.params.id, ...pickedVersion(request) }, turns),
+      methods: createMethods(
+        { ...deps, checkLoad },
+        principal,
+        { specialist: request.params.id, ...pickedVersion(request) },
+        turns,
+      ),
       callsPerBatch,
       log,
     })
