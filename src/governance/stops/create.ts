@@ -14,6 +14,8 @@ const STOPS = key('stops', 'state')
 /** Half of what a replica may take to hear of it. */
 const LOOK_EVERY_MS = 250
 const TRIES = 10
+/** Budgets tell of themselves; what names a secret is nobody's to read. */
+const UNSAID = /^(?:budget|secret):/
 
 /**
  * One value in the store holds all stops, and its bytes are their epoch: each replica reads it four times a second, whatever it
@@ -38,10 +40,7 @@ export async function createStops({ kv, clock, log }: StopsOptions): Promise<Sto
     if (text === bytes) return
     bytes = text
     known = new Map((JSON.parse(text) as Stop[]).map((stop) => [stop.scope, stop]))
-    log.warn(
-      { stops: [...known.keys()].filter((scope) => !scope.startsWith('budget:')) },
-      'What is stopped has changed',
-    )
+    log.warn({ stops: [...known.keys()].filter((scope) => !UNSAID.test(scope)) }, 'What is stopped has changed')
     for (const listener of listeners) listener()
   }
 
