@@ -14,9 +14,12 @@ import { ensurePostgres } from './support/ensure-postgres.ts'
 import { ensureRedis } from './support/ensure-redis.ts'
 import { keepDurations, longestFirst } from './support/file-durations.ts'
 import { ensurePgliteTemplates } from './support/pglite-template.ts'
+import { sharePostgres } from './support/postgres.ts'
 
 const testTimeoutMs = 120_000
 const runTimeoutMs = 15 * 60_000
+/** From so many on it pays to start what several of them use. */
+const manyFiles = 20
 
 // Some hundred processes strip and compile the same sources.
 process.env.NODE_COMPILE_CACHE ??= resolve('node_modules/.cache/parley/compiled')
@@ -27,7 +30,9 @@ await ensureRedis().catch((error: Error) => stop(error.message))
 await ensurePostgres().catch((error: Error) => stop(error.message))
 await ensureChromium().catch((error: Error) => stop(error.message))
 await ensurePgliteTemplates()
+const postgres = files.length < manyFiles ? undefined : await sharePostgres()
 process.exitCode = (await runTests(files)) ? 0 : 1
+await postgres?.[Symbol.asyncDispose]()
 
 function findTestFiles(patterns: string[]): string[] {
   const all = globSync('{src,test,bench,web}/**/*.test.ts', { exclude: ['**/node_modules/**'] })

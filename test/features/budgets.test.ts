@@ -3,13 +3,13 @@ import { test } from 'node:test'
 import { chatConfig, upstreamModel } from '../support/chat-config.ts'
 import { startEntraApp } from '../support/entra-app.ts'
 import { collect, nativeClient } from '../support/native-client.ts'
-import { startPostgres } from '../support/postgres.ts'
+import { sharedPostgres } from '../support/postgres.ts'
 import { sseEvents } from '../support/sse.ts'
 import { startUpstream } from '../support/upstream.ts'
 
 /** PGlite takes seconds to open. */
 async function variables(opened: AsyncDisposableStack, host: string): Promise<Record<string, string>> {
-  const postgres = opened.use(await startPostgres())
+  const postgres = opened.use(await sharedPostgres())
   return { PARLEY_EGRESS_HOSTS: host, DATABASE_URL: await postgres.createDatabase() }
 }
 

@@ -10,10 +10,10 @@ import { runCli } from '../../src/cli/cli.ts'
 import { startApp, type TestApp } from '../support/app.ts'
 import { chatConfig } from '../support/chat-config.ts'
 import { nativeClient } from '../support/native-client.ts'
-import { startPostgres } from '../support/postgres.ts'
+import { sharedPostgres } from '../support/postgres.ts'
 import { sseEvents } from '../support/sse.ts'
 
-const postgres = await startPostgres()
+const postgres = await sharedPostgres()
 after(() => postgres[Symbol.asyncDispose]())
 
 /** Where an operator decides, the audit log needs one, and PGlite takes seconds to open. */

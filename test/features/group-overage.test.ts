@@ -7,7 +7,7 @@ import { freePort } from '../support/free-port.ts'
 import { type Graph, startGraph } from '../support/graph.ts'
 import { nativeClient } from '../support/native-client.ts'
 import { type OidcIssuer, startOidcIssuer } from '../support/oidc-issuer.ts'
-import { startPostgres } from '../support/postgres.ts'
+import { sharedPostgres } from '../support/postgres.ts'
 import { RpcClient } from '../support/rpc-client.ts'
 import { SignInBrowser } from '../support/sign-in-browser.ts'
 import { startUpstream } from '../support/upstream.ts'
@@ -32,7 +32,7 @@ before(async () => {
   graph = opened.use(await startGraph(issuer))
   const upstream = await startUpstream(() => ({ tokens: 50 }))
   opened.defer(() => upstream.close())
-  const postgres = opened.use(await startPostgres())
+  const postgres = opened.use(await sharedPostgres())
   const price = { input: 0, output: 10_000 }
   const config = chatConfig({ primary: upstreamModel('primary', upstream.baseUrl, { price, maxOutput: 100 }) })
   const variables = { PARLEY_EGRESS_HOSTS: upstream.host, PARLEY_ENTRA_GRAPH: graph.origin }

@@ -9,7 +9,7 @@ import { startSharedEngines } from '../support/shared-engines.ts'
 test('PostgreSQL away: who was here goes on with the copy of their key, who is new is told so, and nobody gets a second key', {
   skip: await noOwnPostgres(),
 }, async () => {
-  await using engines = await startSharedEngines()
+  await using engines = await startSharedEngines({ ownPostgres: true })
   await using app = await startEntraApp({ variables: engines.variables })
   await using other = await startEntraApp({ variables: engines.variables, issuer: app.issuer })
   const [known, fresh] = [await app.as({ oid: 'known' }), await app.as({ oid: 'fresh' })]

@@ -4,12 +4,12 @@ import { startApp } from '../support/app.ts'
 import { chatConfig, upstreamModel } from '../support/chat-config.ts'
 import { startEntraApp } from '../support/entra-app.ts'
 import { collect, nativeClient } from '../support/native-client.ts'
-import { startPostgres } from '../support/postgres.ts'
+import { sharedPostgres } from '../support/postgres.ts'
 import { startUpstream } from '../support/upstream.ts'
 
 /** PGlite takes seconds to open. */
 async function database(opened: AsyncDisposableStack): Promise<Record<string, string>> {
-  const postgres = opened.use(await startPostgres())
+  const postgres = opened.use(await sharedPostgres())
   return { DATABASE_URL: await postgres.createDatabase() }
 }
 

@@ -5,9 +5,9 @@ import type { ConfigDocument } from '#config/document.ts'
 import { chatConfig } from '../support/chat-config.ts'
 import { type EntraApp, startEntraApp } from '../support/entra-app.ts'
 import { nativeClient } from '../support/native-client.ts'
-import { startPostgres } from '../support/postgres.ts'
+import { sharedPostgres } from '../support/postgres.ts'
 
-const postgres = await startPostgres()
+const postgres = await sharedPostgres()
 after(() => postgres[Symbol.asyncDispose]())
 
 const base = chatConfig({

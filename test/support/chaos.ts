@@ -53,7 +53,7 @@ export async function checkSurvival(replica: Replica, watched: Watched, answer: 
   const rest = await collect(await client.resume(turn, lastId))
   const known = seen.filter(({ id }) => id !== undefined)
   const all = [...known, ...rest]
-  assert.equal(all.at(-1)?.type, 'turn.completed', `turn ${turn} ended with ${all.at(-1)?.type}`)
+  assert.equal(all.at(-1)?.type, 'turn.completed', `turn ${turn} ended with ${JSON.stringify(all.at(-1))}`)
   assert.equal(textOf(all), answer)
   assert.deepEqual(
     all.map(({ id }) => id),

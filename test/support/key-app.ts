@@ -4,7 +4,7 @@ import { chatConfig, upstreamModel } from './chat-config.ts'
 import { type Caller, type EntraApp, startEntraApp } from './entra-app.ts'
 import { nativeClient } from './native-client.ts'
 import type { OidcIssuer } from './oidc-issuer.ts'
-import { startPostgres } from './postgres.ts'
+import { sharedPostgres } from './postgres.ts'
 import { startUpstream, type Upstream } from './upstream.ts'
 
 /** The whole app behind Entra ID with a mock upstream, for tools that come with a Parley key. */
@@ -57,7 +57,7 @@ export async function startKeyApp(options: KeyAppOptions = {}): Promise<KeyApp> 
     },
   }
   const { variables } = options
-  const postgres = variables ? undefined : opened.use(await startPostgres())
+  const postgres = variables ? undefined : opened.use(await sharedPostgres())
   const app = opened.use(
     await startEntraApp({
       ...(options.issuer && { issuer: options.issuer }),

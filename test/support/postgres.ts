@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { promisify } from 'node:util'
 import { Client } from 'pg'
+import { rolesMigration } from '../../src/platform/sql/roles-migration.ts'
 import { ensurePostgres } from './ensure-postgres.ts'
 import { freePort } from './free-port.ts'
 
@@ -31,6 +32,7 @@ export interface PostgresServer extends AsyncDisposable {
 }
 
 const run = promisify(execFile)
+const serverOfRun = 'PARLEY_TEST_SERVER_OF_RUN'
 
 /** Why a test that needs a server of its own does not run; to be handed to `skip`. */
 export async function noOwnPostgres(): Promise<string | false> {
@@ -50,6 +52,24 @@ export async function startPostgres(options: PostgresSettings = {}): Promise<Pos
   return source.kind === 'url' ? servedAt(source.url) : startOwn(source.folder, options)
 }
 
+/** For tests that leave the server as it is: that of the whole run where there is one, since starting one takes a second. */
+export async function sharedPostgres(): Promise<PostgresServer> {
+  const url = process.env[serverOfRun]
+  return url === undefined ? startPostgres() : onServerOfRun(url)
+}
+
+/** From now on `sharedPostgres` gives this one, in the processes that are started from here as well. */
+export async function sharePostgres(): Promise<AsyncDisposable | undefined> {
+  if (process.env[serverOfRun] !== undefined) return undefined
+  const server = await startPostgres()
+  if (server.own) {
+    // Databases that are migrated at once find the roles made.
+    await execute(await server.createDatabase(), rolesMigration.sql)
+    process.env[serverOfRun] = server.url
+  }
+  return server
+}
+
 /** Statements without parameters, over a connection of their own; the rows of the last. */
 export async function execute(url: string, ...statements: readonly string[]): Promise<Record<string, unknown>[]> {
   const client = new Client({ connectionString: url })
@@ -65,11 +85,8 @@ export async function execute(url: string, ...statements: readonly string[]): Pr
 
 function servedAt(url: string): PostgresServer {
   const made: string[] = []
-  const notOurs = async () => {
-    throw new Error('This server is not ours.')
-  }
   return {
-    ...{ url, own: false, stop: notOurs, kill: notOurs, pause: notOurs, resume: notOurs, start: notOurs },
+    ...{ url, ...notOurs },
     createDatabase: async () => {
       const name = newName()
       const password = randomUUID()
@@ -91,6 +108,28 @@ function servedAt(url: string): PostgresServer {
     },
   }
 }
+
+/** As `startOwn` makes them, and gone when the test is. */
+function onServerOfRun(url: string): PostgresServer {
+  const made: string[] = []
+  return {
+    ...{ url, ...notOurs },
+    createDatabase: async () => {
+      const name = newName()
+      await execute(url, `CREATE DATABASE ${name} OWNER parley_login`)
+      made.push(name)
+      return at(url, name, 'parley_login', '')
+    },
+    [Symbol.asyncDispose]: async () => {
+      for (const name of made) await execute(url, `DROP DATABASE ${name} WITH (FORCE)`)
+    },
+  }
+}
+
+const refuse = async () => {
+  throw new Error('This server is not ours.')
+}
+const notOurs = { own: false, stop: refuse, kill: refuse, pause: refuse, resume: refuse, start: refuse }
 
 async function startOwn(folder: string, { settings = [], files = {} }: PostgresSettings): Promise<PostgresServer> {
   const data = await mkdtemp(join(tmpdir(), 'postgres-'))

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { type Broker, startBroker } from './broker/broker.ts'
 import { pgliteTemplate } from './pglite-template.ts'
-import { startPostgres } from './postgres.ts'
+import { sharedPostgres } from './postgres.ts'
 import { startRedis } from './redis.ts'
 import type { RunEngines } from './run-engines.ts'
 
@@ -23,7 +23,7 @@ const LOCK_MS = 3000
 export async function sharedChaos(): Promise<SharedGround> {
   await using opened = new AsyncDisposableStack()
   const redis = opened.use(await startRedis())
-  const postgres = opened.use(await startPostgres())
+  const postgres = opened.use(await sharedPostgres())
   const broker = opened.use(await startBroker({ queues: ['parley-runs'], lockMs: LOCK_MS }))
   const url = await postgres.createDatabase()
   const closing = opened.move()

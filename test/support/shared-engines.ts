@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { TEST_MASTER_KEYS } from './app.ts'
 import { type Broker, startBroker } from './broker/broker.ts'
-import { type PostgresServer, startPostgres } from './postgres.ts'
+import { type PostgresServer, sharedPostgres, startPostgres } from './postgres.ts'
 import { type RedisServer, startRedis } from './redis.ts'
 
 /** What replicas share: Redis, PostgreSQL and a broker, and the variables that name them. */
@@ -14,10 +14,16 @@ export interface SharedEngines extends AsyncDisposable {
   variables: Record<string, string>
 }
 
-export async function startSharedEngines(options: { redisArgs?: readonly string[] } = {}): Promise<SharedEngines> {
+export interface SharedEnginesOptions {
+  redisArgs?: readonly string[]
+  /** One that can be stopped and killed. */
+  ownPostgres?: boolean
+}
+
+export async function startSharedEngines(options: SharedEnginesOptions = {}): Promise<SharedEngines> {
   await using opened = new AsyncDisposableStack()
   const redis = opened.use(await startRedis({ args: options.redisArgs ?? [] }))
-  const postgres = opened.use(await startPostgres())
+  const postgres = opened.use(await (options.ownPostgres ? startPostgres() : sharedPostgres()))
   const broker = opened.use(await startBroker({ queues: ['parley-runs'] }))
   const rolloutDir = await mkdtemp(path.join(tmpdir(), 'parley-rollout-'))
   opened.defer(() => rm(rolloutDir, { recursive: true, force: true }))
