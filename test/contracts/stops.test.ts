@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
 import { createStops } from '#governance/stops/create.ts'
-import { type Stop, scopesOf } from '#governance/stops.ts'
+import { type Stop, scopesOf, stopError } from '#governance/stops.ts'
 import { createLog } from '#log.ts'
 import { systemClock } from '#platform/clock.ts'
 import { type Kv, key } from '#platform/kv/kv.ts'
@@ -129,4 +129,29 @@ test('work is stopped by whatever it is part of', () => {
     'budget:user:t:ana',
     'budget:group:t:g',
   ])
+  const key = { owner: 'ana', chat: ['*'], actions: [], budget: null }
+  assert.deepEqual(scopesOf({ principal: { tenant: 't', id: 'key_1', key } }), [
+    ...['all', 'key:key_1', 'tenant:t'],
+    ...['budget:tenant:t', 'budget:user:t:key_1', 'budget:key:t:key_1', 'budget:user:t:ana'],
+  ])
+  assert.equal(stopError(stop('key:key_1')).code, 'unauthenticated')
+  assert.equal(stopError(stop('budget:key:t:key_1')).code, 'budget_exceeded')
+  assert.equal(stopError(stop('all')).code, 'killed')
+})
+
+test('how long the store has been silent is known, and whether it was out of reach', async () => {
+  await using both = await replicas(sqlite)
+  const { there, look, away, clock } = both
+  await look()
+  assert.deepEqual([there.silentMs <= 250, there.isAway], [true, false])
+  away.is = true
+  await look()
+  await look()
+  assert.deepEqual([there.silentMs >= 1000, there.isAway], [true, true])
+  await assert.rejects(there.look())
+  away.is = false
+  await there.look()
+  assert.deepEqual([there.silentMs, there.isAway], [0, false])
+  clock.advance(100)
+  assert.equal(there.silentMs, 100)
 })
