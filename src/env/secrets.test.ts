@@ -15,7 +15,7 @@ test('a token goes to vaults of the clouds only', () => {
   for (const host of vaults) {
     for (const url of [`https://parley-1.${host}`, `https://parley-1.${host}/`]) {
       const refreshMs = 86_400_000
-      assert.deepEqual(readEnv({ PARLEY_KEY_VAULT_URL: url }).secrets, { engine: 'key-vault', url, refreshMs })
+      assert.deepEqual(readEnv({ KEY_VAULT_URL: url }).secrets, { engine: 'key-vault', url, refreshMs })
     }
   }
   const others = [
@@ -32,15 +32,14 @@ test('a token goes to vaults of the clouds only', () => {
     'parley.vault.azure.net',
   ]
   for (const url of others) {
-    assert.throws(() => readEnv({ PARLEY_KEY_VAULT_URL: url }), { message: /PARLEY_KEY_VAULT_URL has to be/ }, url)
+    assert.throws(() => readEnv({ KEY_VAULT_URL: url }), { message: /KEY_VAULT_URL has to be/ }, url)
   }
 })
 
 test('secrets are refreshed daily, or as often as is said', () => {
-  const PARLEY_KEY_VAULT_URL = 'https://parley.vault.azure.net'
-  const every = (minutes: string) =>
-    readEnv({ PARLEY_KEY_VAULT_URL, PARLEY_KEY_VAULT_REFRESH_MINUTES: minutes }).secrets
-  assert.deepEqual(every('5'), { engine: 'key-vault', url: PARLEY_KEY_VAULT_URL, refreshMs: 300_000 })
+  const KEY_VAULT_URL = 'https://parley.vault.azure.net'
+  const every = (minutes: string) => readEnv({ KEY_VAULT_URL, PARLEY_KEY_VAULT_REFRESH_MINUTES: minutes }).secrets
+  assert.deepEqual(every('5'), { engine: 'key-vault', url: KEY_VAULT_URL, refreshMs: 300_000 })
   for (const minutes of ['0', '43201', 'x']) assert.throws(() => every(minutes), /REFRESH_MINUTES has to be/)
   assert.deepEqual(readEnv({}).secrets, { engine: 'environment' })
 })

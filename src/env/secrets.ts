@@ -23,10 +23,10 @@ const usable: Readonly<Record<string, (read: Reader) => boolean>> = {
 }
 
 export function readSecrets(read: Reader, faults: string[]): SecretsEnv {
-  const url = read.text('PARLEY_KEY_VAULT_URL')
+  const url = read.text('KEY_VAULT_URL')
   const refreshMinutes = read.integer('PARLEY_KEY_VAULT_REFRESH_MINUTES', 1440, 1, 43_200)
   if (url === undefined) return { engine: 'environment' }
-  if (!VAULT.test(url)) faults.push('PARLEY_KEY_VAULT_URL has to be that of a vault, https://<name>.vault.azure.net')
+  if (!VAULT.test(url)) faults.push('KEY_VAULT_URL has to be that of a vault, https://<name>.vault.azure.net')
   return { engine: 'key-vault', url, refreshMs: refreshMinutes * 60_000 }
 }
 

@@ -14,7 +14,7 @@ const exceptions: Record<string, { files: RegExp; reaches: string; ways: readonl
   postgres: { files: /^src\/platform\/sql\//, reaches: 'DATABASE_URL', ways: ['pg', 'node:net'] },
   serviceBus: { files: /^src\/platform\/queue\//, reaches: 'SERVICE_BUS_…', ways: ['@azure/service-bus'] },
   blobs: { files: /^src\/platform\/blob\//, reaches: 'AZURE_STORAGE_…', ways: ['@azure/storage-blob'] },
-  vault: { files: /^src\/platform\/secrets\//, reaches: 'PARLEY_KEY_VAULT_URL', ways: ['@azure/keyvault-secrets'] },
+  vault: { files: /^src\/platform\/secrets\//, reaches: 'KEY_VAULT_URL', ways: ['@azure/keyvault-secrets'] },
   credential: { files: /^src\/platform\/credential\.ts$/, reaches: 'the managed identity', ways: ['@azure/identity'] },
   insights: {
     files: /^src\/platform\/application-insights\.ts$/,

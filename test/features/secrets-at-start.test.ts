@@ -35,7 +35,7 @@ beforeEach(async () => {
   }).listen(0, '127.0.0.1')
   await once(platform, 'listening')
   variables = {
-    PARLEY_KEY_VAULT_URL: vault.url,
+    KEY_VAULT_URL: vault.url,
     PARLEY_DATA_DIR: await mkdtemp(path.join(folder, 'data-')),
     HTTPS_PROXY: vault.proxy,
     NO_PROXY: '127.0.0.1',
@@ -94,7 +94,7 @@ test('what the vault has is held against the rest of the environment', async () 
 })
 
 test('an address that is no vault is not asked, and no token is asked for', async () => {
-  const message = await refusal({ PARLEY_KEY_VAULT_URL: 'https://parley.vault.example' })
-  assert.match(message, /PARLEY_KEY_VAULT_URL has to be/)
+  const message = await refusal({ KEY_VAULT_URL: 'https://parley.vault.example' })
+  assert.match(message, /KEY_VAULT_URL has to be/)
   assert.deepEqual([vault.scopes, vault.asked], [[], []])
 })

@@ -37,7 +37,7 @@ const hasty: Clock = { ...systemClock, monotonic: () => systemClock.monotonic() 
 async function start(vault: KeyVault, more: Record<string, string> = {}) {
   const variables = {
     ...{ PORT: '0', PARLEY_DATA_DIR: await mkdtemp(path.join(folder, 'data-')), PARLEY_CONFIG_DIR: folder },
-    ...{ PARLEY_KEY_VAULT_URL: vault.url, OPENAI_BASE_URL: upstream.baseUrl, ...more },
+    ...{ KEY_VAULT_URL: vault.url, OPENAI_BASE_URL: upstream.baseUrl, ...more },
   }
   process.env.HTTPS_PROXY = vault.proxy
   const { signal } = new AbortController()
