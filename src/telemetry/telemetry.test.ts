@@ -29,7 +29,14 @@ async function telemetryAtHand(runs: () => Promise<readonly RunFigure[]> = async
   })
   const shedding = () => ({ cause: undefined, refused: 0 })
   const alerts = () => ({ raised: [], delivered: [] })
-  const nothing = { shedding, alerts, liveTurns: () => 0, openStreams: () => 0, models: () => [], dependencies: () => ({}) }
+  const nothing = {
+    shedding,
+    alerts,
+    liveTurns: () => 0,
+    openStreams: () => 0,
+    models: () => [],
+    dependencies: () => ({}),
+  }
   telemetry.observe({ ...nothing, runs, verdict: () => undefined }, () => true)
   const scrape = async () => parseMetrics(await telemetry.scrape())
   return { clock, telemetry, scrape, [Symbol.asyncDispose]: () => telemetry.close() }

@@ -3,8 +3,8 @@ import { ParleyError } from '#errors.ts'
 import { cookieNames, cookieOf, type SignIn, signInLimits } from '#identity/sign-in.ts'
 import type { Routes } from '../routing.ts'
 import { errors } from '../schema-replies.ts'
-import { mayRedirectTo, onwardTo } from './onward.ts'
 import { setCookie } from './cookies.ts'
+import { mayRedirectTo, onwardTo } from './onward.ts'
 
 const tags = ['sign-in']
 
