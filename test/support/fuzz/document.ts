@@ -18,6 +18,7 @@ export interface Schema {
   maxLength?: number
   minItems?: number
   maxItems?: number
+  pattern?: string
 }
 
 export interface Operation {
@@ -26,7 +27,13 @@ export interface Operation {
   path: string
   parameters: readonly { name: string; in: string; required?: boolean; schema: Schema }[]
   body: Schema | undefined
+  /** Media types of the body. */
+  accepts: readonly string[]
+  /** Whether its answer may be an event stream. */
+  streams: boolean
   statuses: readonly number[]
+  /** Only those who operate are let in. */
+  isForOperators: boolean
 }
 
 interface Document {
@@ -36,9 +43,10 @@ interface Document {
 
 interface Described {
   operationId: string
+  'x-roles'?: readonly string[] | 'any'
   parameters?: Operation['parameters']
   requestBody?: { content: Record<string, { schema?: Schema }> }
-  responses: Record<string, unknown>
+  responses: Record<string, { content?: Record<string, unknown> }>
 }
 
 /** The published document: its operations, its named schemas, and what it says of an answer. */
@@ -54,7 +62,10 @@ export function readDocument() {
         path,
         parameters: described.parameters ?? [],
         body: described.requestBody?.content['application/json']?.schema,
+        accepts: Object.keys(described.requestBody?.content ?? {}),
+        streams: Object.values(described.responses).some(({ content }) => content && 'text/event-stream' in content),
         statuses: Object.keys(described.responses).map(Number),
+        isForOperators: Array.isArray(described['x-roles']) && !described['x-roles'].includes('Chat.User'),
       }),
     ),
   )

@@ -1,204 +1,146 @@
 import { randomUUID } from 'node:crypto'
-import { Agent, request as send } from 'node:http'
 import fc from 'fast-check'
 import { pino } from 'pino'
-import { errorCodes, ParleyError } from '../../../src/errors.ts'
 import { type EntraApp, startEntraApp } from '../entra-app.ts'
+import { fuzzConfig } from './config.ts'
 import { readDocument } from './document.ts'
-import { type FuzzRequest, requestOf } from './requests.ts'
-import { MARK } from './values.ts'
+import { exchanges } from './exchange.ts'
+import { type Caller, hiddenMarks, Known, marked } from './known.ts'
+import { requestOf } from './requests.ts'
+import { startWatchdog } from './watchdog.ts'
+import { renewing } from './world.ts'
+import { wrongs } from './wrongs.ts'
 
 const AT_ONCE = 8
-const STREAM_MS = 100
-/** Erasures are among what is drawn: what exists is made anew after so many requests. */
-const RENEWED_EVERY = 300
-const PATIENCE_MS = 15_000
+const DRAWN_AT_ONCE = 50
+const STANDSTILL_MS = 30_000
 const EVERY_ROLE = ['Chat.User', 'Action.Approver', 'Config.Operator', 'Finance.Operator', 'Privacy.Officer', 'Admin']
 const LIMITS = ['REQUESTS', 'TENANT_REQUESTS', 'CLIENT_REQUESTS', 'ADDRESS_REQUESTS'].map((of) => `${of}_PER_MINUTE`)
+/** Who asks, by a die of ten, so that everybody comes to what is not for them, too. */
+const ANYBODY = [0, 0, 0, 1, 1, 1, 2, 2, 2, 3] as const
+const OPERATORS = [0, 1, 2, 2, 2, 2, 2, 2, 3, 3] as const
+/** They leave little to find: one of them comes where of the others there are so many. */
+const RARE = { operations: ['eraseMe', 'erasePerson'], oneIn: 5 }
+/** So that no part of a run is that of another whose seed is near. */
+const SEEDS_APART = 1_000_003
+
+export interface FuzzOptions {
+  requests: number
+  seed: number
+  /** Ids of those to draw from; all when empty. */
+  operations?: readonly string[]
+  /** Of engines that the app is to use instead of the embedded ones. */
+  variables?: Record<string, string>
+}
 
 export interface FuzzReport {
-  seed: number
   requests: number
-  statuses: Record<string, number>
+  /** By operation and status. */
+  answers: Map<string, Map<number, number>>
   /** What was found, each with how often and the first request that shows it. */
   faults: Map<string, { times: number; first: string }>
 }
 
-interface Answer {
-  status: number
-  type: string
-  text: string
-}
-
 /** Sends that many requests, drawn from the published document, to the whole app behind Entra ID. */
-export async function fuzz({ requests, seed }: { requests: number; seed: number }): Promise<FuzzReport> {
-  const report: FuzzReport = { seed, requests: 0, statuses: {}, faults: new Map() }
+export async function fuzz({ requests, seed, operations = [], variables = {} }: FuzzOptions): Promise<FuzzReport> {
+  const report: FuzzReport = { requests: 0, answers: new Map(), faults: new Map() }
   const found = (what: string, first: string) => {
     const before = report.faults.get(what)
     report.faults.set(what, { times: (before?.times ?? 0) + 1, first: before?.first ?? first })
   }
-  const unhandled = (reason: unknown) => found(`unhandled rejection: ${reason}`, '')
+  const unhandled = (reason: unknown) =>
+    found(`unhandled: ${reason}`, reason instanceof Error ? String(reason.stack) : '')
   const log = pino({ level: 'error' }, { write: (line) => found(`logged as error: ${JSON.parse(line).msg}`, line) })
-  const variables = Object.fromEntries(
-    [...LIMITS, 'STREAMS', 'TOKENS_PER_DAY'].map((name) => [`PARLEY_LIMIT_${name}`, '0']),
-  )
+  const unlimited = [...LIMITS, 'STREAMS', 'TOKENS_PER_DAY'].map((name) => [`PARLEY_LIMIT_${name}`, '0'])
   process.on('unhandledRejection', unhandled)
+  process.on('uncaughtException', unhandled)
   try {
-    await using app = await startEntraApp({ variables, log })
-    await sendAll(app, requests, seed, report, found)
+    await using config = await fuzzConfig()
+    const given = { ...Object.fromEntries(unlimited), ...config.variables, ...variables }
+    await using app = await startEntraApp({ variables: given, log })
+    await sendAll(app, config.documents, { requests, seed, operations }, report, found)
   } finally {
     process.off('unhandledRejection', unhandled)
+    process.off('uncaughtException', unhandled)
   }
   return report
 }
 
 async function sendAll(
   app: EntraApp,
-  requests: number,
-  seed: number,
+  documents: readonly { type: string; text: string }[],
+  { requests, seed, operations: only = [] }: FuzzOptions,
   report: FuzzReport,
   found: (what: string, first: string) => void,
 ) {
   const { operations, resolve, misfit } = readDocument()
-  const marks = { home: `mark-${randomUUID()}`, guest: `mark-${randomUUID()}` }
-  const callers = [
-    {
-      headers: await app.as({ oid: 'ana', roles: ['Chat.User', 'Action.Approver'] }),
-      own: marks.home,
-      foreign: marks.guest,
-    },
-    {
-      headers: await app.as({ oid: 'bert', tenant: app.issuer.guest, roles: EVERY_ROLE }),
-      own: marks.guest,
-      foreign: marks.home,
-    },
-    { headers: await app.as({ oid: 'operator', roles: EVERY_ROLE }), own: marks.home, foreign: marks.guest },
-  ]
-  const agent = new Agent({ keepAlive: true, maxSockets: AT_ONCE })
-  const ids: Record<string, string[]> = { conversation: [], turn: [], run: [] }
-  const drawn = fc.sample(
-    fc.oneof(...operations.filter(({ path }) => path !== '/auth/login').map((each) => requestOf(each, resolve))),
-    { seed, numRuns: requests },
+  const { home, guest } = app.issuer
+  const caller = async (oid: string, tenant: typeof home, roles: readonly string[]): Promise<Caller> => {
+    return { oid, tenant: tenant.id, headers: await app.as({ oid, tenant, roles }), mark: `mark-${randomUUID()}` }
+  }
+  const callers = await Promise.all([
+    caller('ana', home, ['Chat.User', 'Action.Approver']),
+    caller('bert', guest, EVERY_ROLE),
+    caller('operator', home, EVERY_ROLE),
+    caller('deputy', home, EVERY_ROLE),
+  ])
+  const known = new Known(callers)
+  const renew = renewing(app.url, callers, known, found)
+  const exchange = exchanges(app.url, AT_ONCE)
+  const watchdog = startWatchdog(STANDSTILL_MS)
+  const any = fc.oneof(
+    ...operations
+      .filter(({ id, path }) => (only.length === 0 ? !path.startsWith('/auth/') : only.includes(id)))
+      .map((each) => ({
+        arbitrary: requestOf(each, { resolve, documents }),
+        weight: RARE.operations.includes(each.id) ? 1 : RARE.oneIn,
+      })),
   )
-  const keep = (text: string) => {
-    for (const [id, kind] of text.matchAll(/\b(conv|turn|run)_[0-9a-z]+/gi)) {
-      const exist = ids[kind === 'conv' ? 'conversation' : (kind ?? '')]
-      if (!exist || exist.includes(id)) continue
-      exist.push(id)
-      if (exist.length > 40) exist.shift()
-    }
-  }
-  const renew = async () => {
-    for (const { headers, own } of callers) {
-      const post = async (path: string, body: unknown) => {
-        const answer = await fetch(app.url + path, {
-          method: 'POST',
-          headers: { ...headers, 'content-type': 'application/json' },
-          body: JSON.stringify(body),
-        })
-        const text = await answer.text()
-        if (answer.ok) keep(text)
-        // Of somebody who is being erased meanwhile, what was begun is gone.
-        else if (!/"code":"(conversation|turn)_not_found"/.test(text))
-          found(`renewing ${path.replace(/conv_\w+/, '…')}: ${answer.status}`, text)
-        return text
-      }
-      const made = await post('/api/v1/conversations', { specialist: 'hermes', title: own })
-      const id = /conv_\w+/.exec(made)?.[0]
-      if (id) await post(`/api/v1/conversations/${id}/turns`, { message: `Please open a ticket: ${own}` })
-      await post('/api/v1/actions/create_ticket/runs', { arguments: { title: own, priority: 'high' } })
-    }
-  }
-  let next = 0
+  const drawn = (function* () {
+    for (let left = requests, part = 0; left > 0; left -= DRAWN_AT_ONCE, part += 1)
+      yield* fc.sample(any, { seed: (seed + part * SEEDS_APART) | 0, numRuns: Math.min(left, DRAWN_AT_ONCE) })
+  })()
   const worker = async () => {
-    for (let asked = drawn[next++]; asked; asked = drawn[next++]) {
-      if (next % RENEWED_EVERY === 1) await renew()
-      const caller = callers[asked.caller]
-      if (!caller) continue
-      const target = asked.target.replace(/\{(\w+):(\d+)\}/, (_, kind: string, at: string) => {
-        const exist = ids[kind] ?? []
-        return exist[Number(at) % exist.length] ?? 'none'
-      })
-      const body = asked.body?.replaceAll(MARK, caller.own)
-      const shown = `${asked.operation.id} by ${asked.caller}: ${asked.method} ${target.slice(0, 200)} ${JSON.stringify(asked.headers).slice(0, 200)} ${body?.slice(0, 600) ?? ''}`
-      const full = {
-        ...asked,
-        target: target.replaceAll(encodeURIComponent(MARK), caller.own),
-        body,
-        headers: { ...caller.headers, ...asked.headers },
-      }
-      const answer = await exchange(app.url, agent, full).catch((error: Error) => error)
+    for (const asked of drawn) {
+      await renew.when(report.requests)
+      const who = callers[(asked.operation.isForOperators ? OPERATORS : ANYBODY)[asked.caller] ?? 0]
+      if (!who) continue
+      const [path = ''] = asked.target.split('?')
+      const target = marked(known.fill(asked.target, who), path, who)
+      const body = asked.body && marked(known.fill(asked.body, who, target), path, who)
+      const said = Object.entries(asked.headers)
+        .map(([name, value]) => [name, known.fill(value, who, target)])
+        .filter(([, value]) => value !== '')
+      const headers: Record<string, string> = { ...who.headers, ...Object.fromEntries(said) }
+      const full = { ...asked, target, body, headers }
+      const shown = `${asked.operation.id} by ${who.oid}: ${asked.method} ${target.slice(0, 200)} ${JSON.stringify(Object.fromEntries(said)).slice(0, 200)} ${body?.slice(0, 600) ?? ''}`
+      watchdog.asks(shown)
+      const answer = await exchange.ask(full).catch((error: Error) => error)
       report.requests += 1
       if (answer instanceof Error) {
         found(`${asked.operation.id}: no answer: ${answer.message}`, shown)
         continue
       }
-      report.statuses[answer.status] = (report.statuses[answer.status] ?? 0) + 1
-      for (const wrong of wrongs(full, answer, caller.foreign, misfit))
-        found(`${asked.operation.id}: ${wrong}`, `${shown} → ${answer.text.slice(0, 500)}`)
-      if (answer.status < 300) keep(answer.text)
+      const counted = report.answers.getOrInsertComputed(asked.operation.id, () => new Map())
+      if (asked.isOfOperation) counted.set(answer.status, (counted.get(answer.status) ?? 0) + 1)
+      const tell = (wrong: string) =>
+        found(`${asked.operation.id}: ${wrong}`, `${shown} → ${answer.status} ${answer.text.slice(0, 500)}`)
+      for (const wrong of wrongs(full, answer, misfit)) tell(wrong)
+      // By another token it would be another who asks.
+      if (headers.authorization !== who.headers.authorization) continue
+      for (const [mark, what] of hiddenMarks(callers, who, path)) if (answer.text.includes(mark)) tell(what)
+      const foreign = known.foreignId(who, `${target} ${body ?? ''} ${JSON.stringify(headers)}`, answer.text)
+      if (foreign) tell('an id of the other tenant')
+      if (answer.status < 300) known.keep(who, target, answer.text, answer.etag)
+      renew.heard(asked.operation.id, answer.status, who, body)
     }
   }
-  await Promise.all(Array.from({ length: AT_ONCE }, worker))
-  agent.destroy()
-  const alive = await fetch(`${app.url}/health/live`)
-  if (alive.status !== 200) found('the process does not live', `${alive.status}`)
-}
-
-type Misfit = ReturnType<typeof readDocument>['misfit']
-
-function* wrongs(
-  asked: FuzzRequest,
-  { status, type, text }: Answer,
-  foreign: string,
-  misfit: Misfit,
-): Iterable<string> {
-  if (text.includes(foreign)) yield 'a mark of the other tenant'
-  const isJson = type.startsWith('application/json')
-  const json: unknown = isJson && text !== '' ? parsed(text) : undefined
-  const isKnown = asked.isOfOperation && asked.operation.statuses.includes(status)
-  if (status < 400) {
-    if (asked.isOfOperation && !isKnown) yield `${status} is not documented`
-    const wrong = isKnown && json !== undefined ? misfit(asked.operation, status, json) : undefined
-    if (wrong) yield `${status} does not fit: ${wrong}`
-    return
-  }
-  if (asked.method === 'HEAD') return
-  const error = (json as { error?: { code?: string; message?: unknown; type?: unknown; param?: unknown } } | undefined)
-    ?.error
-  const code = errorCodes.find((known) => known === error?.code)
-  if (!error || !code || typeof error.message !== 'string' || typeof error.type !== 'string' || !('param' in error))
-    yield `${status} not in the one shape`
-  if (status >= 500 && !(status === 503 && code && new ParleyError(code).retryable)) yield `${status} ${code}`
-  if (asked.isOfOperation && !isKnown) yield `${status} ${code} is not documented`
-}
-
-function parsed(text: string): unknown {
   try {
-    return JSON.parse(text)
-  } catch {
-    return 'not JSON'
+    await Promise.all(Array.from({ length: AT_ONCE }, worker))
+    const alive = await fetch(`${app.url}/health/live`)
+    if (alive.status !== 200) found('the process does not live', `${alive.status}`)
+  } finally {
+    exchange.close()
+    await watchdog.stop()
   }
-}
-
-function exchange(url: string, agent: Agent, { method, target, headers, body }: FuzzRequest): Promise<Answer> {
-  const { hostname, port } = new URL(url)
-  return new Promise((resolve, reject) => {
-    const asking = send({ agent, hostname, port, method, path: target, headers, timeout: PATIENCE_MS }, (response) => {
-      const chunks: Buffer[] = []
-      const type = response.headers['content-type'] ?? ''
-      const done = () => {
-        clearTimeout(timer)
-        resolve({ status: response.statusCode ?? 0, type, text: Buffer.concat(chunks).toString() })
-      }
-      const leave = () => asking.destroy()
-      const timer = type.startsWith('text/event-stream') ? setTimeout(leave, STREAM_MS) : undefined
-      response
-        .on('data', (chunk: Buffer) => chunks.push(chunk))
-        .on('error', () => {})
-        .on('close', done)
-    })
-    asking.on('timeout', () => asking.destroy(new Error('timed out'))).on('error', reject)
-    asking.end(body)
-  })
 }

@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import type { Operation, Schema } from './document.ts'
-import { faulty, fitting } from './values.ts'
+import { faulty, fitting, nth } from './values.ts'
 
-/** What is sent; `{kind:n}` in the target stands for an id that exists by then. */
+/** What is sent; for `~~kind.n~~` in it see `Known`. */
 export interface FuzzRequest {
   operation: Operation
   caller: number
@@ -47,12 +47,7 @@ const hostileHeader = fc.constantFrom<Record<string, string>>(
     { 'last-event-id': '-1' },
     { 'idempotency-key': 'k'.repeat(5000) },
   ],
-  ...[
-    { 'x-parley-config': '__proto__' },
-    { 'x-parley-config': 'v001' },
-    { prefer: 'respond-async' },
-    { authorization: 'Bearer x' },
-  ],
+  ...[{ 'x-parley-config': '__proto__' }, { authorization: 'Bearer x' }],
   ...[
     { traceparent: '00-zz' },
     { origin: 'https://evil.example' },
@@ -74,16 +69,39 @@ const hostileBody = fc.constantFrom(
 )
 const method = fc.constantFrom('GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'HEAD', 'TRACE')
 
-export function requestOf(operation: Operation, resolve: (schema: Schema) => Schema): fc.Arbitrary<FuzzRequest> {
-  const { path, body } = operation
-  const segment = fc.oneof({ arbitrary: known(path), weight: 6 }, { arbitrary: hostileSegment, weight: 1 })
-  const segments = fc.tuple(...path.split('/').map((part) => (part.startsWith('{') ? segment : fc.constant(part))))
+/** What a header that is documented may say to some effect. */
+const saying: Record<string, fc.Arbitrary<string>> = {
+  'if-match': fc.oneof({ arbitrary: fc.constant('~~etag~~'), weight: 8 }, fc.constantFrom('*', '"1"', '"e1"')),
+  'if-none-match': fc.constantFrom('*', '~~etag~~'),
+  'idempotency-key': fc.constantFrom('one', 'two', 'three'),
+  'x-parley-config': nth('version'),
+  'last-event-id': fc.oneof(
+    nth('turn').map((turn) => `${turn}.0`),
+    fc.constantFrom('1', '0', ''),
+  ),
+  prefer: fc.constantFrom('respond-async', 'wait=0', 'wait=1', 'respond-async, wait=2'),
+}
+
+export interface Drawing {
+  resolve(schema: Schema): Schema
+  /** Config versions to push. */
+  documents: readonly { type: string; text: string }[]
+}
+
+export function requestOf(operation: Operation, { resolve, documents }: Drawing): fc.Arbitrary<FuzzRequest> {
+  const { id, path, body, parameters } = operation
+  const segments = fc.tuple(
+    ...path.split('/').map((part) => {
+      if (!part.startsWith('{')) return fc.constant(part)
+      return fc.oneof({ arbitrary: known(id, path), weight: 12 }, { arbitrary: hostileSegment, weight: 1 })
+    }),
+  )
   const query = fc.tuple(
-    ...operation.parameters
+    ...parameters
       .filter((parameter) => parameter.in === 'query')
       .map(({ name, schema, required }) => {
         const value = fc.oneof(
-          { arbitrary: fitting(schema, resolve), weight: 5 },
+          { arbitrary: fitting(schema, resolve, name), weight: 7 },
           { arbitrary: faulty(schema, resolve), weight: 1 },
         )
         return fc
@@ -91,56 +109,114 @@ export function requestOf(operation: Operation, resolve: (schema: Schema) => Sch
           .map((drawn) => (drawn === null ? '' : `${name}=${encode(drawn)}`))
       }),
   )
-  const json = (schema: Schema) =>
-    fc.oneof(
-      { arbitrary: fitting(schema, resolve).map((value) => JSON.stringify(value)), weight: 5 },
-      { arbitrary: faulty(schema, resolve).map((value) => JSON.stringify(value)), weight: 5 },
-      { arbitrary: hostileBody, weight: 1 },
-    )
+  const said = fc.tuple(
+    ...parameters
+      .filter((parameter) => parameter.in === 'header')
+      .map(({ name }) => {
+        const value = saying[name] ?? fc.string({ maxLength: 20, unit: 'grapheme-ascii' })
+        return fc
+          .option(value, { freq: name === 'if-match' ? 12 : 1, nil: undefined })
+          .map((drawn): Record<string, string> => (drawn === undefined ? {} : { [name]: drawn }))
+      }),
+  )
+  const stream = path.endsWith('/stream') || operation.streams
+  const accept: fc.Arbitrary<Record<string, string>> = stream
+    ? fc.constantFrom<Record<string, string>>({ accept: 'text/event-stream' }, {})
+    : fc.constant({})
   const drawn = fc.record({
     segments,
     query,
-    body: body
-      ? json(body)
-      : fc
-          .option(hostileBody, { freq: 1, nil: undefined })
-          .map((text) => (operation.method === 'GET' ? undefined : text)),
-    header: fc.option(hostileHeader, { freq: 3, nil: {} as Record<string, string> }),
-    caller: fc.nat({ max: 2 }),
-    other: fc.option(method, { freq: 1, nil: undefined }),
-    isOther: fc.integer({ min: 0, max: 19 }).map((die) => die === 0),
+    said,
+    accept,
+    body: bodyOf(operation, resolve, documents),
+    header: fc.option(hostileHeader, { freq: 1, nil: {} as Record<string, string> }),
+    isHostile: fc.nat({ max: 3 }).map((die) => die === 0),
+    caller: fc.nat({ max: 9 }),
+    other: method,
+    isOther: fc.nat({ max: 29 }).map((die) => die === 0),
   })
-  return drawn.map(({ segments, query, header, other, isOther, ...rest }) => {
+  return drawn.map(({ segments, query, said, accept, header, isHostile, other, isOther, body, caller }) => {
     const asked = query
       .filter((part) => part !== '')
       .join('&')
       .slice(0, 6000)
     return {
       operation,
-      caller: rest.caller,
-      method: isOther && other ? other : operation.method,
+      caller,
+      method: isOther ? other : operation.method,
       target: segments.join('/') + (asked ? `?${asked}` : ''),
-      headers: { ...(rest.body !== undefined && { 'content-type': 'application/json' }), ...header },
-      body: rest.body,
-      isOfOperation: !(isOther && other) && segments.every((part) => part !== ''),
+      headers: Object.assign({}, body && { 'content-type': body.type }, ...said, accept, isHostile && header),
+      body: body?.text,
+      isOfOperation: (!isOther || other === operation.method) && segments.slice(1).every((part) => part !== ''),
     }
   })
+
+  function bodyOf(
+    { method, accepts }: Operation,
+    resolve: Drawing['resolve'],
+    documents: Drawing['documents'],
+  ): fc.Arbitrary<{ type: string; text: string } | undefined> {
+    const json = (text: fc.Arbitrary<string>) => text.map((text) => ({ type: 'application/json', text }))
+    if (!body)
+      return method === 'GET' ? fc.constant(undefined) : fc.option(json(hostileBody), { freq: 1, nil: undefined })
+    const written = (value: fc.Arbitrary<unknown>) => json(value.map((drawn) => JSON.stringify(drawn)))
+    const fits = accepts.includes('application/yaml') ? fc.constantFrom(...documents) : written(fitting(body, resolve))
+    return fc.oneof(
+      { arbitrary: fits, weight: 14 },
+      { arbitrary: written(faulty(body, resolve)), weight: 5 },
+      { arbitrary: json(hostileBody), weight: 1 },
+    )
+  }
 }
 
-function known(path: string): fc.Arbitrary<string> {
+/** By the operation, ids in the state that it needs. */
+const wanted: Record<string, readonly string[]> = {
+  cancelTurn: ['turn-running', 'turn'],
+  approveRun: ['run-awaiting-approval'],
+  rejectRun: ['run-awaiting-approval'],
+  cancelRun: ['run-awaiting-approval', 'run'],
+  replayRun: ['run-dead-lettered', 'run-unknown'],
+  discardRun: ['run-dead-lettered', 'run-unknown'],
+  settleRun: ['run-unknown'],
+  undoRun: ['run-succeeded'],
+}
+
+function known(id: string, path: string): fc.Arbitrary<string> {
   const kind = ['conversation', 'turn', 'run'].find((name) => path.includes(`/${name}s/{id}`))
-  if (kind) return fc.nat({ max: 1000 }).map((at) => `{${kind}:${at}}`)
-  return fc.constantFrom(
-    'v001',
-    'v002',
-    'hermes',
-    'primary',
-    'create_ticket',
-    'calculate',
-    'tenant:nobody',
-    'model:none',
-    'v900',
-  )
+  if (kind) return nth(...(wanted[id] ?? [kind]))
+  if (path.includes('/specialists/')) return fc.constantFrom('hermes', 'athena', 'sisyphus', 'nobody')
+  if (path.includes('/models/')) return fc.constantFrom('primary', 'backup', 'slow', 'hermes', 'default')
+  if (path.includes('/actions/')) {
+    return fc.constantFrom(
+      'create_ticket',
+      'calculate',
+      'current_time',
+      'fail',
+      'doubt',
+      'page_on_call',
+      'close_ticket',
+    )
+  }
+  if (path.includes('/kill-switches/')) {
+    return fc.constantFrom(
+      'tenant:~~any-tenant~~',
+      'specialist:athena',
+      'model:backup',
+      'action:calculate',
+      'all',
+      'tenant:x',
+    )
+  }
+  if (path.includes('/budgets/')) {
+    return fc.constantFrom('tenant:~~tenant~~', 'user:~~tenant~~:ana', 'group:~~tenant~~:g', 'tenant:~~any-tenant~~')
+  }
+  if (path.includes('/config/versions/')) {
+    const pushed = fc.nat({ max: 400 }).map((at) => `f${at}`)
+    return id === 'pushConfigVersion'
+      ? pushed
+      : fc.oneof(nth('version'), fc.constantFrom('v001', 'v002', 'v003', 'v900'))
+  }
+  return nth(...(/\/(\w+)s\/\{id\}/.exec(path)?.slice(1) ?? ['thing']))
 }
 
 function encode(value: unknown): string {

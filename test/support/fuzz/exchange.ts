@@ -1,0 +1,62 @@
+import { Agent, request as send } from 'node:http'
+import type { FuzzRequest } from './requests.ts'
+
+export interface Answer {
+  status: number
+  type: string
+  etag: string | undefined
+  requestId: string | undefined
+  text: string
+}
+
+/** So long a stream is read. */
+const STREAM_MS = 100
+/** Who has heard nothing for so long gives up. */
+const PATIENCE_MS = 20_000
+
+/** Asks, over connections that are kept; rejects where there is no answer. */
+export function exchanges(url: string, atOnce: number) {
+  const { hostname, port } = new URL(url)
+  const agent = new Agent({ keepAlive: true, maxSockets: atOnce })
+  return {
+    ask({ method, target, headers: given, body }: FuzzRequest): Promise<Answer> {
+      // Node would send what a GET carries as the beginning of the next request.
+      const headers = body === undefined ? given : { ...given, 'content-length': Buffer.byteLength(body) }
+      return new Promise((resolve, reject) => {
+        const asking = send(
+          { agent, hostname, port, method, path: target, headers, timeout: PATIENCE_MS },
+          (response) => {
+            const chunks: Buffer[] = []
+            const header = (name: string) => response.headers[name]?.toString()
+            const type = header('content-type') ?? ''
+            const done = () => {
+              clearTimeout(timer)
+              if (!response.complete && !hasLeft) return reject(new Error('the answer broke off'))
+              const [etag, requestId] = [header('etag'), header('x-request-id')]
+              resolve({
+                status: response.statusCode ?? 0,
+                type,
+                etag,
+                requestId,
+                text: Buffer.concat(chunks).toString(),
+              })
+            }
+            let hasLeft = false
+            const leave = () => {
+              hasLeft = true
+              asking.destroy()
+            }
+            const timer = type.startsWith('text/event-stream') ? setTimeout(leave, STREAM_MS) : undefined
+            response
+              .on('data', (chunk: Buffer) => chunks.push(chunk))
+              .on('error', () => {})
+              .on('close', done)
+          },
+        )
+        asking.on('timeout', () => asking.destroy(new Error('timed out'))).on('error', reject)
+        asking.end(body)
+      })
+    },
+    close: () => agent.destroy(),
+  }
+}
