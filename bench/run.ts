@@ -10,6 +10,7 @@ import { measureAssignment } from './assignment.ts'
 import { measureCancel } from './cancel.ts'
 import { compareChat } from './compare.ts'
 import { measureConfigLoad } from './config-load.ts'
+import { measureConfigStart } from './config-start.ts'
 import { measureConversations } from './conversations.ts'
 import { measureKill } from './kill.ts'
 import { describeMachine, findCores, pin } from './machine.ts'
@@ -28,6 +29,7 @@ const PARTS: Record<string, (options: BenchOptions) => Promise<PartReport>> = {
   admission: measureAdmission,
   assignment: measureAssignment,
   config: measureConfigLoad,
+  'config-start': measureConfigStart,
   conversations: measureConversations,
   kill: measureKill,
   shadow: measureShadow,
