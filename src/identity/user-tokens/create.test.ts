@@ -24,11 +24,12 @@ function replicas(t: TestContext) {
   const kv = createKv(new SqliteEngine({ path: ':memory:', clock, log }))
   t.after(() => kv.close())
   const keys = new Map<string, Buffer>()
+  const erased = new Set<string>()
   const sealOf = async (owner: Owner) => {
     const partition = partitionOf(owner)
     const dataKey = keys.get(partition) ?? randomBytes(32)
     keys.set(partition, dataKey)
-    return createSeal(dataKey)
+    return createSeal(dataKey, { afterErasure: erased.has(partition) })
   }
   const asked: { assertion: string; scope: string; tenant: string }[] = []
   const authority: { refuses: Error | undefined; lastsMs: number } = { refuses: undefined, lastsMs: HOUR }
@@ -49,7 +50,7 @@ function replicas(t: TestContext) {
       tokens.seen(user, token, clock.now() + HOUR)
     })
   const open = () => createUserTokens({ entra: entra as EntraClient, kv, sealOf, clock, log })
-  return { clock, kv, keys, asked, authority, lines, come, one: open(), other: open() }
+  return { clock, kv, keys, erased, asked, authority, lines, come, one: open(), other: open() }
 }
 
 test('a token is asked for with what the user came with, and kept for the next one, on every replica', async (t) => {
@@ -136,7 +137,7 @@ test('a user is told of when the authority gives what it refused before, with th
 })
 
 test('nothing of it is kept in the clear, and it goes with the key of its owner', async (t) => {
-  const { one, kv, keys, lines, come } = replicas(t)
+  const { one, kv, keys, erased, lines, come } = replicas(t)
   const marked = `secret-${randomUUID()}`
   await come(one, ana, marked)
   await one.tokenFor(ana, 's')
@@ -144,6 +145,8 @@ test('nothing of it is kept in the clear, and it goes with the key of its owner'
   assert.ok(kept && !kept.value.includes(marked))
   keys.clear()
   await assert.rejects(one.tokenFor(ana, 's'), { code: 'sealed_unreadable' })
+  erased.add(partitionOf(ana))
+  await assert.rejects(one.tokenFor(ana, 's'), SignInNeeded)
   assert.ok(!JSON.stringify(lines).includes(marked))
 })
 

@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
+import { ParleyError } from '#errors.ts'
 import type { Log } from '#log.ts'
 import type { Clock } from '#platform/clock.ts'
 import { type EntraClient, type EntraToken, SignInNeeded } from '#platform/entra/entra.ts'
@@ -55,8 +56,8 @@ export function createUserTokens({ entra, kv, sealOf, clock, log }: UserTokensOp
     const found = await kv.get(at)
     if (!found) return undefined
     const seal = await sealOf(owner)
-    const kept: Kept = JSON.parse(seal.unseal(found.value, at).toString())
-    return kept.expiresAt - clock.now() > LASTS_MS ? { ...kept, sealed: found.value } : undefined
+    const kept = opened(seal, found.value, at)
+    return kept && kept.expiresAt - clock.now() > LASTS_MS ? { ...kept, sealed: found.value } : undefined
   }
 
   /** What is there from before was forgotten. */
@@ -124,6 +125,16 @@ export function createUserTokens({ entra, kv, sealOf, clock, log }: UserTokensOp
       listeners.add(listener)
       return () => listeners.delete(listener)
     },
+  }
+}
+
+/** Nothing of a user who was erased since. */
+function opened(seal: OwnersSeal, sealed: Uint8Array, at: Key): Kept | undefined {
+  try {
+    return JSON.parse(seal.unseal(sealed, at).toString())
+  } catch (error) {
+    if (error instanceof ParleyError && error.code === 'erased') return undefined
+    throw error
   }
 }
 

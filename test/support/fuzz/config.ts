@@ -13,7 +13,7 @@ const STEPS = [
 ] as const
 
 /** What is served is this; the shipped versions are there beside it. */
-export const SERVED = 'v003'
+const SERVED = 'v003'
 
 export interface FuzzConfig extends AsyncDisposable {
   variables: Record<string, string>
