@@ -1,3 +1,4 @@
+import { conversationKeys } from '#conversations/keys.ts'
 import { ParleyError } from '#errors.ts'
 import type { Principal } from '#identity/principal.ts'
 import { loadHistory } from './history.ts'
@@ -23,6 +24,8 @@ export async function deleteConversation(
 ): Promise<void> {
   const found = await room.conversations.get(principal, id).catch(ifNotFound)
   if (!found) {
+    // The archive is not asked for what cannot be an id.
+    conversationKeys(principal, id)
     if (((await room.archive?.forget(principal, id)) ?? 0) > 0) return
     throw new ParleyError('conversation_not_found')
   }

@@ -71,6 +71,7 @@ test('Redis has lost everything: conversations are listed, read, renamed and gon
   for (const each of [first, second, deleted]) await say(each, `My name is ${each}`)
   await say(first, 'What did I say?')
   assert.equal((await call('DELETE', `/api/v1/conversations/${deleted}`)).status, 204)
+  assert.equal((await call('DELETE', '/api/v1/conversations/%00')).status, 404, 'what no database takes')
   const shown = async (url: string, id: string) => {
     const { status, body } = await nativeClient(url).call('GET', `/api/v1/conversations/${id}`)
     if (status !== 200) return status
