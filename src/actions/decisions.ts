@@ -32,7 +32,11 @@ export interface DecisionsOptions {
   audit?: Pick<Audit, 'within'>
 }
 
-const PASSED_OVER: ReadonlySet<string> = new Set(['run_state', 'action_not_found', 'killed', 'budget_exceeded'])
+/** Of many that are replayed at once: somebody else was quicker, or its owner was erased meanwhile; or it cannot be for now. */
+const PASSED_OVER: ReadonlySet<string> = new Set([
+  ...['run_state', 'run_not_found', 'erased'],
+  ...['action_not_found', 'killed', 'budget_exceeded'],
+])
 
 /** What people decide on runs: approve, reject, cancel, replay, discard, settle. Each is one change of a row as it was read. */
 export class Decisions {

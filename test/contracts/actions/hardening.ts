@@ -38,6 +38,27 @@ export function hardeningSuite(ground: () => Ground): void {
   }
   const claim = (work: RunWork, id: string, attempt: number) => work.claim(id, attempt, Date.now() + 60_000, Date.now())
 
+  test('of dead letters that are replayed at once, one that is erased meanwhile holds up no other', async () => {
+    const name = `act_${String(Math.random()).slice(2)}`
+    const specs = { [name]: actionSpec('do', { retries: 0, timeoutMs: 20 }) }
+    const functions = { do: () => new Promise<never>(() => {}) }
+    await using worker = ground().actions({ actions: specs, functions })
+    const runs = await Promise.all([1, 2, 3].map(() => worker.dispatch(callOf(versionOf(specs), name))))
+    for (const run of runs) assert.equal((await settledRun(worker, run)).status, 'dead-lettered')
+    let isFirst = true
+    const sql = hindered(
+      ground().sql,
+      (text) => text.endsWith('FROM runs r WHERE r.id = $1') && isFirst,
+      async () => {
+        isFirst = false
+        await ground().sql.query('system', 'DELETE FROM runs WHERE id = $1', [runs.at(-1)?.id ?? ''])
+      },
+    )
+    await using actions = ground().actions({ actions: specs, works: false, sql })
+    assert.equal(await actions.replayAll(person('admin', ['Admin']), { action: name, limit: 10 }), 2)
+    assert.equal(isFirst, false)
+  })
+
   test('an old and a new attempt on one replica, at the same moment: the fence tells them apart', async () => {
     const run = await asked()
     const work = new RunWork(ground().sql, 'both')
