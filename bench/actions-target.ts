@@ -37,7 +37,7 @@ const seal = createSeal(randomBytes(32))
 const actions = createActions({
   ...{ sql, queue, kv, log, clock: systemClock },
   executors: createExecutors([createBuiltinExecutors()]),
-  configs: { get: () => config, current: () => config },
+  configs: { find: async () => config, current: () => config },
   serving: new ScriptedServing(config),
   events: createEvents(log),
   sealOf: async () => seal,

@@ -229,7 +229,7 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
     clock,
     log,
     executors,
-    configs: { get: (name) => configs.get(name), current: () => serving.stable() },
+    configs: { find: (name) => configs.find(name), current: () => serving.stable() },
     serving,
     events,
     sealOf,

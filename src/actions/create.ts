@@ -14,6 +14,7 @@ import type { Queue } from '#platform/queue/queue.ts'
 import type { Sql } from '#platform/sql/sql.ts'
 import { noSpans, type Spans } from '#telemetry/spans.ts'
 import type { Actions, ActionView, OnLimits, RunPage, RunView } from './actions.ts'
+import type { PinnedConfigs } from './config-of.ts'
 import { Decisions } from './decisions.ts'
 import { Dispatcher } from './dispatcher.ts'
 import type { Executors } from './executors/executor.ts'
@@ -45,7 +46,7 @@ export interface ActionsOptions {
   clock: Clock
   log: Log
   executors: Executors
-  configs: { get(name: string): ConfigVersion | undefined; current(): ConfigVersion }
+  configs: PinnedConfigs
   serving: Serving
   events: Pick<Events, 'emit'>
   sealOf(owner: Owner): Promise<Seal>

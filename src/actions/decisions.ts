@@ -1,4 +1,3 @@
-import type { ConfigVersion } from '#config/document.ts'
 import { ParleyError } from '#errors.ts'
 import type { Audit, AuditEntry } from '#governance/audit.ts'
 import { refuseStopped, type Stops } from '#governance/stops.ts'
@@ -8,6 +7,7 @@ import type { Clock } from '#platform/clock.ts'
 import type { Sql } from '#platform/sql/sql.ts'
 import { readArguments } from './arguments.ts'
 import { hashOfJson } from './canonical-json.ts'
+import { configOf, type PinnedConfigs } from './config-of.ts'
 import { actionOf, approvalFor, rulesOf } from './rules.ts'
 import type { RunNews } from './run-news.ts'
 import { runOf } from './run-shape.ts'
@@ -23,7 +23,7 @@ export interface DecisionsOptions {
   seals: RunSeals
   sending: Sending
   news: RunNews
-  configs: { get(name: string): ConfigVersion | undefined; current(): ConfigVersion }
+  configs: PinnedConfigs
   /** What is stopped is not replayed; nothing is when absent. */
   stops?: Pick<Stops, 'found'> | undefined
   clock: Clock
@@ -107,7 +107,7 @@ export class Decisions {
     const { tenant, owner, action, specialist } = row
     refuseStopped(stops, { principal: { tenant, id: owner }, action, ...(specialist !== null && { specialist }) })
     const now = clock.now()
-    const spec = actionOf(configs.get(row.config) ?? configs.current(), row.action)
+    const spec = actionOf(await configOf(configs, row), row.action)
     if (!spec) throw new ParleyError('action_not_found')
     const moreAttempts = row.attempt + rulesOf(spec).maxAttempts - row.maxAttempts
     const change = { status: 'queued', outcome: null, dueAt: now + UNSENT_AFTER_MS, moreAttempts, now } as const
@@ -187,7 +187,7 @@ export class Decisions {
         param: `edited.${fixed}`,
       })
     }
-    const spec = actionOf(configs.get(row.config) ?? configs.current(), row.action)
+    const spec = actionOf(await configOf(configs, row), row.action)
     if (!spec) throw new ParleyError('action_not_found')
     const { principal, arguments: before } = await seals.input(row)
     const read = readArguments(spec.parameters, JSON.stringify({ ...before, ...edited }))

@@ -1,7 +1,7 @@
-import type { ConfigVersion } from '#config/document.ts'
 import type { Log } from '#log.ts'
 import type { Clock } from '#platform/clock.ts'
 import type { Sql } from '#platform/sql/sql.ts'
+import { configOf, type PinnedConfigs } from './config-of.ts'
 import { type Executors, IdentityNeeded } from './executors/executor.ts'
 import type { RunRow } from './runs/run-row.ts'
 import type { RunSeals } from './runs/run-seals.ts'
@@ -9,7 +9,7 @@ import type { RunSeals } from './runs/run-seals.ts'
 export interface PreviewOptions {
   sql: Sql
   seals: RunSeals
-  configs: { get(name: string): ConfigVersion | undefined; current(): ConfigVersion }
+  configs: PinnedConfigs
   clock: Clock
   log: Log
 }
@@ -22,7 +22,7 @@ export async function previewOf(options: PreviewOptions, executors: Executors, r
   const abort = new AbortController()
   const stop = clock.after(PREVIEW_MS, () => abort.abort(new DOMException('It took too long.', 'TimeoutError')))
   try {
-    const { document } = configs.get(row.config) ?? configs.current()
+    const { document } = await configOf(configs, row)
     const dryRun = executors.dryRunOf(document, row.action)
     if (!dryRun) return
     const { principal, arguments: args } = await seals.input(row)

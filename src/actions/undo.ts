@@ -1,8 +1,8 @@
-import type { ConfigVersion } from '#config/document.ts'
 import { ParleyError } from '#errors.ts'
 import type { Principal } from '#identity/principal.ts'
 import type { Sql } from '#platform/sql/sql.ts'
 import { readArguments } from './arguments.ts'
+import { configOf, type PinnedConfigs } from './config-of.ts'
 import { type Decisions, operate, permit } from './decisions.ts'
 import type { Dispatcher } from './dispatcher.ts'
 import { CorrectableError } from './executors/executor.ts'
@@ -15,7 +15,7 @@ import { undoArguments } from './undo-arguments.ts'
 export interface UndoOptions {
   sql: Sql
   seals: RunSeals
-  configs: { get(name: string): ConfigVersion | undefined; current(): ConfigVersion }
+  configs: PinnedConfigs
   decisions: Decisions
   dispatcher: Dispatcher
 }
@@ -35,7 +35,7 @@ export async function undoRun(
   permit(row, ['succeeded'])
   const known = (await readUndoings(sql, { tenant: row.tenant }, [id])).get(id)
   if (known && !isNeverDone(known)) return decisions.read(principal, known.id)
-  const config = configs.get(row.config) ?? configs.current()
+  const config = await configOf(configs, row)
   const undo = actionOf(config, row.action)?.undo
   if (!undo) throw new ParleyError('run_state', { message: 'There is nothing that undoes this action.' })
   const { action } = undo

@@ -1,4 +1,3 @@
-import type { ConfigVersion } from '#config/document.ts'
 import type { Serving } from '#config/serving.ts'
 import { ParleyError } from '#errors.ts'
 import type { Stops } from '#governance/stops.ts'
@@ -10,6 +9,7 @@ import type { Spans } from '#telemetry/spans.ts'
 import { readArguments } from './arguments.ts'
 import { type Attempted, type Consequence, consequenceOf } from './attempt-outcome.ts'
 import { openAttemptSpan } from './attempt-span.ts'
+import { configOf, type PinnedConfigs } from './config-of.ts'
 import { type Executors, IdentityNeeded, PassingError } from './executors/executor.ts'
 import { actionOf, approvalAnew, refusalOf, rulesOf } from './rules.ts'
 import type { RunNews } from './run-news.ts'
@@ -26,7 +26,7 @@ export interface WorkerOptions {
   sending: Sending
   news: RunNews
   executors: Executors
-  configs: { get(name: string): ConfigVersion | undefined; current(): ConfigVersion }
+  configs: PinnedConfigs
   serving: Pick<Serving, 'rolledBackSince'>
   /** A fresh token of a principal; rejects with `IdentityNeeded`. */
   userToken(principal: Principal, scope: string): Promise<string>
@@ -195,8 +195,7 @@ export class Worker {
       const { action, specialist } = row
       if (isLive && !(await isLive(principal))) return { impossible: 'key_ended' }
       if (stops?.found({ principal, action, ...(specialist !== null && { specialist }) })) return { held: 'stopped' }
-      // Where its version is gone, the present one does it, if what was asked for still fits.
-      const config = configs.get(row.config) ?? configs.current()
+      const config = await configOf(configs, row)
       const spec = actionOf(config, row.action)
       if (!spec) return { impossible: 'unknown_action' }
       const refusal = refusalOf(config, action, spec, principal)

@@ -39,7 +39,7 @@ export async function takeOver(
   room.log.info({ turn, config, arm, fence: claim.fence, position: progress.next }, 'a turn is taken over from its log')
   producers.produce({
     input,
-    config: room.configs.get(input.config) ?? room.serving.stable(),
+    config: (await room.configs.find(input.config)) ?? room.serving.stable(),
     seal,
     history: historyOf(messages),
     messagesAt: next,

@@ -1,6 +1,7 @@
 import type { ActionPort } from '#actions/port.ts'
 import type { ConfigVersion } from '#config/document.ts'
 import type { Serving } from '#config/serving.ts'
+import type { ConfigVersions } from '#config/versions.ts'
 import type { Archive } from '#conversations/archive.ts'
 import type { Conversations } from '#conversations/conversations.ts'
 import type { Seal } from '#conversations/vault.ts'
@@ -33,7 +34,7 @@ export interface ChatRoom {
   /** Where finished turns are kept beyond the live state, if anywhere. */
   archive?: Archive | undefined
   /** Any sound version: what a turn began with, it goes on with. */
-  configs: { get(name: string): ConfigVersion | undefined }
+  configs: Pick<ConfigVersions, 'get' | 'find'>
   serving: Serving
   events: Pick<Events, 'emit'>
   /** Resolves once what outlives a turn that ended is kept; until then its deadline stays noted, and it is told again. */

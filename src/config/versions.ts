@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache'
 import { ParleyError } from '#errors.ts'
 import type { Log } from '#log.ts'
 import type { BlobStore } from '#platform/blob/blob.ts'
@@ -28,6 +29,8 @@ export interface ConfigVersions {
    * asked for last; another one that is asked for is there from the next look on. The same object for as long as anybody holds it.
    */
   get(name: string): ConfigVersion | undefined
+  /** The same, once it has been looked for: a replica that has just begun may not have come to it. Never rejects. */
+  find(name: string): Promise<ConfigVersion | undefined>
   /** The newest sound version by the natural order of names. */
   newest(): ConfigVersion
   /** All that is known, sound or refused, newest first. */
@@ -55,6 +58,8 @@ export interface ConfigVersions {
   refresh(): Promise<void>
   close(): Promise<void>
 }
+
+const maxSought = 1000
 
 export interface ConfigVersionsOptions {
   blobs: { versions: BlobStore; rollout: BlobStore }
@@ -87,6 +92,8 @@ export async function openConfigVersions(options: ConfigVersionsOptions): Promis
   const looks = new VersionLooks({ versions, register, catalogue, kept, admission, load, clock, log })
   const watch = new VersionWatch({ looks, clock, log })
   const pushing = { versions, register, catalogue, admission, looks, load, clock }
+  /** For names that are not known: what is gone is not looked for by each who asks. */
+  const looked = new LRUCache<string, { at: number; done: Promise<unknown> }>({ max: maxSought })
 
   function tell(version: ConfigVersion): void {
     log.info({ version: version.name, hash: version.hash }, 'Config version found')
@@ -127,9 +134,21 @@ export async function openConfigVersions(options: ConfigVersionsOptions): Promis
   await firstLook()
   watch.begin()
 
+  function get(name: string): ConfigVersion | undefined {
+    looks.ask(name)
+    return catalogue.version(name)
+  }
+
   return {
-    get(name) {
-      looks.ask(name)
+    get,
+    async find(name) {
+      const known = get(name)
+      if (known) return known
+      const before = looked.get(name)
+      const isRecent = before && clock.monotonic() - before.at < pollMs
+      const look = isRecent ? before : { at: clock.monotonic(), done: watch.refresh() }
+      looked.set(name, look)
+      await look.done
       return catalogue.version(name)
     },
     newest,

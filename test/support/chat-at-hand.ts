@@ -124,7 +124,7 @@ export async function chatAtHand(options: ChatAtHandOptions): Promise<ChatAtHand
     actions: actions.port,
     conversations,
     archive,
-    configs: serving,
+    configs: { get: (name) => serving.get(name), find: async (name) => serving.get(name) },
     serving,
     events,
     replica: newId('rep'),

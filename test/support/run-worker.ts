@@ -60,7 +60,7 @@ const http = createHttpExecutors(createHttpCall(egress, clock, log))
 const actions = createActions({
   ...{ sql, queue, kv, clock, log, leaseMs, maxWaiting },
   executors: createExecutors([http]),
-  configs: { get: () => config, current: () => config },
+  configs: { find: async () => config, current: () => config },
   serving: new ScriptedServing(config),
   events: createEvents(log),
   sealOf: async () => seal,

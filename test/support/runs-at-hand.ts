@@ -152,7 +152,7 @@ export async function openGround(engines: { sql?: Sql; queue?: Queue } = {}): Pr
         ...{ sql, queue, kv, clock, log, works, leaseMs, maxWaiting, ...more },
         executors: createExecutors([createBuiltinExecutors(new Map(Object.entries(functions)))]),
         ...{ serving, events },
-        configs: { get: (name) => serving.get(name), current: () => serving.stable() },
+        configs: { find: async (name) => serving.get(name), current: () => serving.stable() },
         userToken: () => Promise.reject(new Error('No sign-in is expected here.')),
         replica: `replica-${replicas++}`,
         concurrency: 32,

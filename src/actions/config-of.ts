@@ -1,0 +1,12 @@
+import type { ConfigVersion } from '#config/document.ts'
+
+export interface PinnedConfigs {
+  /** Undefined for a version that is gone. */
+  find(name: string): Promise<ConfigVersion | undefined>
+  current(): ConfigVersion
+}
+
+/** The version that a run was asked for under. Where it is gone, the present one does it, if what was asked for still fits. */
+export async function configOf(configs: PinnedConfigs, { config }: { config: string }): Promise<ConfigVersion> {
+  return (await configs.find(config)) ?? configs.current()
+}
