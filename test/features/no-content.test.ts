@@ -26,10 +26,10 @@ interface Document {
 /** They would take away what is looked for. */
 const ends = new Set(['eraseMe', 'erasePerson'])
 /**
- * Words of those who operate, about how the service runs: versions, reasons, scopes. They are kept as they are, for others to
- * read, and are in no log either.
+ * Words about how the service is run: versions, reasons, scopes, names of keys. They are kept as they are, for others to read,
+ * and are in no log either.
  */
-const operators = /^\/api\/v1\/(config|kill-switches|budgets|models)\b/
+const operators = /^\/api\/v1\/(config|kill-switches|budgets|models|keys)\b/
 
 /** Headers that have a form of their own, and would only be refused. */
 const forms = new Set(['x-parley-config', 'if-match', 'prefer', 'last-event-id'])
