@@ -32,10 +32,14 @@ function replicas(t: TestContext) {
     return createSeal(dataKey, { afterErasure: erased.has(partition) })
   }
   const asked: { assertion: string; scope: string; tenant: string }[] = []
-  const authority: { refuses: Error | undefined; lastsMs: number } = { refuses: undefined, lastsMs: HOUR }
+  const authority: { refuses: Error | undefined; lastsMs: number; meanwhile: () => Promise<void> } = {
+    ...{ refuses: undefined, lastsMs: HOUR },
+    meanwhile: async () => {},
+  }
   const entra: Pick<EntraClient, 'onBehalfOf'> = {
     async onBehalfOf(request) {
       asked.push(request)
+      await authority.meanwhile()
       if (authority.refuses) throw authority.refuses
       return { token: `for ${request.scope} by ${request.assertion}`, expiresAt: clock.now() + authority.lastsMs }
     },
@@ -185,4 +189,18 @@ test('what is forgotten is used no more, on any replica, nor what was had for it
   clock.advance(1)
   await come(one, ana, 'a2')
   assert.equal(await other.tokenFor(ana, 's'), 'for s by a2')
+})
+
+test('what is had for a token that is forgotten meanwhile is used no more', async (t) => {
+  const { one, other, clock, come, asked, authority } = replicas(t)
+  await come(one, ana, 'a1')
+  authority.meanwhile = async () => {
+    clock.advance(1)
+    await other.forget(ana)
+    clock.advance(1)
+  }
+  await one.tokenFor(ana, 's')
+  await assert.rejects(one.tokenFor(ana, 's'), SignInNeeded)
+  await assert.rejects(other.tokenFor(ana, 's'), SignInNeeded)
+  assert.equal(asked.length, 1)
 })

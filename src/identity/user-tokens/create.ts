@@ -43,9 +43,8 @@ export function createUserTokens({ entra, kv, sealOf, clock, log }: UserTokensOp
   const listeners = new Set<(user: Owner) => void>()
 
   /** Unless what is kept there lasts longer: of several the user has, and of what several replicas ask for. */
-  async function keep(owner: Owner, at: Key, { token, expiresAt }: EntraToken): Promise<void> {
-    const keptAt = clock.now()
-    const ttlMs = Math.floor(expiresAt - keptAt)
+  async function keep(owner: Owner, at: Key, { token, expiresAt }: EntraToken, keptAt = clock.now()): Promise<void> {
+    const ttlMs = Math.floor(expiresAt - clock.now())
     if (ttlMs <= 0) return
     const kept: Kept = { token, expiresAt, keptAt }
     const seal = await sealOf(owner)
@@ -82,7 +81,8 @@ export function createUserTokens({ entra, kv, sealOf, clock, log }: UserTokensOp
     const lent = await recall(owner, lentAt)
     if (!lent || lent.keptAt <= forgotten) throw new SignInNeeded('The user has not been here lately.')
     const fresh = await exchange(owner, lent, scope)
-    await keep(owner, givenAt, fresh)
+    // As old as what it was given for: what the user has us forget meanwhile takes it along.
+    await keep(owner, givenAt, fresh, lent.keptAt)
     // The authority may have refused until now: a consent that was missing tells nobody when it is given.
     tell(owner)
     return fresh.token
