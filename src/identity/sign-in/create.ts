@@ -77,8 +77,10 @@ export function createSignIn(options: SignInOptions): SignIn {
     end: (session) => sessions.end(session),
     async endAll({ tenant, id }) {
       const owner = { tenant, id }
+      const ended = await sessions.endAll(owner)
+      // Last: whoever comes by a session lends us a token.
       await options.userTokens.forget(owner)
-      return sessions.endAll(owner)
+      return ended
     },
   }
 }
