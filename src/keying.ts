@@ -7,7 +7,7 @@ import type { Keys, RecordKey } from '#identity/keys.ts'
 import { partitionOf } from '#identity/principal.ts'
 import type { IdentityEnv } from './env.ts'
 
-export interface KeyingOptions extends Omit<KeysOptions, 'withdrawals' | 'record'> {
+export interface KeyingOptions extends Omit<KeysOptions, 'withdrawals' | 'record' | 'serves'> {
   /** A key that is withdrawn is one more thing that is not to go on. */
   stops: Stops
   audit: Pick<Audit, 'within'>
@@ -21,6 +21,8 @@ export function openKeying(options: KeyingOptions): { keys: Keys; authenticator:
   const { stops, audit, identity, others, ...rest } = options
   const record: RecordKey = (tx, { kind, by, tenant, key, details }) =>
     audit.within(tx, { tenant, kind: `key.${kind}`, actor: by && partitionOf(by), subject: key, details })
-  const keys = createKeys({ ...rest, withdrawals: stops, record })
+  const served = new Set(identity.engine === 'local' ? ['local'] : [identity.tenant, ...identity.guests])
+  const serves = (tenant: string) => served.has(tenant)
+  const keys = createKeys({ ...rest, withdrawals: stops, record, serves })
   return { keys, authenticator: createKeyAuthenticator({ keys, others, checksOthers: identity.engine === 'local' }) }
 }

@@ -5,6 +5,7 @@ import { ParleyError } from '#errors.ts'
 import type { Log } from '#log.ts'
 import type { Clock } from '#platform/clock.ts'
 import type { Identified } from '../authenticator.ts'
+import { unserved } from '../unserved.ts'
 import { principalOfClaims } from './claims.ts'
 import { SigningKeys } from './signing-keys.ts'
 
@@ -50,8 +51,7 @@ export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifie
   async function check(token: string): Promise<Identified & { until: number }> {
     const { tid, ver } = unverified(token)
     const keys = typeof tid === 'string' ? issuers.get(tid) : undefined
-    if (!keys)
-      throw new ParleyError('unauthenticated', { message: 'Tokens of this tenant are not accepted.', param: 'tid' })
+    if (!keys) throw unserved()
     const issuer = ver === '1.0' ? `${v1Issuer}/${tid}/` : `${base}/${tid}/v2.0`
     const { payload } = await jwtVerify(token, keys.get, {
       algorithms: ['RS256'],

@@ -18,6 +18,8 @@ export interface KeysOptions {
   withdrawals: Withdrawals
   record: RecordKey
   hasSql(): boolean
+  /** Whoever comes from this tenant may be let in. */
+  serves(tenant: string): boolean
   clock: Clock
   log: Log
 }
@@ -28,9 +30,9 @@ const MINUTE_MS = 60_000
 const WITHDRAWN_FOR_MS = 20 * MINUTE_MS
 const PAGE = 200
 
-export function createKeys({ sql, withdrawals, record, hasSql, clock, log }: KeysOptions): Keys {
+export function createKeys({ sql, withdrawals, record, hasSql, serves, clock, log }: KeysOptions): Keys {
   const store = createKeyStore(sql)
-  const ring = new KeyRing({ store, withdrawals, hasSql, clock, log })
+  const ring = new KeyRing({ store, withdrawals, hasSql, serves, clock, log })
 
   async function withdraw(scope: string, by: Owner): Promise<void> {
     const at = clock.now()

@@ -5,6 +5,7 @@ import type { Clock } from '#platform/clock.ts'
 import type { Identified } from '../authenticator.ts'
 import type { Withdrawals } from '../keys.ts'
 import type { Principal } from '../principal.ts'
+import { unserved } from '../unserved.ts'
 import { type Credential, credentialsOf, endOf, endOfKey, keyRefused, matching } from './credential.ts'
 import { type KeyText, readKeyText } from './key-text.ts'
 import type { KeyStore } from './store.ts'
@@ -15,6 +16,8 @@ export interface RingOptions {
   withdrawals: Withdrawals
   /** There may be keys; else nobody has one, and no database is opened to find out. */
   hasSql(): boolean
+  /** Keys of a tenant stay when it is served no more. */
+  serves(tenant: string): boolean
   clock: Clock
   log: Log
 }
@@ -63,8 +66,8 @@ export class KeyRing {
   async isLive({ id }: Principal): Promise<boolean> {
     const known = this.#known.get(id)
     const { row } = (known ? await this.#fresh(id, known) : await this.#read(id))?.credentials[0] ?? {}
-    const { withdrawals, clock } = this.#options
-    return row !== undefined && endOfKey(row, withdrawals, clock.now()) === undefined
+    const { serves, withdrawals, clock } = this.#options
+    return row !== undefined && serves(row.tenant) && endOfKey(row, withdrawals, clock.now()) === undefined
   }
 
   async close(): Promise<void> {
@@ -82,7 +85,8 @@ export class KeyRing {
   }
 
   #taken(known: Known, credential: Credential): Identified {
-    const { withdrawals, clock } = this.#options
+    const { serves, withdrawals, clock } = this.#options
+    if (!serves(credential.row.tenant)) throw unserved()
     const refusal = endOf(credential, withdrawals, clock.now())
     if (refusal) throw refusal
     this.#noteUse(credential.row.id, known)

@@ -59,11 +59,12 @@ export async function keysAtHand(sql: Sql) {
       return away.sql ? Promise.reject(new ParleyError('database_unavailable')) : sql.transaction(scope, work)
     },
   }
-  async function replica(has = true) {
+  async function replica(has = true, serves = (_tenant: string) => true) {
     const withdrawals = await createStops({ kv: reached, clock, log })
     const keys = createKeys({
       ...{ sql: counted, withdrawals, clock, log },
       hasSql: () => has,
+      serves,
       record: async (_, entry) => {
         if (away.record) throw new ParleyError('database_unavailable')
         done.push(entry)

@@ -96,6 +96,28 @@ export function holdingContract(check: Check): void {
     await keys.close()
   })
 
+  check('a key of a tenant that is served no more is refused as its tokens are', async (sql) => {
+    await using both = await keysAtHand(sql)
+    const { here, replica } = both
+    const [gone, home] = [randomUUID(), randomUUID()]
+    const [theirs, ours] = [await made(here, person(gone)), await made(here, person(home))]
+    const { principal } = await taken(here, theirs.text)
+    const { keys, withdrawals } = await replica(true, (tenant) => tenant === home)
+    try {
+      // The second time it is known to this replica.
+      for (let time = 0; time < 2; time++) {
+        assert.equal(await refused(keys, theirs.text), 'Tokens of this tenant are not accepted.')
+      }
+      assert.equal(await keys.isLive(principal), false)
+      assert.equal(await refused(keys, newKeyText(theirs.id)), 'There is no such key.')
+      assert.equal(await keys.isLive((await taken(keys, ours.text)).principal), true)
+      assert.equal(await here.isLive((await taken(here, theirs.text)).principal), true)
+    } finally {
+      withdrawals.close()
+      await keys.close()
+    }
+  })
+
   check('it expires to the millisecond, and what is open by it ends then', async (sql) => {
     await using both = await keysAtHand(sql)
     const { here, pass, leap } = both
