@@ -5,7 +5,9 @@ import { newId } from '#ids.ts'
 import { newKeyText } from '../../src/identity/keys/key-text.ts'
 import { startApp } from '../support/app.ts'
 import { capturedLog } from '../support/captured-log.ts'
+import { startEntraApp } from '../support/entra-app.ts'
 import { nativeClient } from '../support/native-client.ts'
+import { startOidcIssuer } from '../support/oidc-issuer.ts'
 import { sharedPostgres } from '../support/postgres.ts'
 import { RawClient } from '../support/raw-client.ts'
 
@@ -45,4 +47,35 @@ test('no database is opened for a key that cannot be in it, and who goes on with
   const wrong = async () => (await call('GET', '/api/v1/me', undefined, headers)).status
   assert.deepEqual([await wrong(), await wrong(), await wrong(), await wrong()], [401, 401, 401, 429])
   assert.ok(app.env.sql.engine === 'pglite' && !existsSync(app.env.sql.path))
+})
+
+test('whoever goes on with the database, and serves other tenants from now on, takes no keys of those before', async () => {
+  await using postgres = await sharedPostgres()
+  await using issuer = await startOidcIssuer()
+  const variables = { DATABASE_URL: await postgres.createDatabase() }
+  const keys: string[] = []
+  const make = async (url: string, as?: Record<string, string>) => {
+    keys.push((await nativeClient(url).call('POST', '/api/v1/keys', { name: 'a tool' }, as)).body.key)
+  }
+  const taken = async (url: string) => {
+    const answers = keys.map((key) =>
+      nativeClient(url).call('GET', '/api/v1/me', undefined, { authorization: `Bearer ${key}` }),
+    )
+    return (await Promise.all(answers)).map(({ body }) => body.tenant ?? body.error.message)
+  }
+  const refused = 'Tokens of this tenant are not accepted.'
+  {
+    await using local = await startApp({ variables })
+    await make(local.url)
+    assert.deepEqual(await taken(local.url), ['local'])
+  }
+  const { home, guest } = issuer
+  {
+    await using entra = await startEntraApp({ issuer, variables })
+    await make(entra.url, await entra.as({ oid: 'ana' }))
+    await make(entra.url, await entra.as({ oid: 'gus', tenant: guest }))
+    assert.deepEqual(await taken(entra.url), [refused, home.id, guest.id])
+  }
+  await using alone = await startEntraApp({ issuer, variables: { ...variables, PARLEY_ENTRA_GUESTS: '' } })
+  assert.deepEqual(await taken(alone.url), [refused, home.id, refused])
 })
