@@ -89,7 +89,10 @@ export async function openConfigVersions(options: ConfigVersionsOptions): Promis
   const kept = new KeptVersions({ dir: options.cacheDir, checkedBy: options.checkedBy, log })
   const catalogue = new Catalogue(log, ({ name, hash }) => kept.version(name, hash))
   const admission = new VersionAdmission({ versions, register, catalogue, kept, load, clock }, tell)
-  const looks = new VersionLooks({ versions, register, catalogue, kept, admission, load, clock, log })
+  const looks = new VersionLooks({
+    ...{ versions, register, catalogue, kept, admission, load, clock, log },
+    onRestored: tell,
+  })
   const watch = new VersionWatch({ looks, clock, log })
   const pushing = { versions, register, catalogue, admission, looks, load, clock }
   /** For names that are not known: what is gone is not looked for by each who asks. */

@@ -38,19 +38,22 @@ export async function restore(options: RestoreOptions): Promise<void> {
   }
 }
 
-/** One that has to be checked anew. True when it is sound. */
-export async function restoreOne({ kept, catalogue, load, log }: RestoreOptions, name: string): Promise<boolean> {
+/** One that has to be checked anew: known from here on when it is sound. */
+export async function restoreOne(
+  { kept, catalogue, load, log }: RestoreOptions,
+  name: string,
+): Promise<ConfigVersion | undefined> {
   const found = await kept.read(name)
-  if (!found) return false
+  if (!found) return undefined
   const { head, bytes } = found
   const loaded = await load(name, bytes, formatOf(head.file))
   if ('faults' in loaded) {
     log.warn({ version: name, faults: loaded.faults.length }, 'A kept config version is not valid here')
-    return false
+    return undefined
   }
   const isKept = await kept.keep(head, loaded.version, bytes)
   catalogue.setVersion(knownBy(head), loaded.version, isKept)
-  return true
+  return loaded.version
 }
 
 function knownBy({ record, file, size, description }: KeptHead): Known {

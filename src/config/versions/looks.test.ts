@@ -32,15 +32,20 @@ async function opened(t: TestContext, names: readonly string[], loadMs = 0) {
   }
   const store = (folder: string) => new FolderBlobStore({ root: folder, clock, log })
   const blobs = { versions: store(dir), rollout: store(rollout) }
-  const versions = await openConfigVersions({ blobs, place: dir, cacheDir, checkedBy: 'test', load: slow, clock, log })
-  t.after(() => versions.close())
+  const open = async (checkedBy: string) => {
+    const some = await openConfigVersions({ blobs, place: dir, cacheDir, checkedBy, load: slow, clock, log })
+    t.after(() => some.close())
+    return some
+  }
+  const versions = await open('test')
   const looks = async () => {
     await versions.refresh()
     clock.advance(1000)
     await versions.refresh()
   }
   const kept = async () => (await readdir(cacheDir)).map((file) => file.replace('.version', '')).sort()
-  return { versions, blobs, write, looks, kept, clock }
+  const remove = (name: string) => rm(path.join(dir, `${name}.yaml`))
+  return { versions, open, blobs, write, remove, looks, kept, clock }
 }
 
 const numbered = (count: number) => Array.from({ length: count }, (_, at) => `v${String(at + 1).padStart(3, '0')}`)
@@ -112,4 +117,15 @@ test('a version that somebody holds is the same object for whoever asks, however
   for (const name of numbered(60).slice(1)) assert.equal(versions.get(name)?.name, name)
   assert.equal(held?.document.description, 'v001')
   assert.equal(versions.get('v001'), held)
+})
+
+test('a version that the disk still had is told of when it is asked for, like one that is found in the store', async (t) => {
+  const { versions: before, open, remove } = await opened(t, numbered(2))
+  await before.close()
+  await remove('v001')
+  const versions = await open('another release')
+  const heard: string[] = []
+  versions.onChange(({ name }) => heard.push(name))
+  assert.equal((await versions.find('v001'))?.name, 'v001')
+  assert.deepEqual(heard, ['v001'])
 })

@@ -1,6 +1,7 @@
 import type { Log } from '#log.ts'
 import type { BlobInfo, BlobStore } from '#platform/blob/blob.ts'
 import type { Clock } from '#platform/clock.ts'
+import type { ConfigVersion } from '../document.ts'
 import type { Load } from '../load.ts'
 import { compareVersions, isVersionFile, isVersionName, versionOf } from '../version-names.ts'
 import type { VersionAdmission } from './admission.ts'
@@ -28,6 +29,8 @@ export interface LooksOptions {
   load: Load
   clock: Clock
   log: Log
+  /** Hears of what the disk had of a version: its blob, once found, is no news. */
+  onRestored(version: ConfigVersion): void
 }
 
 /** Looks at what is in the store, and decides about what has changed since the last look. Looks come one after the other. */
@@ -143,7 +146,8 @@ export class VersionLooks {
     for (const name of this.#askedFor) {
       if (this.#options.catalogue.get(name) || this.#restored.has(name)) continue
       this.#restored.add(name)
-      await restoreOne(this.#options, name)
+      const version = await restoreOne(this.#options, name)
+      if (version) this.#options.onRestored(version)
     }
   }
 
