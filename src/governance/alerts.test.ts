@@ -148,6 +148,26 @@ test('a channel that stays away is given up after some hours, and that is told a
   assert.ok(lines.some(({ msg, level }) => msg === 'An alert was given up' && level === 50))
 })
 
+test('however many are due at once, each is kept, told and let go of once', async (t) => {
+  const world = site(t)
+  const { raise, alerts, lines } = world.replica()
+  let away = true
+  world.takes = () => {
+    if (away) throw new Error('away')
+  }
+  for (let raised = 0; raised < 100; raised++) raise(85)
+  await world.settle()
+  assert.equal(alerts.figures().delivered.find(({ outcome }) => outcome === 'failed')?.count, 100)
+  away = false
+  await world.pass(10 * MINUTE)
+  assert.equal(world.told.length, 100)
+  assert.equal(new Set(world.told).size, 100)
+  assert.deepEqual(
+    lines.filter(({ msg }) => /could not be kept/.test(String(msg))),
+    [],
+  )
+})
+
 test('with the store away it is told all the same', async (t) => {
   const world = site(t)
   const away = () => Promise.reject(new Error('away'))

@@ -17,9 +17,18 @@ const TRIES = 20
 const MOST = 1000
 const KEPT_MS = 7 * 86_400_000
 
+/** A change that is not written yet. */
+interface Waiting {
+  /** What is there after it, and how to tell its result once that is written. */
+  make(all: readonly Pending[]): [readonly Pending[], () => void]
+  reject(error: unknown): void
+}
+
 /** What is to be told, kept where every replica sees it: one that dies leaves it to the others. */
 export class Outbox {
   readonly #kv: Pick<Kv, 'get' | 'put'>
+  readonly #waiting: Waiting[] = []
+  #isWriting = false
 
   constructor(kv: Pick<Kv, 'get' | 'put'>) {
     this.#kv = kv
@@ -47,14 +56,44 @@ export class Outbox {
     })
   }
 
-  async #change<Result>(change: (all: readonly Pending[]) => [readonly Pending[], Result]): Promise<Result> {
+  #change<Result>(change: (all: readonly Pending[]) => [readonly Pending[], Result]): Promise<Result> {
+    const { promise, resolve, reject } = Promise.withResolvers<Result>()
+    const make: Waiting['make'] = (all) => {
+      const [after, result] = change(all)
+      return [after, () => resolve(result)]
+    }
+    this.#waiting.push({ make, reject })
+    if (!this.#isWriting) void this.#writeWaiting()
+    return promise
+  }
+
+  /** What comes up while one is written goes into the next: a process is never its own rival, however much is due at once. */
+  async #writeWaiting(): Promise<void> {
+    this.#isWriting = true
+    while (this.#waiting.length > 0) {
+      const changes = this.#waiting.splice(0)
+      try {
+        for (const done of await this.#write(changes)) done()
+      } catch (error) {
+        for (const { reject } of changes) reject(error)
+      }
+    }
+    this.#isWriting = false
+  }
+
+  async #write(changes: readonly Waiting[]): Promise<(() => void)[]> {
     for (let tries = 0; tries < TRIES; tries += 1) {
       const found = await this.#kv.get(AT)
       const before: readonly Pending[] = found ? JSON.parse(found.value.toString()) : []
-      const [after, result] = change(before)
-      if (after === before) return result
+      let after = before
+      const done = changes.map(({ make }) => {
+        const [made, tell] = make(after)
+        after = made
+        return tell
+      })
+      if (after === before) return done
       const options = { ifVersion: found?.version ?? 0, ttlMs: KEPT_MS }
-      if (await this.#kv.put(AT, Buffer.from(JSON.stringify(after)), options)) return result
+      if (await this.#kv.put(AT, Buffer.from(JSON.stringify(after)), options)) return done
     }
     throw new Error('The outbox of alerts is changed by too many at once.')
   }
