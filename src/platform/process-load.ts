@@ -12,12 +12,13 @@ export interface ProcessLoad {
   residentLimit: number
 }
 
-/** V8 has three semi-spaces of 32 MiB for the young on top of what it was told for the old, and counts both into one limit. */
-const YOUNG_BYTES = 96 * 1024 * 1024
+const MEBIBYTE = 1024 * 1024
 
 /** `residentLimit`: instead of what the container (cgroup) or else the machine has. */
 export function processLoadReader(residentLimit = foundLimit()): () => ProcessLoad {
-  const heapLimit = getHeapStatistics().heap_size_limit - YOUNG_BYTES
+  // biome-ignore lint/style/noProcessEnv: What V8 was told there, it does not say itself.
+  const flags = [process.env.NODE_OPTIONS ?? '', ...process.execArgv].join(' ')
+  const heapLimit = oldSpaceLimit(getHeapStatistics().heap_size_limit, flags)
   return () => ({
     heapUsed: getHeapSpaceStatistics()
       .filter(({ space_name: name }) => !name.startsWith('new_'))
@@ -26,6 +27,21 @@ export function processLoadReader(residentLimit = foundLimit()): () => ProcessLo
     residentUsed: process.memoryUsage.rss(),
     residentLimit,
   })
+}
+
+/**
+ * What V8 has for the old, of its limit for all. It has three semi-spaces for the young besides: of a size it was told or, but for
+ * 32 MiB at most, of a 32nd of all, rounded up to a power of two. What it was told for the old alone comes without the young.
+ */
+export function oldSpaceLimit(heapSizeLimit: number, flags: string): number {
+  const told = (flag: string) => {
+    const [, mebibytes] = [...flags.replaceAll('_', '-').matchAll(new RegExp(`--${flag}[= ](\\d+)`, 'g'))].at(-1) ?? []
+    return Number(mebibytes ?? 0) * MEBIBYTE
+  }
+  const old = told('max-old-space-size')
+  if (old > 0) return Math.min(old, heapSizeLimit)
+  const semiSpace = told('max-semi-space-size') || Math.min(32 * MEBIBYTE, heapSizeLimit / 32)
+  return Math.max(heapSizeLimit - 3 * 2 ** Math.ceil(Math.log2(semiSpace)), heapSizeLimit / 2)
 }
 
 /**
