@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
+import { ParleyError } from '#errors.ts'
 import { FolderBlobStore } from '#platform/blob/folder.ts'
 import { capturedLog } from '../../../test/support/captured-log.ts'
 import { manualClock } from '../../../test/support/clock.ts'
@@ -128,4 +129,18 @@ test('a version that the disk still had is told of when it is asked for, like on
   versions.onChange(({ name }) => heard.push(name))
   assert.equal((await versions.find('v001'))?.name, 'v001')
   assert.deepEqual(heard, ['v001'])
+})
+
+test('a start has left something, and the store goes away: looks come every two seconds, as they did', async (t) => {
+  const { blobs, clock } = await opened(t, numbered(40), 100)
+  blobs.versions.list = () => {
+    throw new ParleyError('blob_unavailable')
+  }
+  clock.advance(100)
+  assert.equal(clock.pending, 0)
+  while (clock.pending === 0) await setImmediate()
+  clock.advance(1500)
+  assert.equal(clock.pending, 1)
+  clock.advance(500)
+  assert.equal(clock.pending, 0)
 })

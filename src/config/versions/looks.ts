@@ -74,6 +74,8 @@ export class VersionLooks {
   /** Rejects with blob_unavailable. `isFirst`: files are taken as they are. */
   async look(isFirst: boolean): Promise<void> {
     const { versions, catalogue, clock } = this.#options
+    // With the store away nothing is left to do at once.
+    this.#isBehind = false
     await this.#restoreAskedFor()
     const blobs: BlobInfo[] = []
     for await (const blob of versions.list('')) if (isVersionFile(blob.name)) blobs.push(blob)
@@ -89,7 +91,6 @@ export class VersionLooks {
     const due = [...inOrder].filter((name) => this.#isDue(name, keyOf(groups.get(name) ?? [])))
     const until = clock.monotonic() + lookMs
     let hasSound = !isFirst
-    this.#isBehind = false
     await inParallel(atOnce, due, async (name) => {
       const group = groups.get(name) ?? []
       const key = keyOf(group)
