@@ -91,6 +91,27 @@ for (const kv of [sqlite, redis]) {
     assert.equal(here.list().length, 9)
   })
 
+  test(`stops on ${kv.engine}: of a hundred withdrawn at once all are, and what stops everything has its turn`, async () => {
+    await using both = await replicas(kv)
+    const { here, there, look } = both
+    const scopes = Array.from({ length: 100 }, (_, n) => `key:key_${n}`)
+    await Promise.all([...scopes, 'all'].map((scope) => here.set(stop(scope))))
+    await look()
+    assert.equal(there.list().length, 101)
+  })
+
+  test(`stops on ${kv.engine}: however many keys are withdrawn, there is room for what stops everything`, async () => {
+    await using both = await replicas(kv)
+    const full = Array.from({ length: 10_000 }, (_, n) => stop(`key:key_${n}`))
+    await kv.put(key('stops', 'state'), Buffer.from(JSON.stringify(full)))
+    await assert.rejects(both.here.set(stop('secret:one')), { code: 'overloaded' })
+    await both.here.set(stop('key:key_7'))
+    await both.here.set(stop('all'))
+    assert.ok(both.here.get('all'))
+    await both.here.lift('key:key_7')
+    await both.here.set(stop('secret:one'))
+  })
+
   test(`stops on ${kv.engine}: with the store away they stay in force, and a store that forgot is told again`, async () => {
     await using both = await replicas(kv)
     const { here, there, look, away } = both

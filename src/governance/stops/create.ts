@@ -1,6 +1,6 @@
 import { ParleyError } from '#errors.ts'
 import type { Log } from '#log.ts'
-import type { Clock } from '#platform/clock.ts'
+import { type Clock, delay } from '#platform/clock.ts'
 import { type Kv, key } from '#platform/kv/kv.ts'
 import { type Stop, type Stops, scopesOf } from '../stops.ts'
 
@@ -13,9 +13,15 @@ export interface StopsOptions {
 const STOPS = key('stops', 'state')
 /** Half of what a replica may take to hear of it. */
 const LOOK_EVERY_MS = 250
-const TRIES = 10
-/** Budgets tell of themselves; what names a secret is nobody's to read. */
-const UNSAID = /^(?:budget|secret):/
+const TRIES = 20
+/** From the sixth try on, at most: so that replicas which change it at once do not meet again. */
+const PAUSE_MS = 40
+const TRIES_AT_ONCE = 5
+/** Of keys, in 20 minutes: however many are withdrawn, there is room for what stops everything. */
+const MAX_WITHDRAWN = 10_000
+const WITHDRAWN = /^(?:key|secret):/
+/** Budgets and keys tell of themselves; what names a secret is nobody's to read. */
+const UNSAID = /^(?:budget|key|secret):/
 
 /**
  * One value in the store holds all stops, and its bytes are their epoch: each replica reads it four times a second, whatever it
@@ -30,6 +36,7 @@ export async function createStops({ kv, clock, log }: StopsOptions): Promise<Sto
   let isAway = false
   let closed = false
   let cancelNext = () => {}
+  let last: Promise<unknown> = Promise.resolve()
 
   function inForce(scope: string): Stop | undefined {
     const stop = known.get(scope)
@@ -40,7 +47,8 @@ export async function createStops({ kv, clock, log }: StopsOptions): Promise<Sto
     if (text === bytes) return
     bytes = text
     known = new Map((JSON.parse(text) as Stop[]).map((stop) => [stop.scope, stop]))
-    log.warn({ stops: [...known.keys()].filter((scope) => !UNSAID.test(scope)) }, 'What is stopped has changed')
+    const stops = [...known.keys()].filter((scope) => !UNSAID.test(scope))
+    log.warn({ stops, others: known.size - stops.length }, 'What is stopped has changed')
     for (const listener of listeners) listener()
   }
 
@@ -53,8 +61,16 @@ export async function createStops({ kv, clock, log }: StopsOptions): Promise<Sto
     else if (bytes !== '') await kv.put(STOPS, Buffer.from(bytes), { ifVersion: 0 })
   }
 
-  async function change(next: (stops: Map<string, Stop>) => boolean): Promise<boolean> {
+  /** One after the other here: of many at once each has only those of other replicas to give way to. */
+  function change(next: (stops: Map<string, Stop>) => boolean): Promise<boolean> {
+    const changed = last.then(() => changeNow(next))
+    last = changed.catch(() => {})
+    return changed
+  }
+
+  async function changeNow(next: (stops: Map<string, Stop>) => boolean): Promise<boolean> {
     for (let tries = 0; tries < TRIES; tries++) {
+      if (tries >= TRIES_AT_ONCE) await delay(clock, Math.random() * PAUSE_MS)
       const found = await kv.get(STOPS)
       const text = found?.value.toString() ?? (bytes || '[]')
       const stops = new Map((JSON.parse(text) as Stop[]).map((stop) => [stop.scope, stop]))
@@ -65,7 +81,7 @@ export async function createStops({ kv, clock, log }: StopsOptions): Promise<Sto
       apply(wanted)
       return true
     }
-    throw new ParleyError('version_conflict')
+    throw new ParleyError('state_unavailable')
   }
 
   async function keepLooking(): Promise<void> {
@@ -97,7 +113,7 @@ export async function createStops({ kv, clock, log }: StopsOptions): Promise<Sto
       return isAway
     },
     look,
-    set: async (stop) => void (await change((stops) => Boolean(stops.set(stop.scope, stop)))),
+    set: async (stop) => void (await change((stops) => Boolean(withRoom(stops, stop.scope).set(stop.scope, stop)))),
     lift: (scope) => change((stops) => stops.delete(scope)),
     onChange(listener) {
       listeners.add(listener)
@@ -108,4 +124,11 @@ export async function createStops({ kv, clock, log }: StopsOptions): Promise<Sto
       cancelNext()
     },
   }
+}
+
+function withRoom(stops: Map<string, Stop>, scope: string): Map<string, Stop> {
+  if (!WITHDRAWN.test(scope) || stops.has(scope)) return stops
+  const withdrawn = [...stops.keys()].filter((each) => WITHDRAWN.test(each))
+  if (withdrawn.length >= MAX_WITHDRAWN) throw new ParleyError('overloaded', { retryAfterMs: 60_000 })
+  return stops
 }

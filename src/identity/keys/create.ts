@@ -140,7 +140,8 @@ export function createKeys({ sql, withdrawals, record, hasSql, serves, clock, lo
       await mine(by, id)
       const revoking = store.revoke(by.tenant, id, clock.now(), (tx) => record(tx, doneBy(by, 'revoked', id)))
       // Each by itself: whichever of the two is away, the other has it.
-      const [revoked, told] = await Promise.allSettled([revoking, withdraw(keyScope(id), by)])
+      const isTold = withdrawals.get(keyScope(id)) !== undefined
+      const [revoked, told] = await Promise.allSettled([revoking, isTold || withdraw(keyScope(id), by)])
       if (revoked.status === 'rejected') throw revoked.reason
       if (told.status === 'rejected') throw told.reason
       if (revoked.value) log.info({ key: id }, 'A key was revoked')
