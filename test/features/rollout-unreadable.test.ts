@@ -84,7 +84,7 @@ for (const [what, content] of Object.entries(unreadable)) {
   })
 }
 
-test('a bad candidate is rolled back while the state cannot be read, and the rollback is what is restored', async () => {
+test('a bad candidate is rolled back while the state cannot be read, and written once that is restored', async () => {
   await using ground = await openRolloutGround()
   const replica = await canary(ground)
   await damage(ground, unreadable['cut off'])
@@ -94,6 +94,9 @@ test('a bad candidate is rolled back while the state cannot be read, and the rol
   await replica.rollouts.restore(operator(), decision(replica))
   const stored = JSON.parse(await readFile(path.join(ground.folder, 'state.json'), 'utf8'))
   assert.deepEqual([stored.live, stored.finished[0].outcome], [null, 'rolled-back'])
+  const [last, before] = await replica.rollouts.history(2)
+  assert.deepEqual([last?.to, last?.by, last?.epoch], ['rolled-back', 'system', stored.epoch])
+  assert.deepEqual([before?.from, before?.to, before?.reason], ['canary 1/2 (5 %)', 'canary 1/2 (5 %)', 'Damaged.'])
   await replica.close()
 })
 

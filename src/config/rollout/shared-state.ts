@@ -92,14 +92,16 @@ export class SharedState {
 
   /**
    * Puts what is known in the place of what cannot be read: what the history ends with, where that is newer than what this replica
-   * knows. Rejects with version_conflict when somebody was quicker, rollout_state where there is nothing to put right, blob_unavailable.
+   * knows. A rollback that was ordered meanwhile follows, as a step of its own. Rejects with version_conflict when somebody was
+   * quicker, rollout_state where there is nothing to put right, blob_unavailable.
    */
   async restoreBy(occasion: Occasion): Promise<void> {
     const { blob } = this.#options
     if (!blob.isUnreadable) throw new ParleyError('rollout_state', { message: 'The state of the rollout can be read.' })
     const recorded = await blob.recorded()
-    const known = recorded && recorded.epoch > this.#present.epoch ? underOrder(recorded, this.#order) : this.#present
-    if (await this.#write(restore(known, occasion), true)) return
+    const base = this.#base
+    const known = recorded && recorded.epoch > base.epoch ? recorded : base
+    if (await this.#write(restore(known, occasion), true)) return this.#reconcile()
     await this.look()
     throw new ParleyError('version_conflict')
   }
