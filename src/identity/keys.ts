@@ -86,6 +86,8 @@ export interface IssuedKey {
 export const keyLimits = {
   perOwner: 20,
   perTenant: 1000,
+  /** Made by one person within a day, also those that have ended since. */
+  perOwnerADay: 100,
   nameLength: 100,
   /** Of each scope. */
   names: 50,

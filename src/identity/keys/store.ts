@@ -17,7 +17,9 @@ export interface Rotated {
   expiresAt: number
 }
 
-const KEPT_AFTER_END_MS = 90 * 86_400_000
+const DAY_MS = 86_400_000
+const KEPT_AFTER_END_MS = 90 * DAY_MS
+const MADE_TOO_MANY = `Nobody makes more than ${keyLimits.perOwnerADay} keys a day, those that have ended included.`
 const INSERT = `
   INSERT INTO parley_keys (tenant, id, owner, name, groups, groups_among, chat, actions, budget_usd, budget_period, hash, created_at, expires_at,
     request, asked)
@@ -68,11 +70,16 @@ export function createKeyStore(sql: Sql) {
         await tx.query('DELETE FROM parley_keys WHERE tenant = $1 AND (expires_at < $2 OR revoked_at < $2)', [
           ...[tenant, endedBefore],
         ])
-        const [{ all, own } = { all: 0, own: 0 }] = await tx.query<{ all: number; own: number }>(
-          `SELECT count(*) AS all, count(*) FILTER (WHERE owner = $2) AS own FROM parley_keys
-           WHERE tenant = $1 AND revoked_at IS NULL AND expires_at > $3`,
-          [tenant, owner, now],
+        const [{ all, own, made } = { all: 0, own: 0, made: 0 }] = await tx.query<
+          Record<'all' | 'own' | 'made', number>
+        >(
+          `SELECT count(*) FILTER (WHERE live) AS all, count(*) FILTER (WHERE live AND own) AS own,
+             count(*) FILTER (WHERE own AND created_at > $4) AS made
+           FROM (SELECT created_at, owner = $2 AS own, revoked_at IS NULL AND expires_at > $3 AS live
+                 FROM parley_keys WHERE tenant = $1) AS keys`,
+          [tenant, owner, now, now - DAY_MS],
         )
+        if (made >= keyLimits.perOwnerADay) throw new ParleyError('too_many_keys', { message: MADE_TOO_MANY })
         if (own >= keyLimits.perOwner || all >= keyLimits.perTenant) throw new ParleyError('too_many_keys')
         const { id, name, groups, groupsAmong, chat, actions, budgetUsd, budgetPeriod, hash, expiresAt } = key
         const [row] = await tx.query<KeyRow>(INSERT, [

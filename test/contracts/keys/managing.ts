@@ -229,6 +229,23 @@ export function managingContract(check: Check): void {
     await made(here, person(randomUUID()))
   })
 
+  check('a person makes so many a day, those that have ended included', async (sql) => {
+    await using both = await keysAtHand(sql)
+    const { here } = both
+    const ana = person(randomUUID())
+    await sql.query(
+      'system',
+      `INSERT INTO parley_keys (tenant, id, owner, name, groups, chat, actions, hash, created_at, expires_at, revoked_at)
+       SELECT $1, 'key_' || md5($1 || n), $2, 'n', '{}', '{}', '{}', sha256('x'), $3::bigint, $3::bigint + 1, $3::bigint
+       FROM generate_series(1, $4::integer) AS n`,
+      [ana.tenant, ana.id, both.clock.now(), keyLimits.perOwnerADay - 1],
+    )
+    await made(here, ana)
+    await assert.rejects(here.create(ana, wish), code('too_many_keys'))
+    both.leap(DAY_MS)
+    await made(here, ana)
+  })
+
   check('those that ended go after 90 days', async (sql) => {
     await using both = await keysAtHand(sql)
     const { here, leap } = both
