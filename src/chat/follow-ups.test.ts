@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { ParleyError } from '#errors.ts'
 import { type ChatAtHand, chatAtHand, type Say, somebody } from '../../test/support/chat-at-hand.ts'
 import { turnLimits } from './limits.ts'
 
@@ -148,6 +149,24 @@ test('to a principal whose key was destroyed there is nothing to report', async 
   hand.actions.change(0, 'succeeded', '1')
   await hand.pass(1)
   assert.deepEqual([hand.actions.waiting.size, hand.asked.length], [0, 2])
+})
+
+test('while a key is missing here, late results wait for it', async () => {
+  let isShut = false
+  const isLive = async () => {
+    if (isShut) throw new ParleyError('sealed_unreadable')
+    return true
+  }
+  await using hand = await chatAtHand({ say: [act, waiting, { text: 'Done.' }], isLive })
+  await withoutResult(hand)
+  isShut = true
+  hand.actions.change(0, 'succeeded', '1')
+  await hand.pass(12_000)
+  assert.deepEqual([hand.actions.waiting.size, hand.actions.done.size], [1, 0])
+  isShut = false
+  await hand.pass(60_000)
+  assert.deepEqual([...hand.actions.done], [['fu_0', 1]])
+  assert.equal(hand.asked.length, 3)
 })
 
 for (const reach of ['away', 'deaf'] as const) {

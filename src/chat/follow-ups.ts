@@ -16,8 +16,8 @@ const HELD_AT_MOST = 200
 const HOPELESS: ReadonlySet<string> = new Set([
   'conversation_not_found',
   'specialist_not_found',
+  // Not sealed_unreadable: a key that is missing here may be had on another replica, or later.
   'erased',
-  'sealed_unreadable',
   // Of a key that was revoked, or made anew for something else.
   'unauthenticated',
   'key_scope',

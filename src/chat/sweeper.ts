@@ -1,3 +1,4 @@
+import { isErased, isUnreadable } from '#conversations/erased.ts'
 import { ParleyError } from '#errors.ts'
 import type { Owner } from '#identity/principal.ts'
 import type { Key } from '#platform/kv/kv.ts'
@@ -86,9 +87,13 @@ export class Sweeper {
         await kv.run(dropDeadline, [shard], [member])
       } else await kv.run(noteDeadline, [shard], [member, found.kind === 'held' ? Math.ceil(found.forMs) : leaseMs])
     } catch (error) {
-      if (error instanceof ParleyError && ['erased', 'sealed_unreadable'].includes(error.code)) {
+      if (isErased(error)) {
         log.warn({ turn: entry.turn }, 'a turn whose key is gone is given up')
         return kv.run(dropDeadline, [shard], [member])
+      }
+      if (isUnreadable(error)) {
+        log.warn({ turn: entry.turn, err: error }, 'a turn cannot be read here; it is left to whoever has its key')
+        return kv.run(noteDeadline, [shard], [member, leaseMs])
       }
       log.error(
         { turn: entry.turn, err: error },

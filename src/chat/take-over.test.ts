@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { ParleyError } from '#errors.ts'
 import { type ChatAtHand, chatAtHand, LEASE_MS, somebody } from '../../test/support/chat-at-hand.ts'
 import { cancelTurn } from './store/commands.ts'
 import { dropDeadline, dueDeadlines, noteDeadline } from './store/deadlines.ts'
@@ -99,6 +100,29 @@ test('a turn whose key was destroyed is given up, and looked at no more', async 
   assert.deepEqual(await dueIn(heir, 2 * LEASE_MS), [])
   assert.deepEqual(heir.asked, [])
   await assert.rejects(heir.chat.get(somebody, turn), { code: 'turn_not_found' })
+})
+
+test('a turn whose key cannot be had here is left to a replica that has it, however often it was looked at', async () => {
+  await using lost = await chatAtHand({})
+  const { turn, ended } = await lost.begin('hello')
+  lost.reach('away')
+  let isShut = true
+  const seal: typeof lost.conversations.seal = async (owner) => {
+    if (isShut) throw new ParleyError('sealed_unreadable')
+    return lost.conversations.seal(owner)
+  }
+  const conversations = { ...lost.conversations, seal }
+  const { store, clock, archive } = lost
+  await using heir = await chatAtHand({
+    say: [{ text: 'Hello.' }],
+    sharing: { store, clock, archive, conversations },
+  })
+  await lost.pass(10 * LEASE_MS)
+  assert.equal(heir.asked.length, 0)
+  isShut = false
+  await lost.pass(2 * LEASE_MS)
+  await ended
+  assert.equal((await heir.chat.get(somebody, turn)).status, 'completed')
 })
 
 test('two sweepers meet in the claim: one of them goes on with the turn', async () => {

@@ -27,10 +27,11 @@ export async function takeOver(
   // Ours still, and being ended with what its readers were told; or this replica takes on nothing any more.
   if (producers.has(turn) || producers.draining) return { kind: 'held', forMs: room.leaseMs }
   const keys = turnKeys(principal, turn)
+  // Before the claim: a replica that lacks the key keeps the turn from nobody, and does not count as brought down by it.
+  const seal = await room.conversations.seal(principal)
   const leasedAtMs = room.clock.monotonic()
   const claim = await room.kv.run(claimTurn, [keys.turn], [room.replica, room.leaseMs])
   if (claim.kind !== 'claimed') return claim
-  const seal = await room.conversations.seal(principal)
   const input = readInput(seal, keys, claim.input)
   const progress = new Progress()
   for await (const batch of readLog(room.kv, keys, seal, -1)) for (const event of batch) progress.replay(event)
