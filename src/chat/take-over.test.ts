@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ParleyError } from '#errors.ts'
-import { type ChatAtHand, chatAtHand, LEASE_MS, somebody } from '../../test/support/chat-at-hand.ts'
+import { type ChatAtHand, chatAtHand, LEASE_MS, somebody, versionAtHand } from '../../test/support/chat-at-hand.ts'
+import { ScriptedServing } from '../../test/support/scripted-serving.ts'
 import { cancelTurn } from './store/commands.ts'
 import { dropDeadline, dueDeadlines, noteDeadline } from './store/deadlines.ts'
 import { claimTurn } from './store/lease.ts'
@@ -120,6 +121,27 @@ test('a turn whose key cannot be had here is left to a replica that has it, howe
   await lost.pass(10 * LEASE_MS)
   assert.equal(heir.asked.length, 0)
   isShut = false
+  await lost.pass(2 * LEASE_MS)
+  await ended
+  assert.equal((await heir.chat.get(somebody, turn)).status, 'completed')
+})
+
+test('a turn whose version is out of reach waits for it, however often it was looked at', async () => {
+  await using lost = await chatAtHand({})
+  const { turn, ended } = await lost.begin('hello')
+  lost.reach('away')
+  const serving = new ScriptedServing(versionAtHand('v1'))
+  let looked = 0
+  const get = serving.get.bind(serving)
+  serving.get = () => {
+    looked += 1
+    throw new ParleyError('blob_unavailable')
+  }
+  await using heir = await chatAtHand({ say: [{ text: 'Hello.' }], sharing: lost, serving })
+  await lost.pass(10 * LEASE_MS)
+  assert.ok(looked > 5, `${looked} looks`)
+  assert.equal(heir.asked.length, 0)
+  serving.get = get
   await lost.pass(2 * LEASE_MS)
   await ended
   assert.equal((await heir.chat.get(somebody, turn)).status, 'completed')

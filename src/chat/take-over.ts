@@ -1,9 +1,12 @@
+import type { ConfigVersion } from '#config/document.ts'
+import { ParleyError } from '#errors.ts'
 import type { Owner } from '#identity/principal.ts'
 import { loadHistory } from './history.ts'
 import type { Producers } from './producers.ts'
 import { Progress } from './progress.ts'
 import { historyOf } from './prompt.ts'
 import { readLog } from './read-log.ts'
+import { loadTurn } from './store/commands.ts'
 import { claimTurn } from './store/lease.ts'
 import { turnKeys } from './store/turn-keys.ts'
 import type { ChatRoom } from './turn-context.ts'
@@ -24,15 +27,22 @@ export async function takeOver(
   principal: Owner,
   turn: string,
 ): Promise<TakeOver> {
+  const held: TakeOver = { kind: 'held', forMs: room.leaseMs }
   // Ours still, and being ended with what its readers were told; or this replica takes on nothing any more.
-  if (producers.has(turn) || producers.draining) return { kind: 'held', forMs: room.leaseMs }
+  if (producers.has(turn) || producers.draining) return held
   const keys = turnKeys(principal, turn)
-  // Before the claim: a replica that lacks the key keeps the turn from nobody, and does not count as brought down by it.
+  // Before the claim: a replica that lacks the key or the version keeps the turn from nobody, and does not count as brought down by it.
   const seal = await room.conversations.seal(principal)
+  const record = await room.kv.run(loadTurn, [keys.turn], [])
+  if (record?.state !== 'live') return { kind: 'done' }
+  if (record.leaseLeftMs > 0) return { kind: 'held', forMs: record.leaseLeftMs }
+  const input = readInput(seal, keys, record.input)
+  const version = await versionOf(room, input.config)
+  // Looking for it takes its time.
+  if (!version || producers.draining) return held
   const leasedAtMs = room.clock.monotonic()
   const claim = await room.kv.run(claimTurn, [keys.turn], [room.replica, room.leaseMs])
   if (claim.kind !== 'claimed') return claim
-  const input = readInput(seal, keys, claim.input)
   const progress = new Progress()
   for await (const batch of readLog(room.kv, keys, seal, -1)) for (const event of batch) progress.replay(event)
   const { messages, next } = await loadHistory(room, input.principal, input.conversation)
@@ -40,7 +50,7 @@ export async function takeOver(
   room.log.info({ turn, config, arm, fence: claim.fence, position: progress.next }, 'a turn is taken over from its log')
   producers.produce({
     input,
-    config: (await room.configs.find(input.config)) ?? room.serving.stable(),
+    config: version,
     seal,
     history: historyOf(messages),
     messagesAt: next,
@@ -53,4 +63,14 @@ export async function takeOver(
   })
   if (claim.cancelled) producers.cancel(turn)
   return { kind: 'taken' }
+}
+
+/** The stable one where its own is gone; undefined while that cannot be told. */
+async function versionOf({ configs, serving }: ChatRoom, name: string): Promise<ConfigVersion | undefined> {
+  try {
+    return (await configs.find(name)) ?? serving.stable()
+  } catch (error) {
+    if (error instanceof ParleyError && error.code === 'blob_unavailable') return undefined
+    throw error
+  }
 }
