@@ -1,7 +1,7 @@
 import type { ConfigVersion } from '#config/document.ts'
 
 export interface PinnedConfigs {
-  /** Undefined for a version that is gone. */
+  /** Undefined for a version that is gone. Rejects with blob_unavailable for one that may only be out of reach. */
   find(name: string): Promise<ConfigVersion | undefined>
   current(): ConfigVersion
 }

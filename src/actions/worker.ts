@@ -281,9 +281,11 @@ export class Worker {
   }
 }
 
-/** The database, or the store that has the keys of what is sealed. */
+const AWAY: ReadonlySet<string> = new Set(['database_unavailable', 'state_unavailable', 'blob_unavailable'])
+
+/** The database, the store that has the keys of what is sealed, or the one that has the versions. */
 function isAway(error: unknown): error is ParleyError {
-  return error instanceof ParleyError && (error.code === 'database_unavailable' || error.code === 'state_unavailable')
+  return error instanceof ParleyError && AWAY.has(error.code)
 }
 
 function notBegun(cause: ParleyError): PassingError {

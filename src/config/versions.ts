@@ -29,7 +29,10 @@ export interface ConfigVersions {
    * asked for last; another one that is asked for is there from the next look on. The same object for as long as anybody holds it.
    */
   get(name: string): ConfigVersion | undefined
-  /** The same, once it has been looked for: a replica that has just begun may not have come to it. Never rejects. */
+  /**
+   * The same, once it has been looked for: a replica that has just begun may not have come to it. Rejects with blob_unavailable
+   * where it cannot be told whether it is gone.
+   */
   find(name: string): Promise<ConfigVersion | undefined>
   /** The newest sound version by the natural order of names. */
   newest(): ConfigVersion
@@ -151,8 +154,10 @@ export async function openConfigVersions(options: ConfigVersionsOptions): Promis
       const isRecent = before && clock.monotonic() - before.at < pollMs
       const look = isRecent ? before : { at: clock.monotonic(), done: watch.refresh() }
       looked.set(name, look)
-      await look.done
-      return catalogue.version(name)
+      const fault = await look.done
+      const found = catalogue.version(name)
+      if (found || (fault === undefined && !looks.isUndecided(name))) return found
+      throw new ParleyError('blob_unavailable', { cause: fault })
     },
     newest,
     list: () => catalogue.entries(),

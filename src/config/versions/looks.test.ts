@@ -144,3 +144,23 @@ test('a start has left something, and the store goes away: looks come every two 
   clock.advance(500)
   assert.equal(clock.pending, 0)
 })
+
+test('a version that cannot be looked for is not taken for one that is gone', async (t) => {
+  const { versions, blobs, write, clock } = await opened(t, numbered(1))
+  assert.equal(await versions.find('v002'), undefined)
+  const list = blobs.versions.list.bind(blobs.versions)
+  blobs.versions.list = () => {
+    throw new ParleyError('blob_unavailable')
+  }
+  clock.advance(2000)
+  await assert.rejects(versions.find('v002'), { code: 'blob_unavailable' })
+  assert.equal((await versions.find('v001'))?.name, 'v001')
+
+  blobs.versions.list = list
+  await write('v002')
+  clock.advance(2000)
+  // It may be in the middle of being written.
+  await assert.rejects(versions.find('v002'), { code: 'blob_unavailable' })
+  clock.advance(2000)
+  assert.equal((await versions.find('v002'))?.name, 'v002')
+})

@@ -44,6 +44,8 @@ export class VersionLooks {
   readonly #askedFor = new Set<string>()
   #newest: ReadonlySet<string> = new Set()
   #isBehind = false
+  /** Are there, and have yet to be decided about: being written, not come to, or not to be read. */
+  #undecided: ReadonlySet<string> = new Set()
   /** Of those asked for, what was on the disk: tried once. */
   readonly #restored = new Set<string>()
 
@@ -64,6 +66,11 @@ export class VersionLooks {
   /** The last look has left something to the next. */
   get isBehind(): boolean {
     return this.#isBehind
+  }
+
+  /** It is in the store, and this replica cannot tell yet what it is. */
+  isUndecided(name: string): boolean {
+    return this.#undecided.has(name)
   }
 
   /** Of a version whose blob we have written ourselves. */
@@ -91,6 +98,8 @@ export class VersionLooks {
     const due = [...inOrder].filter((name) => this.#isDue(name, keyOf(groups.get(name) ?? [])))
     const until = clock.monotonic() + lookMs
     let hasSound = !isFirst
+    const undecided = new Set(due)
+    this.#undecided = undecided
     await inParallel(atOnce, due, async (name) => {
       const group = groups.get(name) ?? []
       const key = keyOf(group)
@@ -102,7 +111,10 @@ export class VersionLooks {
       const refusals = await this.#options.admission.judge(name, group)
       catalogue.refuse(name, refusals, clock.now())
       if (refusals.some(({ reason }) => reason === 'read')) this.#decided.delete(name)
-      else this.#decided.set(name, key)
+      else {
+        this.#decided.set(name, key)
+        undecided.delete(name)
+      }
       hasSound ||= catalogue.get(name)?.isSeen === true
     })
     await this.#hearApprovals()
