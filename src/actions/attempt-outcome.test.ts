@@ -5,13 +5,24 @@ import { type Attempted, type AttemptFacts, consequenceOf, retryDelayMs } from '
 import { CorrectableError, IdentityNeeded, PassingError } from './executors/executor.ts'
 
 const facts = (change: Partial<AttemptFacts> = {}): AttemptFacts => ({
-  ...{ attempt: 1, maxAttempts: 3, once: false, began: false, userMissingSince: null, now: 1000, random: 1 },
+  ...{
+    attempt: 1,
+    maxAttempts: 3,
+    once: false,
+    began: false,
+    createdAt: 0,
+    userMissingSince: null,
+    now: 1000,
+    random: 1,
+  },
   ...change,
 })
 const thrown = (error: unknown, timedOut = false): Attempted => ({ thrown: error, timedOut })
 const busy = (more: { untouched?: boolean; retryAfterMs?: number } = {}) =>
   thrown(new PassingError('Busy.', { reason: 'server_error', ...more }))
 
+const shut = thrown(new ParleyError('sealed_unreadable'))
+const DAY = 24 * 60 * 60_000
 const tooMuch: Attempted = { result: 'x'.repeat(1024 * 1024 + 1) }
 
 const cases: [string, Attempted, Partial<AttemptFacts>, string, string | null][] = [
@@ -27,6 +38,16 @@ const cases: [string, Attempted, Partial<AttemptFacts>, string, string | null][]
   ['what the caller can put right', thrown(new CorrectableError('No.')), {}, 'failed', 'target_refused'],
   ['a fault of ours', thrown(new Error('bug')), {}, 'failed', 'internal'],
   ['its user is erased meanwhile', thrown(new ParleyError('erased')), {}, 'failed', 'erased'],
+  [
+    'a key that is missing here, at the last attempt',
+    shut,
+    { attempt: 3, once: true },
+    'retrying',
+    'sealed_unreadable',
+  ],
+  ['a key that was missing for a day', shut, { now: DAY }, 'retrying', 'sealed_unreadable'],
+  ['a key missing, at the end', shut, { now: DAY, attempt: 3, once: true }, 'dead-lettered', 'sealed_unreadable'],
+  ['a key missing, once only, begun', shut, { once: true, began: true }, 'unknown', 'effect_unknown'],
   ['a fault of ours, once only, begun', thrown(0), { once: true, began: true }, 'unknown', 'effect_unknown'],
   ['too much, once only, begun', tooMuch, { once: true, began: true }, 'unknown', 'result_too_large'],
   ['too much', tooMuch, {}, 'failed', 'result_too_large'],
@@ -45,6 +66,13 @@ for (const [what, attempted, change, status, reason] of cases) {
 test('an attempt without identity does not count', () => {
   assert.equal(consequenceOf(thrown(new IdentityNeeded()), facts()).uncounted, true)
   assert.equal(consequenceOf(busy(), facts()).uncounted, false)
+})
+
+test('for a day, an attempt without the key does not count', () => {
+  assert.deepEqual(
+    [DAY - 1, DAY].map((now) => consequenceOf(shut, facts({ now })).uncounted),
+    [true, false],
+  )
 })
 
 test('back-off doubles up to a minute, with full jitter, and is no shorter than the target asked for', () => {

@@ -1,4 +1,4 @@
-import { isErased } from '#conversations/erased.ts'
+import { isErased, isUnreadable } from '#conversations/erased.ts'
 import { CorrectableError, IdentityNeeded, PassingError } from './executors/executor.ts'
 import { type Reason, reasons } from './reasons.ts'
 import { type RunApproval, UNSENT_AFTER_MS } from './runs/run-row.ts'
@@ -26,6 +26,8 @@ export interface AttemptFacts {
   once: boolean
   /** The effect may have begun. */
   began: boolean
+  /** When it was asked for. */
+  createdAt: number
   /** Since when its user's identity could not be had. */
   userMissingSince: number | null
   now: number
@@ -50,8 +52,9 @@ export interface Consequence {
 
 const RESULT_BYTES = 1024 * 1024
 const BACK_OFF = { firstMs: 1000, maxMs: 60_000, askedMaxMs: 600_000 }
-const STOPPED_RETRY_MS = 5000
+const HELD_RETRY_MS = 5000
 const IDENTITY_PATIENCE_MS = 24 * 60 * 60_000
+const KEY_PATIENCE_MS = 24 * 60 * 60_000
 
 /**
  * What follows from an attempt:
@@ -62,6 +65,7 @@ const IDENTITY_PATIENCE_MS = 24 * 60 * 60_000
  * it may pass, but the effect may have begun and must not be tried twice ──▸ unknown
  * its approval no longer holds ──▸ awaiting-approval
  * it is stopped ──▸ retrying, uncounted, as long as it is
+ * not begun, and its key cannot be had here ──▸ retrying, uncounted for a day; then as what may pass
  * no identity ──▸ awaiting-identity · it can never succeed ──▸ dead-lettered, at once
  */
 export function consequenceOf(attempted: Attempted, facts: AttemptFacts): Consequence {
@@ -71,11 +75,7 @@ export function consequenceOf(attempted: Attempted, facts: AttemptFacts): Conseq
     const wait = { dueAt: approval.expiresAt, uncounted: true, approval }
     return { ...ended('awaiting-approval', 'passing', 'approval_outdated'), ...wait }
   }
-  if ('held' in attempted) {
-    const retryAt = facts.now + STOPPED_RETRY_MS
-    const wait = { retryAt, dueAt: retryAt + UNSENT_AFTER_MS, uncounted: true }
-    return { ...ended('retrying', 'passing', attempted.held), ...wait }
-  }
+  if ('held' in attempted) return held(attempted.held, facts)
   if ('result' in attempted) {
     if (Buffer.byteLength(attempted.result) > RESULT_BYTES) {
       // It took place all the same, and nobody is to be led to try it again.
@@ -93,6 +93,7 @@ export function consequenceOf(attempted: Attempted, facts: AttemptFacts): Conseq
     const dueAt = (facts.userMissingSince ?? facts.now) + IDENTITY_PATIENCE_MS
     return { ...ended('awaiting-identity', 'passing', 'awaiting_identity'), dueAt, uncounted: true }
   }
+  if (isUnreadable(thrown) && !facts.began) return unreadable(facts)
   const isGone = isErased(thrown)
   const reason = isGone ? 'erased' : 'internal'
   const how =
@@ -122,6 +123,20 @@ function passing(
   if (attempt >= maxAttempts) return ended('dead-lettered', 'failed', reason, message ?? reasons.timeout)
   const retryAt = now + retryDelayMs(attempt, askedMs, random)
   return { ...ended('retrying', 'passing', reason), retryAt, dueAt: retryAt + UNSENT_AFTER_MS }
+}
+
+function held(reason: string, { now }: AttemptFacts): Consequence {
+  const retryAt = now + HELD_RETRY_MS
+  return { ...ended('retrying', 'passing', reason), retryAt, dueAt: retryAt + UNSENT_AFTER_MS, uncounted: true }
+}
+
+/** Another replica may have the key, or this one soon. What is damaged looks the same, and must come to an end. */
+function unreadable(facts: AttemptFacts): Consequence {
+  const { attempt, maxAttempts, createdAt, now } = facts
+  if (now < createdAt + KEY_PATIENCE_MS) return held('sealed_unreadable', facts)
+  // With words of its own it could not be ended: they would have to be sealed with that key.
+  if (attempt >= maxAttempts) return ended('dead-lettered', 'failed', 'sealed_unreadable')
+  return passing(facts, 'sealed_unreadable', undefined, true, undefined)
 }
 
 function ended(

@@ -126,11 +126,12 @@ export class Worker {
     try {
       const attempted = await this.#execute(row, span.traceparent, abort, hold)
       if (abort.signal.reason === 'lost') return
-      const { attempt, maxAttempts, once, userMissingSince } = row
+      const { attempt, maxAttempts, once, createdAt, userMissingSince } = row
       const facts = {
         attempt,
         maxAttempts,
         once,
+        createdAt,
         userMissingSince,
         began: hold.began,
         now: clock.now(),

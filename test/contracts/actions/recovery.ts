@@ -281,6 +281,24 @@ export function recoverySuite(ground: () => Ground): void {
     await ground().sql.query('system', 'DELETE FROM runs WHERE id = $1', [next.id])
   })
 
+  test('a run whose key is missing on a replica waits for it, and is done at its first attempt', async () => {
+    const run = await unheard()
+    let isShut = true
+    const sealOf = async () => {
+      if (isShut) throw new ParleyError('sealed_unreadable')
+      return ground().seal
+    }
+    await overdue(run.id)
+    await using actions = ground().actions({ actions: plain, functions: { do: () => 'done' }, sealOf })
+    const asked = `SELECT 1 FROM runs WHERE id = $1 AND status = 'retrying' AND reason = 'sealed_unreadable' AND attempt = 0`
+    await until(async () => (await ground().sql.query('system', asked, [run.id])).length === 1)
+    isShut = false
+    // As if its message had been lost: it is sent for with another.
+    await ground().sql.query('system', 'UPDATE runs SET due_at = 1, sent_again = version WHERE id = $1', [run.id])
+    assert.equal((await settledRun(actions, run)).status, 'succeeded')
+    assert.equal((await actions.get(person('ada'), run.id)).attempts.length, 1)
+  })
+
   test('whose key cannot be had says so, and its late results wait without holding up others', async () => {
     const [shut, sound] = [await doneRun(), await doneRun()]
     await using actions = ground().actions({ actions: plain, works: false })
