@@ -84,7 +84,9 @@ export class RunSweeper {
       await sending.look()
       const now = clock.now()
       if (sending.reachable) await this.#sendUnsent(now)
-      if (sending.reachable) await this.#tryUsers()
+      if (sending.reachable) {
+        await this.#tryUsers().catch((error) => log.warn({ err: error }, 'Runs that wait for users could not be tried'))
+      }
       let last: RunRow | undefined
       do {
         // What stays due although it was looked after is for the next time, and keeps nobody from those behind it.

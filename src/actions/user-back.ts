@@ -1,4 +1,6 @@
+import { ParleyError } from '#errors.ts'
 import type { Owner } from '#identity/principal.ts'
+import type { Log } from '#log.ts'
 import type { Clock } from '#platform/clock.ts'
 import type { Sql } from '#platform/sql/sql.ts'
 import type { RunNews } from './run-news.ts'
@@ -14,6 +16,7 @@ interface Options {
   sending: Sending
   news: RunNews
   clock: Clock
+  log: Log
 }
 
 /** More are left to the sweeper. */
@@ -44,15 +47,26 @@ export async function tryAwaiting(options: Options): Promise<number> {
   return wake(options, await options.sql.query<RunRow>('system', TO_BE_TRIED, [options.clock.now()]))
 }
 
-async function wake({ sql, seals, sending, news, clock }: Options, rows: readonly RunRow[]): Promise<number> {
+/** One run that cannot be woken keeps none of the others; the sweeper tries it again. */
+async function wake(options: Options, rows: readonly RunRow[]): Promise<number> {
   let woken = 0
   for (const row of rows) {
-    const now = clock.now()
-    const done = await changeRun(sql, row, { status: 'queued', dueAt: now + UNSENT_AFTER_MS, now })
-    if (!done) continue
-    woken += 1
-    await sending.send(done.row)
-    news.changed(done.row, await runOf(done.row, seals), false)
+    try {
+      if (await wakeOne(options, row)) woken += 1
+    } catch (error) {
+      // That is so for all of them.
+      if (error instanceof ParleyError && error.code === 'database_unavailable') throw error
+      options.log.warn({ run: row.id, err: error }, 'A run that waits for its user could not be woken')
+    }
   }
   return woken
+}
+
+async function wakeOne({ sql, seals, sending, news, clock }: Options, row: RunRow): Promise<boolean> {
+  const now = clock.now()
+  const done = await changeRun(sql, row, { status: 'queued', dueAt: now + UNSENT_AFTER_MS, now })
+  if (!done) return false
+  await sending.send(done.row)
+  news.changed(done.row, await runOf(done.row, seals), false)
+  return true
 }

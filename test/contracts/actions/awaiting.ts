@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type Executor, IdentityNeeded } from '../../../src/actions/executors/executor.ts'
+import type { Sql } from '../../../src/platform/sql/sql.ts'
 import { actionSpec, callOf, type Ground, person, settledRun, until, versionOf } from '../../support/runs-at-hand.ts'
 
 const plain = { do_it: actionSpec('do') }
@@ -90,6 +91,31 @@ export function awaitingSuite(ground: () => Ground): void {
     await using actions = ground().actions({ actions: plain, functions })
     assert.equal((await settledRun(actions, run)).status, 'expired')
     assert.deepEqual([asked.times, (await actions.get(person('ada'), run.id)).reason], [2, 'identity_expired'])
+  })
+
+  test('of runs that wait for one user, one that cannot be woken keeps none of the others', async () => {
+    const { asked, functions } = authority()
+    const [stuck, sound] = [await waiting(functions), await waiting(functions)]
+    asked.consented = true
+    const sql: Sql = {
+      ...{ engine: ground().sql.engine, reachable: true, close: async () => {} },
+      query: (...args) => ground().sql.query(...args),
+      transaction: (scope, work) =>
+        ground().sql.transaction(scope, (tx) =>
+          work({
+            query: (text, params = []) => {
+              if (text.includes('UPDATE runs r SET status = $3') && params[0] === stuck.id) throw new Error('Broken.')
+              return tx.query(text, params)
+            },
+          }),
+        ),
+    }
+    await using actions = ground().actions({ actions: plain, functions, sql })
+    assert.equal(await actions.userIsBack({ tenant: 'local', id: 'ada' }), 1)
+    assert.equal((await settledRun(actions, sound)).status, 'succeeded')
+    assert.equal((await rowOf(stuck.id)).status, 'awaiting-identity')
+    await actions.cancel(person('ada'), stuck.id).catch(() => {})
+    await ground().sql.query('system', 'DELETE FROM runs WHERE id = $1', [stuck.id])
   })
 
   test('what an older replica left waiting is tried as well', async () => {
