@@ -93,6 +93,23 @@ export function awaitingSuite(ground: () => Ground): void {
     assert.deepEqual([asked.times, (await actions.get(person('ada'), run.id)).reason], [2, 'identity_expired'])
   })
 
+  test('a run that is replayed has the whole of its patience again', async () => {
+    const { asked, functions } = authority()
+    const run = await waiting(functions)
+    // Its worker died at its last attempt, long ago.
+    await aged(run.id, 2 * DAY)
+    const died = `UPDATE runs SET status = 'dead-lettered', reason = 'worker_lost', attempt = max_attempts, due_at = NULL,
+      settled_at = updated_at WHERE id = $1`
+    await ground().sql.query('system', died, [run.id])
+    await using actions = ground().actions({ actions: plain, functions })
+    const replayed = await actions.replay(person('root', ['Admin']), run.id)
+    await until(async () => asked.times === 2 && (await rowOf(run.id)).status === 'awaiting-identity')
+    const { since, dueAt } = await rowOf(run.id)
+    assert.ok(since !== null && replayed.updatedAt <= since)
+    assert.equal(dueAt, since + DAY)
+    await actions.cancel(person('ada'), run.id)
+  })
+
   test('of runs that wait for one user, one that cannot be woken keeps none of the others', async () => {
     const { asked, functions } = authority()
     const [stuck, sound] = [await waiting(functions), await waiting(functions)]
