@@ -269,9 +269,14 @@ for (const without of ['the turn', 'what was thought of it'] as const) {
     await hand.pass(2 * LEASE_MS)
     await until(async () => (await found())?.feedback !== undefined)
     assert.equal(await archivedText(hand, begun.turn), 'One.')
-    const { kept } = archive
-    await hand.pass(4 * LEASE_MS)
-    assert.equal(archive.kept, kept, 'it is looked at no more')
+    // What was under way in the database meanwhile may keep it once more; then nobody looks at it any more.
+    await until(async () => {
+      const { kept } = archive
+      await hand.pass(4 * LEASE_MS)
+      await setTimeout(20)
+      return archive.kept === kept
+    })
+    assert.ok(archive.kept <= 3, `it was kept ${archive.kept} times`)
   })
 }
 
