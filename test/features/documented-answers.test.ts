@@ -4,6 +4,7 @@ import { Ajv, type ValidateFunction } from 'ajv'
 import { startApp, type TestApp } from '../support/app.ts'
 import { chatConfig } from '../support/chat-config.ts'
 import { collect, nativeClient } from '../support/native-client.ts'
+import { answerSchema } from '../support/openapi/answer-schema.ts'
 
 let app: TestApp
 let client: ReturnType<typeof nativeClient>
@@ -39,18 +40,7 @@ function closed(schema: unknown): unknown {
 }
 
 function documented(method: string, path: string, status: number): ValidateFunction {
-  const pointer = [
-    'paths',
-    path,
-    method.toLowerCase(),
-    'responses',
-    `${status}`,
-    'content',
-    'application/json',
-    'schema',
-  ]
-  const escaped = pointer.map((part) => encodeURIComponent(part.replaceAll('~', '~0').replaceAll('/', '~1')))
-  return ajv.compile({ $ref: `document#/${escaped.join('/')}` })
+  return ajv.compile({ $ref: `document${answerSchema(method, path, status)}` })
 }
 
 test('every answer has what is documented of it, and nothing else', async () => {

@@ -1,31 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { BudgetReached } from '#events/events.ts'
-import {
-  type Conversation,
-  openRolloutGround,
-  operator,
-  ROUND_MS,
-  type RolloutGround,
-  type RolloutReplica,
-} from '../support/rollouts-at-hand.ts'
+import { type Conversation, canary, openRolloutGround, operator, ROUND_MS } from '../support/rollouts-at-hand.ts'
 
 const MINUTE = 60_000
 const segment = { model: 'm', inputTokens: 1, outputTokens: 1 }
 const usual = { segments: [{ ...segment, costUsd: 0.01 }] }
 const dear = { segments: [{ ...segment, costUsd: 0.5 }] }
 const refused = { status: 'failed', finish: null, code: 'budget_exceeded' } as const
-
-/** v2 on its way at 5 %, beside a stable of so many conversations that cost alike. */
-async function canary(ground: RolloutGround, conversations = 250): Promise<RolloutReplica> {
-  ground.push('v1')
-  const replica = await ground.replica()
-  for (let n = 0; n < conversations; n++) replica.converse(usual)
-  await ground.pass(ROUND_MS)
-  ground.push('v2')
-  await ground.pass(ROUND_MS)
-  return replica
-}
 
 /** A call of this conversation has reached so much of its tenant's budget. */
 function reached({ config, arm, cohort, unit }: Conversation, percent: number): BudgetReached {
@@ -35,7 +17,7 @@ function reached({ config, arm, cohort, unit }: Conversation, percent: number): 
 
 test('a dearer canary by whose call a budget comes to its end rolls back at once', async () => {
   await using ground = await openRolloutGround()
-  const replica = await canary(ground)
+  const replica = await canary(ground, 250, usual)
   const those = Array.from({ length: 4 }, () => replica.converse({ arm: 'canary', ...dear }))
   for (const one of those) replica.events.emit('budget.reached', reached(one, 95))
   await ground.pass(ROUND_MS)
@@ -50,7 +32,7 @@ test('a dearer canary by whose call a budget comes to its end rolls back at once
 
 test('so does one whose call no longer fits into what is left', async () => {
   await using ground = await openRolloutGround()
-  const replica = await canary(ground)
+  const replica = await canary(ground, 250, usual)
   for (let n = 0; n < 3; n++) replica.converse({ arm: 'canary', ...dear })
   replica.converse({ arm: 'canary', ...dear, ...refused })
   await ground.pass(2 * ROUND_MS)
@@ -60,7 +42,7 @@ test('so does one whose call no longer fits into what is left', async () => {
 
 test('it does not where stable brings one to its end in the same minute, or where the canary costs no more', async () => {
   await using ground = await openRolloutGround()
-  const replica = await canary(ground)
+  const replica = await canary(ground, 250, usual)
   replica.converse({ arm: 'stable', ...refused })
   for (let n = 0; n < 4; n++) replica.converse({ arm: 'canary', ...dear, ...(n === 3 && refused) })
   await ground.pass(2 * MINUTE)
@@ -79,7 +61,7 @@ test('it does not where stable brings one to its end in the same minute, or wher
 
 test('with too little of stable to tell, a person decides, and is asked once', async () => {
   await using ground = await openRolloutGround()
-  const replica = await canary(ground, 50)
+  const replica = await canary(ground, 50, usual)
   replica.events.emit('budget.reached', reached(replica.converse({ arm: 'canary', ...dear }), 100))
   await ground.pass(2 * ROUND_MS)
   const { live, etag } = replica.rollouts.view()

@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import {
   type Conversation,
   type Converse,
+  canary,
   failed,
   openRolloutGround,
   ROUND_MS,
@@ -12,17 +13,6 @@ import {
 } from '../support/rollouts-at-hand.ts'
 
 const MINUTE = 60_000
-
-/** One replica, stable v1 with enough to compare with, and v2 on its way at 5 %. */
-async function canary(ground: RolloutGround): Promise<RolloutReplica> {
-  ground.push('v1')
-  const replica = await ground.replica()
-  for (let n = 0; n < 250; n++) replica.converse()
-  await ground.pass(ROUND_MS)
-  ground.push('v2')
-  await ground.pass(ROUND_MS)
-  return replica
-}
 
 function figureOf(replica: RolloutReplica, metric: string) {
   const { figures } = replica.rollouts.view()

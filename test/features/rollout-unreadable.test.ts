@@ -4,6 +4,7 @@ import path from 'node:path'
 import { test } from 'node:test'
 import { lastStateKey } from '#config/rollout/store/keys.ts'
 import {
+  canary,
   failed,
   openRolloutGround,
   operator,
@@ -21,16 +22,6 @@ const unreadable = {
 } as const
 
 const decision = (replica: RolloutReplica) => ({ reason: 'Damaged.', ifMatch: replica.rollouts.view().etag })
-
-async function canary(ground: RolloutGround): Promise<RolloutReplica> {
-  ground.push('v1')
-  const replica = await ground.replica()
-  for (let n = 0; n < 250; n++) replica.converse()
-  await ground.pass(ROUND_MS)
-  ground.push('v2')
-  await ground.pass(ROUND_MS)
-  return replica
-}
 
 async function damage(ground: RolloutGround, content: string | Uint8Array): Promise<void> {
   await writeFile(path.join(ground.folder, 'state.json'), content)

@@ -224,6 +224,17 @@ function conversation(serving: Serving, events: Events, clock: Clock, { arm, ...
   throw new Error(`Nobody is assigned to ${arm}.`)
 }
 
+/** One replica, stable v1 with `conversations` to compare with, `each` alike, and v2 on its way at 5 %. */
+export async function canary(ground: RolloutGround, conversations = 250, each?: Converse): Promise<RolloutReplica> {
+  ground.push('v1')
+  const replica = await ground.replica()
+  for (let n = 0; n < conversations; n++) replica.converse(each)
+  await ground.pass(ROUND_MS)
+  ground.push('v2')
+  await ground.pass(ROUND_MS)
+  return replica
+}
+
 /** A turn that ended well. */
 export function turnOf({ config, arm, cohort, unit, principal }: Conversation, clock: Clock): TurnEnded {
   return {

@@ -28,20 +28,20 @@ export const renewLease: Operation<RenewResult> = {
  * KEYS turn · ARGV owner, lease ms
  */
 export type ClaimResult =
-  | { kind: 'claimed'; fence: number; cancelled: boolean; input: Buffer }
+  | { kind: 'claimed'; fence: number; cancelled: boolean }
   | { kind: 'held'; forMs: number }
   | { kind: 'done' }
 
 export const claimTurn: Operation<ClaimResult> = {
   name: 'turn.claim',
   lua: `
-    local turn = redis.call('HMGET', KEYS[1], 'state', 'lease', 'cancel', 'input')
+    local turn = redis.call('HMGET', KEYS[1], 'state', 'lease', 'cancel')
     if turn[1] ~= 'live' then return {2} end
     local left = tonumber(turn[2]) - now_ms()
     if left > 0 then return {1, left} end
     local fence = redis.call('HINCRBY', KEYS[1], 'fence', 1)
     redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'lease', now_ms() + tonumber(ARGV[2]))
-    return {0, fence, turn[3] and 1 or 0, turn[4]}`,
+    return {0, fence, turn[3] and 1 or 0}`,
   twin: (step, [turn], [owner, leaseMs]) => {
     if (!turn) throw new RangeError('turn.claim needs a key')
     if (step.get(turn, 'state')?.toString() !== 'live') return [2]
@@ -49,13 +49,12 @@ export const claimTurn: Operation<ClaimResult> = {
     if (left > 0) return [1, left]
     const fence = step.increment(turn, 'fence', 1)
     step.set(turn, { owner: text(owner), lease: step.now + integer(leaseMs) })
-    return [0, fence, step.get(turn, 'cancel') ? 1 : 0, step.get(turn, 'input') ?? null]
+    return [0, fence, step.get(turn, 'cancel') ? 1 : 0]
   },
-  decode: ([kind, value, cancelled, input]) => {
+  decode: ([kind, value, cancelled]) => {
     if (kind === 2) return { kind: 'done' }
     if (kind === 1) return { kind: 'held', forMs: Number(value) }
-    if (!Buffer.isBuffer(input)) return { kind: 'done' }
-    return { kind: 'claimed', fence: Number(value), cancelled: cancelled === 1, input }
+    return { kind: 'claimed', fence: Number(value), cancelled: cancelled === 1 }
   },
 }
 

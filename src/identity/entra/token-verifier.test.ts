@@ -26,13 +26,13 @@ function shiftedClock(): Clock & { shiftMs: number } {
   return clock
 }
 
-function verifier(clock: Clock = systemClock): TokenVerifier {
+function verifier(clock: Clock = systemClock, at = issuer): TokenVerifier {
   return createTokenVerifier({
-    authority: issuer.authority,
-    v1Issuer: issuer.authority,
-    tenant: issuer.home.id,
-    guests: [issuer.guest.id],
-    audiences: [issuer.clientId, `api://${issuer.clientId}`],
+    authority: at.authority,
+    v1Issuer: at.authority,
+    tenant: at.home.id,
+    guests: [at.guest.id],
+    audiences: [at.clientId, `api://${at.clientId}`],
     scope: SCOPE,
     fetch,
     clock,
@@ -168,15 +168,7 @@ test('times are held with a skew of a minute, also where the token is known alre
 test('keys that are rotated are found without a restart, and the old ones are forgotten', async () => {
   await using own = await startOidcIssuer()
   const clock = shiftedClock()
-  const options = {
-    authority: own.authority,
-    v1Issuer: own.authority,
-    tenant: own.home.id,
-    guests: [],
-    audiences: [own.clientId],
-    scope: SCOPE,
-  }
-  const tokens = createTokenVerifier({ ...options, fetch, clock, log: capturedLog().log })
+  const tokens = verifier(clock, own)
   const old = await own.home.sign({ jti: '1' })
   await tokens.verify(old)
   own.home.rotate()
@@ -188,15 +180,7 @@ test('keys that are rotated are found without a restart, and the old ones are fo
 
 test('made-up keys do not make us ask for each', async () => {
   await using own = await startOidcIssuer()
-  const options = {
-    authority: own.authority,
-    v1Issuer: own.authority,
-    tenant: own.home.id,
-    guests: [],
-    audiences: [own.clientId],
-    scope: SCOPE,
-  }
-  const tokens = createTokenVerifier({ ...options, fetch, clock: systemClock, log: capturedLog().log })
+  const tokens = verifier(systemClock, own)
   await tokens.verify(await own.home.sign())
   for (let made = 0; made < 20; made++) {
     await refusedAs('unauthenticated', tokens.verify(await own.home.sign({}, { header: { kid: randomUUID() } })))
@@ -207,15 +191,7 @@ test('made-up keys do not make us ask for each', async () => {
 test('with the issuer away, known keys keep working for a day; without any it is told to come back', async () => {
   await using own = await startOidcIssuer()
   const clock = shiftedClock()
-  const options = {
-    authority: own.authority,
-    v1Issuer: own.authority,
-    tenant: own.home.id,
-    guests: [],
-    audiences: [own.clientId],
-    scope: SCOPE,
-  }
-  const tokens = createTokenVerifier({ ...options, fetch, clock, log: capturedLog().log })
+  const tokens = verifier(clock, own)
   own.down = true
   const refusal = await refusedAs('identity_unavailable', tokens.verify(await own.home.sign()))
   assert.ok(refusal.retryAfterMs)

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { Ajv, type ValidateFunction } from 'ajv'
+import { answerSchema } from '../openapi/answer-schema.ts'
 import { publishedAt } from '../openapi/publish.ts'
 
 /** As much of JSON Schema as values are drawn from. */
@@ -76,18 +77,7 @@ export function readDocument() {
       schema.$ref ? (document.components.schemas[schema.$ref.split('/').at(-1) ?? ''] ?? {}) : schema,
     /** What is wrong with a JSON answer, in words; nothing when it is as documented. */
     misfit({ path, method }: Operation, status: number, answer: unknown): string | undefined {
-      const pointer = [
-        'paths',
-        path,
-        method.toLowerCase(),
-        'responses',
-        `${status}`,
-        'content',
-        'application/json',
-        'schema',
-      ]
-      const escaped = pointer.map((part) => encodeURIComponent(part.replaceAll('~', '~0').replaceAll('/', '~1')))
-      const $ref = `document#/${escaped.join('/')}`
+      const $ref = `document${answerSchema(method, path, status)}`
       const validate = validators.get($ref) ?? ajv.compile({ $ref })
       validators.set($ref, validate)
       return validate(answer) ? undefined : ajv.errorsText(validate.errors)
