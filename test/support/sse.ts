@@ -5,9 +5,15 @@ export interface SseEvent {
   data: unknown
 }
 
-/** The events of an SSE body as they come, by the letter of the standard as far as Parley uses it. */
-export async function* sseEvents(body: ReadableStream<Uint8Array> | null): AsyncGenerator<SseEvent> {
-  if (!body) return
+/**
+ * The events of an SSE body as they come, by the letter of the standard as far as Parley uses it. The body is taken hold of
+ * at once, not with the first event asked for: `fetch` cancels a body that nobody reads when its response is collected.
+ */
+export function sseEvents(body: ReadableStream<Uint8Array> | null): AsyncGenerator<SseEvent> {
+  return eventsOf(body ? body.values() : [])
+}
+
+async function* eventsOf(body: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): AsyncGenerator<SseEvent> {
   const decoder = new TextDecoder()
   let rest = ''
   for await (const bytes of body) {
