@@ -6,6 +6,6 @@ import type { Env } from './env.ts'
 
 /** How much this process bears, by what the environment says and what it has. */
 export function openShedding(env: Env['http'], clock: Clock, log: Log): Shedding {
-  const read = processLoadReader(env.memoryBytes)
+  const read = processLoadReader({ nodeOptions: env.nodeOptions, residentLimit: env.memoryBytes })
   return createShedding({ limits: env.shedding, read, collect: collectGarbage, clock, log })
 }

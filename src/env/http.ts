@@ -8,6 +8,8 @@ export interface HttpEnv {
   shedding: { delayMs: number; heapPercent: number; memoryPercent: number }
   /** What the process may hold, in bytes; undefined: what its container has, or else the machine. */
   memoryBytes: number | undefined
+  /** What Node was told by `NODE_OPTIONS`, where the size of the heap may be. */
+  nodeOptions: string
 }
 
 export function readHttp(read: Reader, faults: string[]): HttpEnv {
@@ -26,6 +28,7 @@ export function readHttp(read: Reader, faults: string[]): HttpEnv {
       memoryPercent: read.integer('PARLEY_SHED_MEMORY_PERCENT', 90, 0, 100),
     },
     memoryBytes: memoryMb > 0 ? memoryMb * 1_048_576 : undefined,
+    nodeOptions: read.text('NODE_OPTIONS') ?? '',
   }
 }
 

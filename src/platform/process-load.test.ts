@@ -30,7 +30,7 @@ for (const [flags, limit, old] of heaps) {
 
 test('a process knows its own, told by its command line or by NODE_OPTIONS', async () => {
   const url = new URL('./process-load.ts', import.meta.url).href
-  const script = `import { processLoadReader } from '${url}'; console.log(processLoadReader()().heapLimit)`
+  const script = `import { processLoadReader } from '${url}'; console.log(processLoadReader({ nodeOptions: process.env.NODE_OPTIONS })().heapLimit)`
   const limitOf = async (flags: readonly string[], NODE_OPTIONS: string) => {
     const env = { NODE_OPTIONS }
     const { stdout } = await promisify(execFile)(process.execPath, [...flags, '--input-type=module', '-e', script], {

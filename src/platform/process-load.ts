@@ -14,10 +14,18 @@ export interface ProcessLoad {
 
 const MEBIBYTE = 1024 * 1024
 
-/** `residentLimit`: instead of what the container (cgroup) or else the machine has. */
-export function processLoadReader(residentLimit = foundLimit()): () => ProcessLoad {
-  // biome-ignore lint/style/noProcessEnv: What V8 was told there, it does not say itself.
-  const flags = [process.env.NODE_OPTIONS ?? '', ...process.execArgv].join(' ')
+export interface ProcessLoadOptions {
+  /** As the environment has it: what V8 was told there, it does not say itself. */
+  nodeOptions: string
+  /** Instead of what the container (cgroup) or else the machine has. */
+  residentLimit: number | undefined
+}
+
+export function processLoadReader({
+  nodeOptions,
+  residentLimit = foundLimit(),
+}: ProcessLoadOptions): () => ProcessLoad {
+  const flags = [nodeOptions, ...process.execArgv].join(' ')
   const heapLimit = oldSpaceLimit(getHeapStatistics().heap_size_limit, flags)
   return () => ({
     heapUsed: getHeapSpaceStatistics()
