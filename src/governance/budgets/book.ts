@@ -23,6 +23,8 @@ export class BudgetBook {
   readonly #options: BookOptions
   #budgets: ReadonlyMap<string, Budget> | undefined
   #looking: Promise<void> | undefined
+  #looks = 0
+  #lastSeen = 0
   #cancelNext = () => {}
   #closed = false
 
@@ -65,7 +67,12 @@ export class BudgetBook {
 
   /** Rejects with database_unavailable. */
   async look(): Promise<void> {
+    this.#looks += 1
+    const number = this.#looks
     const budgets = await this.#options.kept.all()
+    // Over another connection, what was read before a budget was set may come after what was read then.
+    if (number < this.#lastSeen) return
+    this.#lastSeen = number
     this.#budgets = new Map(budgets.map((budget) => [budget.scope, budget]))
   }
 

@@ -35,6 +35,7 @@ export async function createStops({ kv, clock, log }: StopsOptions): Promise<Sto
   let heardAt = Number.NEGATIVE_INFINITY
   let isAway = false
   let closed = false
+  let changes = 0
   let cancelNext = () => {}
   let last: Promise<unknown> = Promise.resolve()
 
@@ -54,9 +55,12 @@ export async function createStops({ kv, clock, log }: StopsOptions): Promise<Sto
 
   async function look(): Promise<void> {
     const beganAt = clock.monotonic()
+    const before = changes
     const found = await kv.get(STOPS)
     heardAt = Math.max(heardAt, beganAt)
     isAway = false
+    // What was changed here meanwhile may not be in it yet.
+    if (changes !== before) return
     if (found) apply(found.value.toString())
     else if (bytes !== '') await kv.put(STOPS, Buffer.from(bytes), { ifVersion: 0 })
   }
@@ -78,6 +82,7 @@ export async function createStops({ kv, clock, log }: StopsOptions): Promise<Sto
       if (!next(stops)) return false
       const wanted = JSON.stringify([...stops.values()])
       if ((await kv.put(STOPS, Buffer.from(wanted), { ifVersion: found?.version ?? 0 })) === undefined) continue
+      changes += 1
       apply(wanted)
       return true
     }
