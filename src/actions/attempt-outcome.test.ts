@@ -10,7 +10,7 @@ const facts = (change: Partial<AttemptFacts> = {}): AttemptFacts => ({
     maxAttempts: 3,
     once: false,
     began: false,
-    createdAt: 0,
+    heldSince: null,
     userMissingSince: null,
     now: 1000,
     random: 1,
@@ -22,6 +22,7 @@ const busy = (more: { untouched?: boolean; retryAfterMs?: number } = {}) =>
   thrown(new PassingError('Busy.', { reason: 'server_error', ...more }))
 
 const shut = thrown(new ParleyError('sealed_unreadable'))
+const gone: Attempted = { away: 'blob_unavailable' }
 const DAY = 24 * 60 * 60_000
 const tooMuch: Attempted = { result: 'x'.repeat(1024 * 1024 + 1) }
 
@@ -45,8 +46,16 @@ const cases: [string, Attempted, Partial<AttemptFacts>, string, string | null][]
     'retrying',
     'sealed_unreadable',
   ],
-  ['a key that was missing for a day', shut, { now: DAY }, 'retrying', 'sealed_unreadable'],
-  ['a key missing, at the end', shut, { now: DAY, attempt: 3, once: true }, 'dead-lettered', 'sealed_unreadable'],
+  ['a key that was missing for a day', shut, { now: DAY, heldSince: 0 }, 'retrying', 'sealed_unreadable'],
+  ['a key missing, at the end', shut, { now: DAY, heldSince: 0, attempt: 3 }, 'dead-lettered', 'sealed_unreadable'],
+  ['versions away, at the last attempt', gone, { attempt: 3, once: true }, 'retrying', 'blob_unavailable'],
+  [
+    'versions away for a day, at the last',
+    gone,
+    { now: DAY, heldSince: 0, attempt: 3 },
+    'dead-lettered',
+    'blob_unavailable',
+  ],
   ['a key missing, once only, begun', shut, { once: true, began: true }, 'unknown', 'effect_unknown'],
   ['a fault of ours, once only, begun', thrown(0), { once: true, began: true }, 'unknown', 'effect_unknown'],
   ['too much, once only, begun', tooMuch, { once: true, began: true }, 'unknown', 'result_too_large'],
@@ -68,11 +77,26 @@ test('an attempt without identity does not count', () => {
   assert.equal(consequenceOf(busy(), facts()).uncounted, false)
 })
 
-test('for a day, an attempt without the key does not count', () => {
-  assert.deepEqual(
-    [DAY - 1, DAY].map((now) => consequenceOf(shut, facts({ now })).uncounted),
-    [true, false],
-  )
+test('for a day, an attempt that lacks its key or its version does not count, and is made again a minute later at most', () => {
+  for (const attempted of [shut, gone]) {
+    const after = (heldForMs: number, random: number) => {
+      const now = 5 * DAY
+      const { uncounted, retryAt = 0 } = consequenceOf(attempted, facts({ now, heldSince: now - heldForMs, random }))
+      return [uncounted, retryAt - now]
+    }
+    assert.deepEqual(
+      [after(0, 0), after(0, 1), after(20_000, 1), after(DAY - 1, 0), after(DAY - 1, 1), after(DAY, 1)],
+      [
+        [true, 500],
+        [true, 1000],
+        [true, 20_000],
+        [true, 30_000],
+        [true, 60_000],
+        [false, 1000],
+      ],
+    )
+    assert.equal(consequenceOf(attempted, facts()).uncounted, true)
+  }
 })
 
 test('back-off doubles up to a minute, with full jitter, and is no shorter than the target asked for', () => {

@@ -14,6 +14,8 @@ export type Attempted =
   | { thrown: unknown; timedOut: boolean }
   /** Before anything was executed. */
   | { impossible: Impossible }
+  /** What it needs before its effect can begin is out of reach: a code of an error. */
+  | { away: string }
   /** Somebody has stopped it, for now. */
   | { held: 'stopped' }
   /** Its approval no longer holds: what is to be decided anew. */
@@ -26,8 +28,8 @@ export interface AttemptFacts {
   once: boolean
   /** The effect may have begun. */
   began: boolean
-  /** When it was asked for. */
-  createdAt: number
+  /** Since when what it needs cannot be had; null where the attempt before went further. */
+  heldSince: number | null
   /** Since when its user's identity could not be had. */
   userMissingSince: number | null
   now: number
@@ -45,6 +47,8 @@ export interface Consequence {
   /** When to try again, ms since the epoch. */
   retryAt: number | undefined
   uncounted: boolean
+  /** It waits for what cannot be had, and for how long that was so is kept. */
+  away?: boolean
   approval?: RunApproval
   /** A fault on our side, for the log. */
   fault: unknown
@@ -54,7 +58,9 @@ const RESULT_BYTES = 1024 * 1024
 const BACK_OFF = { firstMs: 1000, maxMs: 60_000, askedMaxMs: 600_000 }
 const HELD_RETRY_MS = 5000
 const IDENTITY_PATIENCE_MS = 24 * 60 * 60_000
-const KEY_PATIENCE_MS = 24 * 60 * 60_000
+/** How long a run waits for what is out of reach without that counting against it, and between two looks for it. */
+const AWAY_PATIENCE_MS = 24 * 60 * 60_000
+const AWAY_RETRY = { leastMs: 1000, mostMs: 60_000 }
 
 /**
  * What follows from an attempt:
@@ -65,7 +71,8 @@ const KEY_PATIENCE_MS = 24 * 60 * 60_000
  * it may pass, but the effect may have begun and must not be tried twice ──▸ unknown
  * its approval no longer holds ──▸ awaiting-approval
  * it is stopped ──▸ retrying, uncounted, as long as it is
- * not begun, and its key cannot be had here ──▸ retrying, uncounted for a day; then as what may pass
+ * not begun, and its key cannot be had here, or the store of keys, versions or runs not at all ──▸ retrying, uncounted for a
+ *   day; then as what may pass
  * no identity ──▸ awaiting-identity · it can never succeed ──▸ dead-lettered, at once
  */
 export function consequenceOf(attempted: Attempted, facts: AttemptFacts): Consequence {
@@ -75,7 +82,8 @@ export function consequenceOf(attempted: Attempted, facts: AttemptFacts): Conseq
     const wait = { dueAt: approval.expiresAt, uncounted: true, approval }
     return { ...ended('awaiting-approval', 'passing', 'approval_outdated'), ...wait }
   }
-  if ('held' in attempted) return held(attempted.held, facts)
+  if ('held' in attempted) return held(attempted.held, facts.now + HELD_RETRY_MS)
+  if ('away' in attempted) return outOfReach(attempted.away, facts)
   if ('result' in attempted) {
     if (Buffer.byteLength(attempted.result) > RESULT_BYTES) {
       // It took place all the same, and nobody is to be led to try it again.
@@ -93,7 +101,7 @@ export function consequenceOf(attempted: Attempted, facts: AttemptFacts): Conseq
     const dueAt = (facts.userMissingSince ?? facts.now) + IDENTITY_PATIENCE_MS
     return { ...ended('awaiting-identity', 'passing', 'awaiting_identity'), dueAt, uncounted: true }
   }
-  if (isUnreadable(thrown) && !facts.began) return unreadable(facts)
+  if (isUnreadable(thrown) && !facts.began) return outOfReach('sealed_unreadable', facts)
   const isGone = isErased(thrown)
   const reason = isGone ? 'erased' : 'internal'
   const how =
@@ -125,18 +133,27 @@ function passing(
   return { ...ended('retrying', 'passing', reason), retryAt, dueAt: retryAt + UNSENT_AFTER_MS }
 }
 
-function held(reason: string, { now }: AttemptFacts): Consequence {
-  const retryAt = now + HELD_RETRY_MS
+function held(reason: string, retryAt: number): Consequence {
   return { ...ended('retrying', 'passing', reason), retryAt, dueAt: retryAt + UNSENT_AFTER_MS, uncounted: true }
 }
 
-/** Another replica may have the key, or this one soon. What is damaged looks the same, and must come to an end. */
-function unreadable(facts: AttemptFacts): Consequence {
-  const { attempt, maxAttempts, createdAt, now } = facts
-  if (now < createdAt + KEY_PATIENCE_MS) return held('sealed_unreadable', facts)
+/**
+ * Nothing is wrong with the run: what is away may be had again, or on another replica. A key that is missing looks like what is
+ * damaged, though, and must come to an end.
+ */
+function outOfReach(reason: string, facts: AttemptFacts): Consequence {
+  const { attempt, maxAttempts, heldSince, now, random } = facts
+  const heldForMs = now - (heldSince ?? now)
+  if (heldForMs < AWAY_PATIENCE_MS) {
+    const bound = Math.min(Math.max(heldForMs, AWAY_RETRY.leastMs), AWAY_RETRY.mostMs)
+    return { ...held(reason, now + Math.ceil((bound * (1 + random)) / 2)), away: true }
+  }
   // With words of its own it could not be ended: they would have to be sealed with that key.
-  if (attempt >= maxAttempts) return ended('dead-lettered', 'failed', 'sealed_unreadable')
-  return passing(facts, 'sealed_unreadable', undefined, true, undefined)
+  const how =
+    attempt >= maxAttempts
+      ? ended('dead-lettered', 'failed', reason)
+      : passing(facts, reason, undefined, true, undefined)
+  return { ...how, away: true }
 }
 
 function ended(

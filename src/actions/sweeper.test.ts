@@ -26,6 +26,7 @@ function row(change: Partial<RunRow>): RunRow {
       approval: null,
       followUp: false,
       userMissingSince: null,
+      heldSince: null,
       undoes: null,
     },
     ...{ traceparent: null, createdAt: 0, updatedAt: 0, settledAt: null },

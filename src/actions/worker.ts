@@ -45,6 +45,13 @@ export interface WorkerOptions {
 /** Why the attempt under way stops before its executor is done. */
 type Stop = 'timeout' | 'lost' | 'draining'
 
+interface Hold {
+  /** The effect may have begun. */
+  began: boolean
+  /** What was out of reach as it was to begin. */
+  away: ParleyError['code'] | undefined
+}
+
 const PERSIST_RETRY_MS = 250
 const ABANDON_AFTER_MS = 1000
 /** Broker locks are renewed for longer than any attempt lasts. */
@@ -122,16 +129,16 @@ export class Worker {
     this.#attempts.add(abort)
     if (this.#isOver) abort.abort('draining' satisfies Stop)
     const stopRenewing = this.#keepLease(row, abort)
-    const hold = { began: false }
+    const hold: Hold = { began: false, away: undefined }
     try {
       const attempted = await this.#execute(row, span.traceparent, abort, hold)
       if (abort.signal.reason === 'lost') return
-      const { attempt, maxAttempts, once, createdAt, userMissingSince } = row
+      const { attempt, maxAttempts, once, heldSince, userMissingSince } = row
       const facts = {
         attempt,
         maxAttempts,
         once,
-        createdAt,
+        heldSince,
         userMissingSince,
         began: hold.began,
         now: clock.now(),
@@ -179,12 +186,7 @@ export class Worker {
   }
 
   /** Never rejects. */
-  async #execute(
-    row: RunRow,
-    traceparent: string | undefined,
-    abort: AbortController,
-    hold: { began: boolean },
-  ): Promise<Attempted> {
+  async #execute(row: RunRow, traceparent: string | undefined, abort: AbortController, hold: Hold): Promise<Attempted> {
     const { clock, configs, executors, isLive, stops, seals, userToken } = this.#options
     const stopped = Promise.withResolvers<never>()
     stopped.promise.catch(() => {})
@@ -216,10 +218,12 @@ export class Worker {
         begin: async () => {
           // Too late for an attempt that was given up: how it ended is being written down.
           abort.signal.throwIfAborted()
+          if (!(await this.#begin(row, hold))) {
+            abort.abort('lost' satisfies Stop)
+            throw new Error('The run is somebody else’s by now.')
+          }
+          abort.signal.throwIfAborted()
           hold.began = true
-          if (await this.#begin(row)) return abort.signal.throwIfAborted()
-          abort.abort('lost' satisfies Stop)
-          throw new Error('The run is somebody else’s by now.')
         },
         userToken: (scope: string) => userToken(principal, scope),
       }
@@ -228,8 +232,9 @@ export class Worker {
       const result = await Promise.race([Promise.try(executor, read.value, context), stopped.promise])
       return { result: JSON.stringify(result) ?? 'null' }
     } catch (error) {
-      const thrown = isAway(error) && !hold.began ? notBegun(error) : error
-      return { thrown, timedOut: abort.signal.reason === 'timeout' && !(thrown instanceof IdentityNeeded) }
+      const away = hold.away ?? (isAway(error) ? error.code : undefined)
+      if (away !== undefined && !hold.began && !abort.signal.aborted) return { away }
+      return { thrown: error, timedOut: abort.signal.reason === 'timeout' && !(error instanceof IdentityNeeded) }
     } finally {
       stopTimer()
     }
@@ -241,11 +246,14 @@ export class Worker {
     return row.attempt === 1 && decidedAt !== null && this.#options.serving.rolledBackSince(row.config, decidedAt)
   }
 
-  async #begin({ id, fence }: RunRow): Promise<boolean> {
+  async #begin({ id, fence }: RunRow, hold: Hold): Promise<boolean> {
     try {
       return await this.#options.work.begin(id, fence)
     } catch (error) {
-      throw isAway(error) ? notBegun(error) : error
+      if (!isAway(error)) throw error
+      hold.away = error.code
+      // As executors leave it: whatever they make of other errors, nothing was done.
+      throw new PassingError('The action could not begin.', { reason: error.code, untouched: true, cause: error })
     }
   }
 
@@ -287,10 +295,6 @@ const AWAY: ReadonlySet<string> = new Set(['database_unavailable', 'state_unavai
 /** The database, the store that has the keys of what is sealed, or the one that has the versions. */
 function isAway(error: unknown): error is ParleyError {
   return error instanceof ParleyError && AWAY.has(error.code)
-}
-
-function notBegun(cause: ParleyError): PassingError {
-  return new PassingError('The action could not begin.', { reason: cause.code, untouched: true, cause })
 }
 
 function ownerOf({ tenant, owner }: RunRow): { tenant: string; id: string } {

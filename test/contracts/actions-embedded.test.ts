@@ -4,6 +4,7 @@ import { awaitingSuite } from './actions/awaiting.ts'
 import { decisionsSuite } from './actions/decisions.ts'
 import { executionSuite } from './actions/execution.ts'
 import { hardeningSuite } from './actions/hardening.ts'
+import { outOfReachSuite } from './actions/out-of-reach.ts'
 import { recoverySuite } from './actions/recovery.ts'
 import { sendingSuite } from './actions/sending.ts'
 import { servingSuite } from './actions/serving.ts'
@@ -23,3 +24,4 @@ sendingSuite(() => ground)
 servingSuite(() => ground)
 undoingSuite(() => ground)
 awaitingSuite(() => ground)
+outOfReachSuite(() => ground)

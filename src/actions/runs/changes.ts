@@ -21,7 +21,7 @@ export interface RunChange {
 /**
  * A worker that notes its beginning, or that it is alive, does so without a new version: what was read must still be so.
  * An ordered run that is replayed waits for the one that was let past it meanwhile. What had come to rest before was told to
- * its turn; what becomes of it now is news. With more attempts, its user's absence is a new one.
+ * its turn; what becomes of it now is news. With more attempts, its user's absence is a new one, and so is that of what it needs.
  */
 const CHANGE = `
   WITH changed AS (
@@ -33,6 +33,7 @@ const CHANGE = `
       max_attempts = r.max_attempts + $10, fence = r.fence + 1, version = r.version + 1, updated_at = $11,
       settled_at = CASE WHEN $12 THEN $11::bigint END,
       user_missing_since = CASE WHEN $10 > 0 THEN NULL ELSE r.user_missing_since END,
+      held_since = CASE WHEN $10 > 0 THEN NULL ELSE r.held_since END,
       follow_up = r.follow_up OR (r.settled_at IS NOT NULL AND r.turn IS NOT NULL AND r.conversation IS NOT NULL)
     FROM (SELECT i.waiting OR ($3 = 'queued' AND i.ordered AND i.settled_at IS NOT NULL AND EXISTS (
       SELECT FROM runs p WHERE p.conversation = i.conversation AND p.ordered AND p.settled_at IS NULL AND NOT p.waiting

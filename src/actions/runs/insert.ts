@@ -8,7 +8,7 @@ export interface NewRun
   extends Omit<
     RunRow,
     | ('seq' | 'askedHash' | 'version' | 'revision' | 'waiting' | 'attempt' | 'fence' | 'began')
-    | ('preview' | 'userMissingSince' | 'followUp' | 'createdAt' | 'updatedAt' | 'settledAt' | 'status')
+    | ('preview' | 'userMissingSince' | 'heldSince' | 'followUp' | 'createdAt' | 'updatedAt' | 'settledAt' | 'status')
   > {
   status: Extract<RunStatus, 'queued' | 'awaiting-approval' | 'rejected'>
   now: number

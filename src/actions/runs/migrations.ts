@@ -105,4 +105,9 @@ export const runMigrations: readonly Migration[] = [
       ALTER TABLE runs ADD COLUMN user_missing_since bigint;
       CREATE INDEX runs_awaiting_user ON runs (tenant, owner) WHERE status = 'awaiting-identity';`,
   },
+  {
+    // Since when what a run needs is out of reach, for no fault of its own: what its patience with that is counted from.
+    name: '0046-held-runs',
+    sql: 'ALTER TABLE runs ADD COLUMN held_since bigint;',
+  },
 ]

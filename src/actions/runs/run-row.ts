@@ -42,6 +42,8 @@ export interface RunRow {
   approval: RunApproval | null
   /** Since when its user's identity could not be had. */
   userMissingSince: number | null
+  /** Since when its attempts fail for what is out of reach and no fault of its own. */
+  heldSince: number | null
   followUp: boolean
   /** The run that it undoes. */
   undoes: string | null
@@ -90,4 +92,4 @@ export const RUN_COLUMNS = `r.id, r.seq, r.tenant, r.owner, r.key, r.arguments_h
   r.specialist, r.conversation, r.turn, r.status, r.version, r.revision, r.waiting, r.ordered, r.once, r.attempt,
   r.max_attempts AS "maxAttempts", r.fence, r.began, r.due_at AS "dueAt", r.input, r.outcome, r.preview, r.reason,
   r.approval, r.follow_up AS "followUp", r.undoes, r.traceparent, r.created_at AS "createdAt", r.updated_at AS "updatedAt",
-  r.settled_at AS "settledAt", r.user_missing_since AS "userMissingSince"`
+  r.settled_at AS "settledAt", r.user_missing_since AS "userMissingSince", r.held_since AS "heldSince"`

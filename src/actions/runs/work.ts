@@ -19,6 +19,8 @@ export interface AttemptEnd {
   dueAt: number | null
   /** The attempt does not count: its effect had not begun, for no fault of its own. */
   uncounted: boolean
+  /** What it needs is out of reach. */
+  away?: boolean
   /** To be decided anew. */
   approval?: RunApproval
   now: number
@@ -61,9 +63,10 @@ const END = `
     UPDATE runs r SET status = e.status, attempt = r.attempt - CASE WHEN e.uncounted THEN 1 ELSE 0 END,
       due_at = e.due_at, reason = e.reason, approval = coalesce(e.approval, r.approval), outcome = coalesce(decode(e.outcome, 'base64'), r.outcome),
       version = r.version + 1, updated_at = e.now, settled_at = CASE WHEN e.status IN ${SETTLED} THEN e.now END,
-      user_missing_since = CASE WHEN e.status = 'awaiting-identity' THEN coalesce(r.user_missing_since, e.now) END
+      user_missing_since = CASE WHEN e.status = 'awaiting-identity' THEN coalesce(r.user_missing_since, e.now) END,
+      held_since = CASE WHEN e.away THEN coalesce(r.held_since, e.now) END
     FROM jsonb_to_recordset($1::jsonb) AS e(id text, fence integer, status text, ended text, reason text, outcome text,
-      due_at bigint, uncounted boolean, approval jsonb, now bigint)
+      due_at bigint, uncounted boolean, away boolean, approval jsonb, now bigint)
     WHERE r.id = e.id AND r.fence = e.fence AND r.status = 'running'
     RETURNING ${RUN_COLUMNS}, e.ended, r.attempt + CASE WHEN e.uncounted THEN 1 ELSE 0 END AS number),
   noted AS (
