@@ -26,7 +26,7 @@ export interface Stops {
 export interface Stop {
   /**
    * `all`, or `tenant:`, `specialist:`, `model:`, `action:` with a name; of a budget, `budget:` with the budget's scope; of what was
-   * withdrawn, `key:` with the id of a Parley key, `secret:` with what names one of its secrets.
+   * withdrawn, `key:` with the id of a Parley key; of what is to be looked up again, `secret:` with what names one of its secrets.
    */
   scope: string
   reason: string

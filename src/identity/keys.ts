@@ -25,8 +25,8 @@ export interface Keys {
   /** One's own, or of one's tenant for an Admin. Rejects with key_not_found. */
   get(by: Principal, id: string): Promise<KeyView>
   /**
-   * A new text for one's own key; the one before goes on for the overlap, and one before that ends at once. Rejects with
-   * key_not_found, key_state, version_conflict, state_unavailable.
+   * A new text for one's own key; the one before goes on for the overlap, and one before that ends at once. Where it fails, they
+   * go on as before. Rejects with key_not_found, key_state, version_conflict, state_unavailable.
    */
   rotate(by: Principal, id: string, rotation: Rotation, ifVersion: number): Promise<IssuedKey>
   /**
@@ -107,7 +107,7 @@ export interface KeyDone {
 
 export type RecordKey = (tx: Tx, done: KeyDone) => Promise<void>
 
-/** Where it is told, to every replica within half a second, what was withdrawn; see `#governance/stops.ts`. */
+/** Where it is told, to every replica within half a second, what was withdrawn or called in question; see `#governance/stops.ts`. */
 export interface Withdrawals {
   get(scope: string): object | undefined
   set(stop: { scope: string; reason: string; by: string | null; at: number; until: number }): Promise<void>

@@ -129,7 +129,7 @@ export function createKeys({ sql, withdrawals, record, hasSql, serves, clock, lo
       }
       const row = await store.rotate(by.tenant, id, now, decide, async (tx, { oldUntil, expiresAt }) => {
         await record(tx, doneBy(by, 'rotated', id, { oldUntil, expiresAt }))
-        // Where it cannot be told, the key stays as it was.
+        // Where it cannot be told, the key stays as it was; where it is told and not done, the row says so to whoever asks.
         for (const digest of ended) await withdraw(secretScope(digest), by)
       })
       log.info({ key: id }, 'A key was rotated')

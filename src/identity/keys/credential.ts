@@ -18,7 +18,7 @@ export function keyScope(id: string): string {
   return `key:${id}`
 }
 
-/** What withdraws one of its texts. It says nothing that helps to guess it. */
+/** What calls one of its texts in question. It says nothing that helps to guess it. */
 export function secretScope(digest: Buffer): string {
   return `secret:${digest.toString('hex').slice(0, 32)}`
 }
@@ -52,20 +52,30 @@ export function matching(credentials: readonly Credential[], digest: Buffer): Cr
 
 /** Why it is not taken any more; told only to who has it. Undefined while it is good. */
 export function endOf(
-  { row, digest, until }: Credential,
+  { row, until }: Credential,
   withdrawals: Pick<Withdrawals, 'get'>,
   now: number,
 ): ParleyError | undefined {
   const end = endOfKey(row, withdrawals, now)
-  if (end) return end
-  const isOld = now >= until || withdrawals.get(secretScope(digest)) !== undefined
-  return isOld ? keyRefused('The key was rotated; this is its old text.') : undefined
+  return end ?? (now >= until ? oldText() : undefined)
+}
+
+/**
+ * Somebody has set out to end this text with a rotation, which is told before it is done: until that is forgotten, only the row
+ * says whether it was.
+ */
+export function isDoubted({ digest }: Credential, withdrawals: Pick<Withdrawals, 'get'>): boolean {
+  return withdrawals.get(secretScope(digest)) !== undefined
 }
 
 /** The same of a key, whichever of its texts is sent. */
 export function endOfKey(row: KeyRow, withdrawals: Pick<Withdrawals, 'get'>, now: number): ParleyError | undefined {
   if (row.revokedAt !== null || withdrawals.get(keyScope(row.id))) return keyRefused('The key was revoked.')
   return now >= row.expiresAt ? keyRefused('The key has expired.') : undefined
+}
+
+export function oldText(): ParleyError {
+  return keyRefused('The key was rotated; this is its old text.')
 }
 
 export function keyRefused(message: string): ParleyError {

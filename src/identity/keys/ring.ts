@@ -6,7 +6,16 @@ import type { Identified } from '../authenticator.ts'
 import type { Withdrawals } from '../keys.ts'
 import type { Principal } from '../principal.ts'
 import { unserved } from '../unserved.ts'
-import { type Credential, credentialsOf, endOf, endOfKey, keyRefused, matching } from './credential.ts'
+import {
+  type Credential,
+  credentialsOf,
+  endOf,
+  endOfKey,
+  isDoubted,
+  keyRefused,
+  matching,
+  oldText,
+} from './credential.ts'
 import { type KeyText, readKeyText } from './key-text.ts'
 import type { KeyStore } from './store.ts'
 import { Watch } from './watch.ts'
@@ -59,7 +68,7 @@ export class KeyRing {
     const known = this.#known.get(read.id)
     const isKnown = known && clock.monotonic() - known.readAt < KNOWN_MS && withdrawals.silentMs <= SILENT_MS
     const found = isKnown ? matching(known.credentials, read.digest) : undefined
-    return known && found ? this.#taken(known, found) : this.#lookUp(read)
+    return known && found && !isDoubted(found, withdrawals) ? this.#taken(known, found) : this.#lookUp(read)
   }
 
   /** The row as it stands, at most a minute old. */
@@ -77,10 +86,11 @@ export class KeyRing {
 
   async #lookUp({ id, digest }: KeyText): Promise<Identified> {
     const known = this.#known.get(id)
-    const fresh = known && matching(known.credentials, digest) ? await this.#fresh(id, known) : await this.#read(id)
+    const before = known && matching(known.credentials, digest)
+    const fresh = known && before ? await this.#fresh(id, known, before) : await this.#read(id)
     const found = fresh && matching(fresh.credentials, digest)
     // Whether there is such a key is nobody's business who does not have it.
-    if (!found) throw keyRefused('There is no such key.')
+    if (!found) throw before ? oldText() : keyRefused('There is no such key.')
     return this.#taken(fresh, found)
   }
 
@@ -93,16 +103,17 @@ export class KeyRing {
     return credential.identified
   }
 
-  async #fresh(id: string, known: Known): Promise<Known | undefined> {
+  async #fresh(id: string, known: Known, sent?: Credential): Promise<Known | undefined> {
     const { clock, withdrawals } = this.#options
     const age = clock.monotonic() - known.readAt
     if (withdrawals.silentMs > SILENT_MS) await withdrawals.look()
-    if (age < KNOWN_MS) return known
+    const isOpen = sent !== undefined && isDoubted(sent, withdrawals)
+    if (age < KNOWN_MS && !isOpen) return known
     try {
       return await this.#read(id)
     } catch (error) {
       const isAway = error instanceof ParleyError && error.code === 'database_unavailable'
-      if (isAway && age < STALE_MS) return known
+      if (isAway && age < STALE_MS && !isOpen) return known
       throw error
     }
   }
@@ -110,8 +121,10 @@ export class KeyRing {
   async #read(id: string): Promise<Known | undefined> {
     const { store, withdrawals, hasSql, clock } = this.#options
     if (!hasSql()) return undefined
+    // Before the row, which has the last word on what is withdrawn.
+    if (withdrawals.silentMs > SILENT_MS) await withdrawals.look()
     const readAt = clock.monotonic()
-    const [row] = await Promise.all([store.find(id), withdrawals.silentMs > SILENT_MS ? withdrawals.look() : undefined])
+    const row = await store.find(id)
     if (!row) {
       this.#known.delete(id)
       return undefined
@@ -129,10 +142,16 @@ export class KeyRing {
     return known ? matching(known.credentials, credential.digest) : credential
   }
 
-  /** For who stays without asking. Never rejects: with the database away, what is known holds. */
+  /** For who stays without asking. Never rejects: with the database away, what is known holds, but for what is in doubt. */
   async #refresh(id: string): Promise<void> {
+    const { clock, withdrawals } = this.#options
     const known = this.#known.peek(id)
-    if (known && this.#options.clock.monotonic() - known.readAt >= KNOWN_MS) await this.#read(id).catch(() => {})
+    if (!known) return
+    const sure = known.credentials.filter((credential) => !isDoubted(credential, withdrawals))
+    if (sure.length === known.credentials.length && clock.monotonic() - known.readAt < KNOWN_MS) return
+    await this.#read(id).catch(() => {
+      known.credentials = sure
+    })
   }
 
   /** In the background, and seldom: a use is no reason for a write. */

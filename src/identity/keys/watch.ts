@@ -6,7 +6,7 @@ export interface WatchOptions {
   withdrawals: Withdrawals
   /** What is known by now of a text that was good; undefined where it is no more. */
   latest(credential: Credential): Credential | undefined
-  /** Has a key read again where that was long ago. Never rejects. */
+  /** Has a key read again where that was long ago, or one of its texts is in doubt. Never rejects. */
   refresh(id: string): Promise<void>
   clock: Clock
 }
@@ -29,7 +29,10 @@ export class Watch {
 
   constructor(options: WatchOptions) {
     this.#options = options
-    this.#stopHearing = options.withdrawals.onChange(() => this.#endThose(false))
+    this.#stopHearing = options.withdrawals.onChange(() => {
+      this.#endThose(false)
+      this.#refresh()
+    })
   }
 
   /** The result ends it. */
@@ -53,14 +56,18 @@ export class Watch {
   }
 
   #look(): void {
-    const { withdrawals, refresh, clock } = this.#options
+    const { withdrawals, clock } = this.#options
     this.#cancelNext = undefined
     // Who was held up itself has not heard of the store for that reason alone.
     const wasHeldUp = clock.monotonic() - this.#lookedAt > 2 * EVERY_MS
     const isDeaf = !wasHeldUp && withdrawals.silentMs > (withdrawals.isAway ? AWAY_MS : SILENT_MS)
     this.#endThose(isDeaf)
-    for (const id of new Set([...this.#listeners.values()].map(({ row }) => row.id))) void refresh(id)
+    this.#refresh()
     if (this.#listeners.size > 0) this.#wait()
+  }
+
+  #refresh(): void {
+    for (const id of new Set([...this.#listeners.values()].map(({ row }) => row.id))) void this.#options.refresh(id)
   }
 
   #endThose(all: boolean): void {

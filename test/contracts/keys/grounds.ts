@@ -38,7 +38,8 @@ export async function keysAtHand(sql: Sql) {
   const tokens = { token: async () => ({ token: '', expiresAt: 0 }) }
   const kv = await openKv({ env: { engine: 'sqlite', path: ':memory:' }, clock, log, tokens })
   const done: KeyDone[] = []
-  const away = { kv: false, sql: false, record: false }
+  /** `commit`: of the transactions to come, none is done, or none is heard of though it was. */
+  const away = { kv: false, sql: false, record: false, commit: undefined as 'undone' | 'unheard' | undefined }
   const asked = { count: 0 }
   const reached: Kv = {
     ...kv,
@@ -54,9 +55,16 @@ export async function keysAtHand(sql: Sql) {
         ? Promise.reject(new ParleyError('database_unavailable'))
         : sql.query(...(given as [never, never]))
     },
-    transaction: (scope, work) => {
+    transaction: async (scope, work) => {
       asked.count += 1
-      return away.sql ? Promise.reject(new ParleyError('database_unavailable')) : sql.transaction(scope, work)
+      if (away.sql) throw new ParleyError('database_unavailable')
+      const done = await sql.transaction(scope, async (tx) => {
+        const result = await work(tx)
+        if (away.commit === 'undone') throw new ParleyError('database_unavailable')
+        return result
+      })
+      if (away.commit === 'unheard') throw new ParleyError('database_unavailable')
+      return done
     },
   }
   async function replica(has = true, serves = (_tenant: string) => true) {

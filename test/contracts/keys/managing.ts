@@ -146,6 +146,42 @@ export function managingContract(check: Check): void {
     assert.equal(view.expiresAt, both.clock.now() - 500 + 365 * DAY_MS)
   })
 
+  for (const commit of ['undone', 'unheard'] as const) {
+    check(
+      `a rotation whose commit is ${commit}: its row says on every replica what is good, and at once`,
+      async (sql) => {
+        await using both = await keysAtHand(sql)
+        const { here, there, away, pass } = both
+        const ana = person(randomUUID())
+        const key = await made(here, ana)
+        let ended = 0
+        const stops = await Promise.all(
+          [here, there].map(async (keys) => (await taken(keys, key.text)).onEnded?.(() => (ended += 1))),
+        )
+        away.commit = commit
+        await assert.rejects(here.rotate(ana, key.id, { overlapMinutes: 0 }, 1), code('database_unavailable'))
+        away.commit = undefined
+        for (let time = 0; time < 2; time++) {
+          if (commit === 'undone') for (const keys of [here, there]) await taken(keys, key.text)
+          else assert.equal(await refused(here, key.text), time === 0 ? OLD : 'There is no such key.')
+          await pass(750)
+        }
+        if (commit === 'undone') assert.equal(ended, 0)
+        // The database answers in its own time.
+        while (commit === 'unheard' && ended < 2) await pass(250)
+        if (commit === 'unheard') return assert.match(await refused(there, key.text), /old text|no such key/)
+        // Once somebody set out to end it, it is not taken on trust: neither here nor by who stays.
+        away.sql = true
+        assert.equal(await refused(there, key.text), 'database_unavailable')
+        while (ended < 2) await pass(250)
+        away.sql = false
+        await taken(there, key.text)
+        assert.equal((await here.rotate(ana, key.id, { overlapMinutes: 0 }, 1)).view.version, 2)
+        for (const stop of stops) stop?.()
+      },
+    )
+  }
+
   check('who rotates has seen what there is, made the key, and finds it alive', async (sql) => {
     await using both = await keysAtHand(sql)
     const { here, away } = both
@@ -279,7 +315,7 @@ export function managingContract(check: Check): void {
     const { here } = both
     const ana = person(randomUUID())
     const ids: string[] = []
-    for (let time = 0; time < 5; time++) ids.unshift((await made(here, ana)).id)
+    for (let time = 0; time < 5; time++) ids.push((await made(here, ana)).id)
     const seen: string[] = []
     for (let cursor: string | null = null; ; ) {
       const page = await here.list(ana, { whose: 'mine', limit: 2, ...(cursor !== null && { cursor }) })
@@ -287,7 +323,8 @@ export function managingContract(check: Check): void {
       cursor = page.next
       if (cursor === null) break
     }
-    assert.deepEqual(seen, ids)
+    // Of two that were made within a millisecond, whichever has the greater id.
+    assert.deepEqual(seen, ids.toSorted().reverse())
     await assert.rejects(here.get(ana, newId('key')), code('key_not_found'))
   })
 
@@ -302,11 +339,11 @@ export function managingContract(check: Check): void {
     await taken(there, one.text)
     const listed = await Array.fromAsync(here.ofOwner(ana))
     assert.deepEqual(
-      listed.map(({ id, status }) => [id, status]),
-      [
+      new Map(listed.map(({ id, status }) => [id, status])),
+      new Map([
         [two.id, 'revoked'],
         [one.id, 'live'],
-      ],
+      ]),
     )
     assert.equal(await here.disown(ana), 2)
     assert.equal(await here.disown(ana), 0)
