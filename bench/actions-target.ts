@@ -85,6 +85,6 @@ async function perform(runs: number, atOnce: number): Promise<RunsReport> {
 async function performOne(): Promise<void> {
   const call = callOf(config, ACTION, { key: newId('turn'), arguments: '{"expression":"6*7"}' })
   const run = await actions.dispatch(call)
-  const { status, output } = await actions.settled(run, WAIT_MS, new AbortController().signal, () => {})
+  const { status, output } = await actions.settled(run, { mostMs: WAIT_MS }, new AbortController().signal, () => {})
   if (status !== 'succeeded') throw new Error(`A run ended as ${status}: ${output}`)
 }

@@ -138,8 +138,8 @@ export function createActions(options: ActionsOptions): Actions {
       return dispatcher.dispatch(call)
     },
 
-    async settled(run, waitMs, signal, onChange) {
-      const seen = await waiting.settled(run, waitMs, signal, onChange).catch(async (error: unknown) => {
+    async settled(run, patience, signal, onChange) {
+      const seen = await waiting.settled(run, patience, signal, onChange).catch(async (error: unknown) => {
         // The turn ends without it; what has started goes on, and is reported.
         if (signal.aborted) await wishes.want(run.id).catch(() => false)
         throw error

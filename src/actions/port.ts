@@ -8,10 +8,10 @@ export interface ActionPort {
   /** Takes a call on. The same key again gives the same run, whatever its state; never rejects for what the caller or the model did wrong: such a run is `rejected` or `failed`, with the reason as output. */
   dispatch(call: ActionCall): Promise<Run>
   /**
-   * Waits until the run is settled, at most `waitMs`; else returns it as it stands. `onChange` hears each status in
+   * Waits until the run is settled, as long as `patience` says; else returns it as it stands. `onChange` hears each status in
    * between. Rejects with the signal's reason when it aborts first; the run goes on.
    */
-  settled(run: Run, waitMs: number, signal: AbortSignal, onChange: (run: Run) => void): Promise<Run>
+  settled(run: Run, patience: Patience, signal: AbortSignal, onChange: (run: Run) => void): Promise<Run>
   /** Withdraws the runs of a turn that have not started; started ones finish. */
   withdraw(turn: string): Promise<void>
   /**
@@ -23,6 +23,13 @@ export interface ActionPort {
   followUpDone(id: string): Promise<void>
   /** Hears that there may be follow-ups to take; best effort, who listens also polls. The result ends it. */
   onFollowUp(listener: () => void): () => void
+}
+
+/** How long a turn waits for a run, ms. */
+export interface Patience {
+  mostMs: number
+  /** At a stretch, while the run waits for its user to sign in; as long as for anything else where absent. */
+  identityMs?: number
 }
 
 /** The late results of one turn. */

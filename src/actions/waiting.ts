@@ -1,7 +1,7 @@
 import { ParleyError } from '#errors.ts'
 import type { Clock } from '#platform/clock.ts'
 import type { Sql } from '#platform/sql/sql.ts'
-import { isSettled, type Run } from './port.ts'
+import { isSettled, type Patience, type Run } from './port.ts'
 import type { RunNews } from './run-news.ts'
 import { runOf } from './run-shape.ts'
 import { Grouped } from './runs/grouped.ts'
@@ -42,19 +42,30 @@ export class Waiting {
   }
 
   /**
-   * Resolves with the settled run, or as it stands after `waitMs`. Rejects with the signal's reason. The database being away
+   * Resolves with the settled run, or as it stands when patience ends. Rejects with the signal's reason. The database being away
    * is waited out.
    */
-  async settled(known: Run, waitMs: number, signal: AbortSignal, onChange: (run: Run) => void): Promise<Run> {
+  async settled(
+    known: Run,
+    { mostMs, identityMs = mostMs }: Patience,
+    signal: AbortSignal,
+    onChange: (run: Run) => void,
+  ): Promise<Run> {
     const { clock, news } = this.#options
     signal.throwIfAborted()
     const end = Promise.withResolvers<Run>()
     let latest = known
     let looking = false
+    let stopMissing = () => {}
+    const missUser = ({ status }: Run) => {
+      stopMissing()
+      stopMissing = status === 'awaiting-identity' ? clock.after(identityMs, () => end.resolve(latest)) : () => {}
+    }
     const hear = (run: Run) => {
       if (isSettled(run)) return end.resolve(run)
       if (run.status === latest.status) return
       latest = run
+      missUser(run)
       try {
         onChange(run)
       } catch (error) {
@@ -76,11 +87,13 @@ export class Waiting {
     const onAbort = () => end.reject(signal.reason)
     const stops = [
       news.onChange(known.id, (run) => (run ? hear(run) : void look())),
-      clock.after(waitMs, () => end.resolve(latest)),
+      clock.after(mostMs, () => end.resolve(latest)),
+      () => stopMissing(),
       repeat(clock, POLL_MS, look),
       () => signal.removeEventListener('abort', onAbort),
     ]
     signal.addEventListener('abort', onAbort, { once: true })
+    missUser(known)
     try {
       return await end.promise
     } finally {

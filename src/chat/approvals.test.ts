@@ -60,11 +60,17 @@ test('the same holds where the caller brings tools of its own', async () => {
   assert.match(String(events.at(-1)?.data), /"finish":"stop"/)
 })
 
-test('a run that waits for its principal to sign in is told so', async () => {
+test('a run that waits for its principal to sign in is told so soon, and not before whoever is on the way has come', async () => {
   await using hand = await chatAtHand({ say: [act, { text: 'Sign in.' }] })
   const { ended } = await hand.begin('act')
   hand.actions.change(0, 'awaiting-identity')
-  await hand.pass(turnLimits.actionWaitMs)
+  await hand.pass(turnLimits.identityWaitMs - 1)
+  hand.actions.change(0, 'queued')
+  await hand.pass(turnLimits.identityWaitMs)
+  hand.actions.change(0, 'awaiting-identity')
+  await hand.pass(turnLimits.identityWaitMs - 1)
+  assert.equal(hand.asked.length, 1)
+  await hand.pass(1)
   await ended
   assert.match(String(hand.asked[1]?.at(-1)?.content), /waits until the user signs in again.*do not call it again/)
 })

@@ -9,6 +9,7 @@ import type { TurnContext } from './turn-context.ts'
 import { unitOf } from './turn-input.ts'
 
 const TOO_MANY = `This turn has made its ${turnLimits.calls} calls; no more are made in it.`
+const PATIENCE = { mostMs: turnLimits.actionWaitMs, identityMs: turnLimits.identityWaitMs }
 const PENDING = 'This very call was made before in this turn and has no result yet; it is not made again.'
 
 /**
@@ -69,7 +70,7 @@ async function settle(turn: TurnContext, call: CallProgress, untrusted: boolean)
     turn.emit('run', { id, action, status, step, index: call.index, ...more })
   }
   show(run)
-  if (!isSettled(run)) show(await room.actions.settled(run, turnLimits.actionWaitMs, signal, show))
+  if (!isSettled(run)) show(await room.actions.settled(run, PATIENCE, signal, show))
 }
 
 function refuse(turn: TurnContext, call: CallProgress, why: string): void {

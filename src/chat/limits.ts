@@ -8,6 +8,8 @@ export const turnLimits = {
   productionMs: 15 * 60_000,
   /** How long a step waits for its actions before the model is told that they are under way. */
   actionWaitMs: 30_000,
+  /** The same for one that needs its user to sign in: who can be had without being asked is had by then, and whom only words bring back should hear them. */
+  identityWaitMs: 3000,
   /** A user's message, in bytes of UTF-8. */
   messageBytes: 128 * 1024,
   /** A turn's text, in characters; the answer ends there, as with a model's own limit of length. */

@@ -37,9 +37,9 @@ test('a turn that goes on while the database is away is told of its runs once th
   const aborted = await actions.dispatch(callOf(versionOf(plain), 'do_it'))
   await begun.promise
   const ended = new AbortController()
-  const leaving = actions.settled(aborted, 60_000, ended.signal, () => {})
+  const leaving = actions.settled(aborted, { mostMs: 60_000 }, ended.signal, () => {})
   proxy.break()
-  const seen = await actions.settled(early, 50, new AbortController().signal, () => {})
+  const seen = await actions.settled(early, { mostMs: 50 }, new AbortController().signal, () => {})
   assert.ok(['queued', 'running'].includes(seen.status), seen.status)
   ended.abort(new Error('The turn has ended.'))
   await assert.rejects(leaving, /The turn has ended/)

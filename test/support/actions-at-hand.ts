@@ -40,16 +40,22 @@ export function actionsAtHand(clock: Clock): ActionsAtHand {
       runs.set(key, { call, run, isLate: false })
       return run
     },
-    settled: (run, waitMs, signal, onChange) =>
+    settled: (run, { mostMs, identityMs = mostMs }, signal, onChange) =>
       new Promise((resolve, reject) => {
         signal.addEventListener('abort', () => reject(signal.reason), { once: true })
-        clock.after(waitMs, () => {
+        const give = () => {
           watchers.delete(run.key)
           const known = runs.get(run.key)
           if (known && !isSettled(known.run)) known.isLate = true
           resolve(known?.run ?? run)
+        }
+        let stopMissing = () => {}
+        clock.after(mostMs, give)
+        watchers.set(run.key, (changed) => {
+          stopMissing()
+          if (changed.status === 'awaiting-identity') stopMissing = clock.after(identityMs, give)
+          ;(isSettled(changed) ? resolve : onChange)(changed)
         })
-        watchers.set(run.key, (changed) => (isSettled(changed) ? resolve : onChange)(changed))
       }),
     withdraw: async (turn) => {
       withdrawn.push(turn)

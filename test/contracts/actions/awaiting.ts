@@ -57,6 +57,23 @@ export function awaitingSuite(ground: () => Ground): void {
     assert.deepEqual([attempts.length, (await rowOf(run.id)).since], [1, null], 'the tries in between do not count')
   })
 
+  test('who waits for a run hears soon that it needs its user, and is told later what became of it', async () => {
+    const { asked, functions } = authority()
+    await using actions = ground().actions({ actions: plain, functions })
+    const run = await actions.dispatch(callOf(versionOf(plain), 'do_it'))
+    const patience = { mostMs: 120_000, identityMs: 20 }
+    const wait = (known: typeof run) => actions.settled(known, patience, new AbortController().signal, () => {})
+    const seen = await wait(run)
+    assert.equal(seen.status, 'awaiting-identity')
+    assert.equal((await wait(seen)).status, 'awaiting-identity', 'a successor finds it waiting already')
+    asked.consented = true
+    await actions.userIsBack({ tenant: 'local', id: 'ada' })
+    assert.equal((await settledRun(actions, run)).status, 'succeeded')
+    const [late, ...others] = await actions.takeFollowUps(10, 1000)
+    assert.deepEqual([late?.runs.map(({ id, status }) => [id, status]), others], [[[run.id, 'succeeded']], []])
+    await actions.followUpDone(String(late?.id))
+  })
+
   test('it is not tried before its time', async () => {
     const { asked, functions } = authority()
     const early = await waiting(functions)

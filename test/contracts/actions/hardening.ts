@@ -313,7 +313,7 @@ export function hardeningSuite(ground: () => Ground): void {
     }
     const mine = async () => (await actions.takeFollowUps(100, 60_000)).filter(({ runs }) => runs[0]?.id === run.id)
     await reached(1)
-    await actions.settled(run, 1, new AbortController().signal, () => {})
+    await actions.settled(run, { mostMs: 1 }, new AbortController().signal, () => {})
     await fail(1)
     const admin = person('root', ['Admin'])
     const [first] = await mine()

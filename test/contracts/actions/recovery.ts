@@ -239,7 +239,7 @@ export function recoverySuite(ground: () => Ground): void {
     const take = async (replica: Pick<typeof one, 'takeFollowUps'>) =>
       (await replica.takeFollowUps(100, 60_000)).filter(({ conversation }) => conversation === call.conversation)
     const woken = new Promise<void>((resolve) => two.onFollowUp(resolve))
-    const seen = await one.settled(run, 30, new AbortController().signal, () => {})
+    const seen = await one.settled(run, { mostMs: 30 }, new AbortController().signal, () => {})
     assert.ok(seen.status === 'running' || seen.status === 'queued')
     assert.deepEqual(await take(two), [])
     gate.resolve('late')
@@ -340,7 +340,7 @@ export function recoverySuite(ground: () => Ground): void {
     const conversation = `conv_ended_${Math.random()}`
     const run = await actions.dispatch(callOf(versionOf(specs), 'do_it', { conversation }))
     const ended = new AbortController()
-    const waiting = actions.settled(run, 10_000, ended.signal, () => {})
+    const waiting = actions.settled(run, { mostMs: 10_000 }, ended.signal, () => {})
     ended.abort(new Error('The turn has ended.'))
     await assert.rejects(waiting, /The turn has ended/)
     gate.resolve('after all')
