@@ -119,8 +119,8 @@ test('a node that is killed: its keys are out of reach until it is back, and sig
   await until(() => !kv.reachable)
   await assert.rejects(kv.put(at, Buffer.from('v')), { code: 'state_unavailable' })
   await victim.start()
-  await until(() => kv.reachable, 10_000)
-  await until(async () => (await kv.put(at, Buffer.from('v')).catch(() => undefined)) !== undefined, 10_000)
+  await until(() => kv.reachable)
+  await until(async () => (await kv.put(at, Buffer.from('v')).catch(() => undefined)) !== undefined)
   await until(async () => {
     await kv.signal(at, 'back')
     return heard.includes('back')
@@ -146,7 +146,7 @@ test('a node that is killed takes no key of the others with it', { skip }, async
     await new Promise((resolve) => setTimeout(resolve, 20))
   }
   await first.start()
-  await until(() => kv.reachable, 10_000)
+  await until(() => kv.reachable)
   await setCoverage('yes')
 })
 

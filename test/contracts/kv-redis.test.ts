@@ -4,9 +4,10 @@ import { test } from 'node:test'
 import { createLog } from '#log.ts'
 import { systemClock } from '#platform/clock.ts'
 import { createKv } from '#platform/kv/create-kv.ts'
-import { type Kv, key } from '#platform/kv/kv.ts'
+import { key } from '#platform/kv/kv.ts'
 import { openKv } from '#platform/kv/open.ts'
 import { RedisEngine } from '#platform/kv/redis.ts'
+import { isSettledAtOnce } from '../support/at-once.ts'
 import { command, noOwnRedis, startRedis } from '../support/redis.ts'
 import { startTcpProxy } from '../support/tcp-proxy.ts'
 import { program, steps } from './kv/program.ts'
@@ -39,13 +40,13 @@ test('a server that is killed: what is on its way is refused, then all at once, 
     assert.equal(result.status === 'rejected' && result.reason.code, 'state_unavailable')
   }
   await until(() => !kv.reachable)
-  const before = performance.now()
-  await assert.rejects(kv.get(at), unavailable)
+  const got = kv.get(at)
+  assert.equal(await isSettledAtOnce(got), true)
+  await assert.rejects(got, unavailable)
   await assert.rejects(
     kv.listen(somewhere(), () => {}),
     unavailable,
   )
-  assert.ok(performance.now() - before < 2500)
 
   await server.start()
   await until(() => kv.reachable)
@@ -67,12 +68,11 @@ test('a server that falls silent is out of reach after the command timeout, and 
   await server.pause()
   const before = performance.now()
   await assert.rejects(kv.get(at), unavailable)
-  const tookMs = performance.now() - before
-  assert.ok(tookMs >= 150 && tookMs < 1000, `${tookMs} ms`)
+  assert.ok(performance.now() - before >= 150)
   assert.equal(kv.reachable, false)
-  const again = performance.now()
-  await assert.rejects(kv.get(at), unavailable)
-  assert.ok(performance.now() - again < 50)
+  const again = kv.get(at)
+  assert.equal(await isSettledAtOnce(again), true)
+  await assert.rejects(again, unavailable)
 
   await server.resume()
   await until(() => kv.reachable)
@@ -91,10 +91,9 @@ test('a connection that is used all the time notices the silence as well', { ski
       (error) => outcomes.push(error.code),
     )
   }, 5)
-  await until(() => outcomes.length > 60)
-  assert.deepEqual(new Set(outcomes), new Set(['ok']))
+  await until(() => outcomes.length > 60 && outcomes.slice(-40).every((outcome) => outcome === 'ok'))
   await server.pause()
-  await until(() => outcomes.includes('state_unavailable'), 1500)
+  await until(() => outcomes.includes('state_unavailable'))
   await server.resume()
   await until(() => outcomes.at(-1) === 'ok')
   clearInterval(ticker)
@@ -107,14 +106,12 @@ for (const [state, leave] of [
   test(`a server that is ${state} at the start: opening resolves all the same, and it recovers`, { skip }, async () => {
     await using server = await startRedis()
     await leave(server)
-    const before = performance.now()
     const env = { engine: 'redis', url: server.url, cluster: false, auth: 'url' } as const
     const kv = await openKv({ env, clock: systemClock, log, tokens })
-    assert.ok(performance.now() - before < 4000)
     assert.equal(kv.reachable, false)
     await assert.rejects(kv.get(somewhere()), unavailable)
     await (state === 'away' ? server.start() : server.resume())
-    await until(() => kv.reachable, 8000)
+    await until(() => kv.reachable)
     assert.equal(await kv.put(somewhere(), Buffer.from('v')), 1)
     await kv.close()
   })
@@ -125,13 +122,15 @@ test('a call whose connection breaks before the answer is refused, and not made 
   const { hostname, port } = new URL(server.url)
   await using proxy = await startTcpProxy({ host: hostname, port: Number(port) })
   await using store = await open(`redis://127.0.0.1:${proxy.port}`)
+  await using direct = await open(server.url)
   const { kv } = store
   const at = somewhere()
   const count = () => kv.run(program, [at], [steps({ do: 'increment', key: 0, field: 'n', by: 1 })])
   assert.deepEqual(await count(), [1])
   proxy.muteServer()
   const counted = assert.rejects(count(), unavailable)
-  await new Promise((resolve) => setTimeout(resolve, 50))
+  const counts = () => direct.kv.run(program, [at], [steps({ do: 'get', key: 0, field: 'n' })])
+  await until(async () => String((await counts())[0]) === '2')
   proxy.cut()
   await counted
   await until(() => kv.reachable)
@@ -204,7 +203,7 @@ test('a server without memory left refuses as out of reach, and takes calls agai
 
 test('a wrong password leaves the store out of reach', { skip }, async () => {
   await using server = await startRedis({ args: ['--requirepass', 'right'] })
-  await using wrong = await open(server.url.replace('//', '//:wrong@'))
+  await using wrong = await open(server.url.replace('//', '//:wrong@'), { patienceMs: 500 })
   assert.equal(wrong.kv.reachable, false)
   await using right = await open(server.url.replace('//', '//default:right@'))
   assert.equal(await right.kv.put(somewhere(), Buffer.from('v')), 1)
@@ -230,12 +229,17 @@ test('two operations cannot share a name', async () => {
   await assert.rejects(store.kv.run({ ...first, lua: 'return {2}' }, [somewhere()], []), RangeError)
 })
 
-async function open(url: string, options: { commandTimeoutMs?: number } = {}): Promise<{ kv: Kv } & AsyncDisposable> {
+interface OpenOptions {
+  commandTimeoutMs?: number
+  patienceMs?: number
+}
+
+async function open(url: string, { patienceMs = 60_000, ...options }: OpenOptions = {}) {
   const engine = new RedisEngine({
     ...{ url: () => url, cluster: false, credential: undefined, clock: systemClock, log },
     ...options,
   })
-  await engine.connect(1000)
+  await engine.connect(patienceMs)
   const kv = createKv(engine)
   return { kv, [Symbol.asyncDispose]: () => kv.close() }
 }

@@ -162,7 +162,7 @@ async function killedWriter(file: string) {
   child.stdout.on('data', (piece) => {
     output += piece
   })
-  await until(() => output.split('completed').length > 20, 20_000)
+  await until(() => output.split('completed').length > 20)
   child.kill('SIGKILL')
   await gone
   const said = (what: string): Set<string> =>

@@ -5,6 +5,7 @@ import { systemClock } from '#platform/clock.ts'
 import { openSql } from '#platform/sql/open.ts'
 import { createPostgres, type PostgresLimits } from '#platform/sql/postgres.ts'
 import type { Migration, Sql } from '#platform/sql/sql.ts'
+import { isSettledAtOnce } from '../support/at-once.ts'
 import { execute, noOwnPostgres, startPostgres } from '../support/postgres.ts'
 import { startTcpProxy } from '../support/tcp-proxy.ts'
 import { until } from './kv/under-test.ts'
@@ -23,20 +24,17 @@ test('a server that is killed: what is on its way is refused, then all at once, 
   skip,
 }, async () => {
   const sql = await open(await server.createDatabase())
-  const onTheirWay = Promise.allSettled(Array.from({ length: 4 }, () => sql.query('system', 'SELECT pg_sleep(10)')))
+  const onTheirWay = Promise.allSettled(Array.from({ length: 4 }, () => sql.query('system', 'SELECT pg_sleep(60)')))
   await until(async () => (await sleeping()) === 4)
   await server.kill()
   for (const result of await onTheirWay) {
     assert.equal(result.status === 'rejected' && result.reason.code, 'database_unavailable')
   }
   await until(() => !sql.reachable)
-  const before = performance.now()
-  await assert.rejects(sql.query('system', 'SELECT 1'), unavailable)
-  await assert.rejects(
-    sql.transaction('system', (tx) => tx.query('SELECT 1')),
-    unavailable,
-  )
-  assert.ok(performance.now() - before < 50)
+  for (const call of [sql.query('system', 'SELECT 1'), sql.transaction('system', (tx) => tx.query('SELECT 1'))]) {
+    assert.equal(await isSettledAtOnce(call), true)
+    await assert.rejects(call, unavailable)
+  }
   await server.start()
   await until(() => sql.reachable)
   assert.deepEqual(await sql.query('system', 'SELECT 1 AS one'), [{ one: 1 }])
@@ -56,7 +54,12 @@ test('a server that is stopped while nobody calls is missed all the same', { ski
 
 test('a server that falls silent is out of reach after a while, and back by itself', { skip }, async () => {
   const sql = await open(await server.createDatabase(), { connectMs: 300, statementMs: 200, graceMs: 100 })
-  await sql.query('system', 'SELECT 1')
+  await until(() =>
+    sql.query('system', 'SELECT 1').then(
+      () => true,
+      () => false,
+    ),
+  )
   await server.pause()
   const before = performance.now()
   const calls = [
@@ -65,19 +68,17 @@ test('a server that falls silent is out of reach after a while, and back by itse
     ...Array.from({ length: 10 }, () => sql.query('system', 'SELECT 1')),
   ]
   await Promise.all(calls.map((call) => assert.rejects(call, unavailable)))
-  const tookMs = performance.now() - before
-  assert.ok(tookMs >= 250 && tookMs < 1500, `${tookMs} ms`)
+  assert.ok(performance.now() - before >= 250)
   assert.equal(sql.reachable, false)
-  const again = performance.now()
-  await assert.rejects(sql.query('system', 'SELECT 1'), unavailable)
-  assert.ok(performance.now() - again < 50)
+  const again = sql.query('system', 'SELECT 1')
+  assert.equal(await isSettledAtOnce(again), true)
+  await assert.rejects(again, unavailable)
   await server.resume()
   await until(() => sql.reachable)
   assert.deepEqual(await sql.query('system', 'SELECT 1 AS one'), [{ one: 1 }])
   await server.pause()
-  const closing = performance.now()
+  // Comes to an end though nothing is said.
   await sql.close()
-  assert.ok(performance.now() - closing < 1000)
   await server.resume()
 })
 
@@ -90,13 +91,11 @@ for (const [state, leave, comeBack] of [
   }, async () => {
     const url = await server.createDatabase()
     await leave()
-    const before = performance.now()
     const sql = await openPlain(url, [tables])
-    assert.ok(performance.now() - before < 4000)
     assert.equal(sql.reachable, false)
     await assert.rejects(sql.query('system', 'SELECT 1'), unavailable)
     await comeBack()
-    await until(() => sql.reachable, 8000)
+    await until(() => sql.reachable)
     assert.deepEqual(await sql.query('system', 'SELECT name FROM leases'), [])
     await sql.close()
   })
@@ -222,6 +221,14 @@ test('claimers pass over what others hold', async () => {
 
 test('who waits too long for a connection is refused, and the database still within reach', async () => {
   const sql = await open(await server.createDatabase(), { connectMs: 200 })
+  // Held are connections that there are: one may take longer to make than is waited for here.
+  const useAll = () => Promise.all(Array.from({ length: 4 }, () => sql.query('system', 'SELECT pg_sleep(0.05)')))
+  await until(() =>
+    useAll().then(
+      () => true,
+      () => false,
+    ),
+  )
   const held = Promise.withResolvers<void>()
   const holders = Array.from({ length: 4 }, () =>
     sql.transaction('system', async (tx) => {
@@ -231,8 +238,7 @@ test('who waits too long for a connection is refused, and the database still wit
   )
   const before = performance.now()
   await assert.rejects(sql.query('system', 'SELECT 1'), unavailable)
-  const tookMs = performance.now() - before
-  assert.ok(tookMs >= 150 && tookMs < 1000, `${tookMs} ms`)
+  assert.ok(performance.now() - before >= 150)
   assert.equal(sql.reachable, true)
   held.resolve()
   await Promise.all(holders)
@@ -241,18 +247,21 @@ test('who waits too long for a connection is refused, and the database still wit
 })
 
 test('a statement that takes too long is given up, and so is a transaction that says nothing', async () => {
-  const sql = await open(await server.createDatabase(), { statementMs: 100, idleTransactionMs: 100 })
-  const before = performance.now()
-  await assert.rejects(sql.query('system', 'SELECT pg_sleep(5)'), unavailable)
-  assert.ok(performance.now() - before < 1500)
+  const url = await server.createDatabase()
+  await (await openPlain(url, [tables])).close()
+  const sql = await open(url, { statementMs: 300, idleTransactionMs: 100 })
+  // The server sleeps for longer than a test may take.
+  await assert.rejects(sql.query('system', 'SELECT pg_sleep(300)'), unavailable)
   const idle = sql.transaction('system', async (tx) => {
+    const [session] = await tx.query(`SELECT pg_backend_pid() AS pid`)
     await tx.query(`INSERT INTO leases VALUES ('idle', 'me')`)
-    await new Promise((resolve) => setTimeout(resolve, 300))
+    const left = `SELECT 1 FROM pg_stat_activity WHERE pid = ${session?.pid}`
+    await until(async () => (await execute(server.url, left)).length === 0)
     await tx.query(`INSERT INTO leases VALUES ('late', 'me')`)
   })
   await assert.rejects(idle, unavailable)
-  assert.deepEqual(await sql.query('system', 'SELECT name FROM leases'), [])
-  assert.equal(sql.reachable, true)
+  assert.deepEqual(await execute(url, 'SELECT name FROM leases'), [])
+  await until(() => sql.reachable)
   await sql.close()
 })
 
@@ -318,13 +327,14 @@ test('a statement is one round trip, and a transaction one for each and one for 
 test('a call whose connection breaks before the answer is refused, and not made again', async () => {
   const url = new URL(await server.createDatabase())
   await using proxy = await startTcpProxy({ host: url.hostname, port: Number(url.port) })
+  const direct = url.href
   url.port = String(proxy.port)
   const sql = await open(url.href)
   const insert = `INSERT INTO leases SELECT 'n' || count(*), 'me' FROM leases`
   await sql.query('system', insert)
   proxy.muteServer()
   const inserted = assert.rejects(sql.query('system', insert), unavailable)
-  await new Promise((resolve) => setTimeout(resolve, 50))
+  await until(async () => Number((await execute(direct, 'SELECT count(*) FROM leases'))[0]?.count) === 2)
   proxy.cut()
   await inserted
   await until(() => sql.reachable)

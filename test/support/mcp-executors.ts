@@ -66,7 +66,7 @@ export async function pinOf({ command = [], url }: McpServerSpec, tool = 'servic
 
 /** Another process, or the other end of a socket, takes a moment. */
 export async function until(holds: () => Promise<boolean> | boolean): Promise<void> {
-  for (const end = Date.now() + 5000; !(await holds()); await sleep(5)) {
+  for (const end = Date.now() + 60_000; !(await holds()); await sleep(5)) {
     if (Date.now() > end) throw new Error('It did not come to pass.')
   }
 }

@@ -122,7 +122,7 @@ export async function openRolloutGround(options: { env?: Partial<RolloutEnv>; kv
     },
   }
   const replicas = new Set<{ isIdle(): boolean }>()
-  const idle = () => until(() => [...replicas].every((replica) => replica.isIdle()), 10_000)
+  const idle = () => until(() => [...replicas].every((replica) => replica.isIdle()))
 
   async function pass(ms: number, strideMs = ROUND_MS): Promise<void> {
     for (let passedMs = 0; passedMs < ms; passedMs += strideMs) {

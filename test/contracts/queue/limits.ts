@@ -37,10 +37,10 @@ export function limits(check: Check): void {
     const { deliveries } = take(queue, undefined, { concurrency: 200 })
     const sent = messages(queueLimits.messagesPerCall)
     await queue.send(sent)
-    await until(() => deliveries.length === sent.length, 20_000)
+    await until(() => deliveries.length === sent.length)
     const scheduled = messages(queueLimits.messagesPerCall)
     assert.equal(new Set(await queue.schedule(scheduled, 0)).size, scheduled.length)
-    await until(() => deliveries.length === 2 * sent.length, 20_000)
+    await until(() => deliveries.length === 2 * sent.length)
     const past = messages(queueLimits.messagesPerCall + 1)
     await assert.rejects(queue.send(past), RangeError)
     await assert.rejects(queue.schedule(past, 0), RangeError)
@@ -54,7 +54,7 @@ export function limits(check: Check): void {
       sent.map(({ body }) => messageOf(body)),
       0,
     )
-    await until(() => deliveries.length === 48, 20_000)
+    await until(() => deliveries.length === 48)
     assert.equal(new Set(deliveries.map(({ body }) => body)).size, 24)
   })
 

@@ -47,7 +47,7 @@ export function take(
 }
 
 /** For what arrives by itself. */
-export async function until(holds: () => boolean | Promise<boolean>, withinMs = 5000): Promise<void> {
+export async function until(holds: () => boolean | Promise<boolean>, withinMs = 60_000): Promise<void> {
   const end = performance.now() + withinMs
   while (!(await holds())) {
     if (performance.now() > end) assert.fail(`it did not come to pass within ${withinMs} ms`)

@@ -1,4 +1,5 @@
 import { type Clock, systemClock } from '#platform/clock.ts'
+import { freePort } from '../free-port.ts'
 import { createEntity } from './entity.ts'
 import { Answers, type Faults, noFaults } from './faults.ts'
 import { BrokerServer } from './server.ts'
@@ -52,7 +53,7 @@ export async function startBroker(options: BrokerOptions = {}): Promise<Broker> 
   const settings = { clock, lockMs, duplicateWindowMs, maxDeliveries, faults, answers, count }
   const entities = new Map(queues.map((name) => [name, createEntity(settings)]))
   const launch = (port: number) => new BrokerServer({ entities, faults, answers, maxMessageBytes, count }, port)
-  let server: BrokerServer | undefined = launch(0)
+  let server: BrokerServer | undefined = launch(await freePort())
   const port = await server.listening()
   const stop = async () => {
     await server?.close()
