@@ -197,6 +197,13 @@ const catalogue = {
     message:
       'What the store has as state.json cannot be read; what was known last is served. An operator puts it right: npx parley config restore, or POST /api/v1/config/rollout/restore.',
   },
+  rollout_state_diverged: {
+    status: 409,
+    type: 'conflict_error',
+    retryable: false,
+    message:
+      'What the store has as state.json does not follow from what is known: somebody has put an older one back, or another. What is known is served. An operator decides: npx parley config restore, or POST /api/v1/config/rollout/restore.',
+  },
   second_operator_needed: {
     status: 409,
     type: 'conflict_error',

@@ -5,7 +5,7 @@ export type Transition = Awaited<ReturnType<Rollouts['history']>>[number]
 
 /** All that the rollout has to say of itself. */
 export function renderStatus(view: RolloutView): string {
-  const { stable, live, verdict, figures, waiting, finished, reachable, unreadable } = view
+  const { stable, live, verdict, figures, waiting, finished } = view
   const [last] = finished.toSorted((a, b) => b.endedAt - a.endedAt)
   const rows = [
     ['stable', `${stable.version} (SHA-256 ${stable.hash.slice(0, 12)}…)`],
@@ -16,18 +16,30 @@ export function renderStatus(view: RolloutView): string {
     ...(last
       ? [['last', `${last.candidate.version} ${last.outcome} at ${instant(last.endedAt)}: ${last.reason}`]]
       : []),
-    ...(reachable || unreadable ? [] : [['store', 'out of reach: served from what is known']]),
-    ...(unreadable
-      ? [['store', 'its state cannot be read: served from what is known; config restore puts it right']]
-      : []),
+    ...storeOf(view).map((text) => ['store', text]),
   ]
   const lines = rows.map(([name = '', text]) => `${name.padEnd(8)} ${text}\n`).join('')
   return figures && live ? `${lines}\n${renderFigures(figures)}` : lines
 }
 
+/** What is the matter with the store, if anything. */
+function storeOf({ epoch, reachable, unreadable, diverged }: RolloutView): string[] {
+  if (unreadable) return ['its state cannot be read: served from what is known; config restore puts it right']
+  if (diverged) {
+    const { stable, candidate, at } = diverged
+    const what = `${stable.version} stable${candidate ? `, ${candidate.version} on its way` : ''}, of ${instant(at)}`
+    return [
+      `its state was set back to epoch ${diverged.epoch} (${what}): served from what is known, epoch ${epoch}`,
+      `config restore puts that back, config restore --take ${diverged.epoch} takes what is there`,
+    ]
+  }
+  return reachable ? [] : ['out of reach: served from what is known']
+}
+
 /** In a line, for who watches. */
 export function renderLine(view: RolloutView): string {
-  return `${placeOf(view)}  ${view.verdict.sentence}`
+  const [fault] = storeOf(view)
+  return `${placeOf(view)}  ${view.verdict.sentence}${fault ? `  (store: ${fault})` : ''}`
 }
 
 /** Where the rollout stands: what changes it is a transition. */

@@ -24,7 +24,18 @@ export const rolloutCommands: Record<string, Command> = {
   pause: decision('pause', 'nobody new gets the candidate'),
   resume: decision('resume', 'go on from where it was paused'),
   rollback: decision('rollback', 'take the candidate back; with none live, the stable version'),
-  restore: decision('restore', 'put what is known in the place of a state that cannot be read'),
+  restore: {
+    operands: [],
+    flags: '[--take <epoch>] [--reason <text>]',
+    summary: 'put what is known in the place of a state that cannot be read or was set back; or take that one',
+    options: { ...reason, take: { type: 'string' } },
+    run: (call) => {
+      const take = call.text('take')
+      if (take !== undefined && !/^[1-9]\d{0,14}$/.test(take))
+        throw new Misused('--take takes the epoch that status says.')
+      return decide(call, 'restore', { reason: call.text('reason'), ...(take !== undefined && { take: Number(take) }) })
+    },
+  },
   status: {
     operands: [],
     flags: '[--watch]',

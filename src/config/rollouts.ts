@@ -24,8 +24,11 @@ export interface Rollouts {
   resume(by: Principal, request: Decision): Promise<RolloutView>
   /** Also of what is stable already: back to the one before it. */
   rollback(by: Principal, request: Decision): Promise<RolloutView>
-  /** Puts what is known in the place of a state that cannot be read. Rejects with rollout_state where it can. */
-  restore(by: Principal, request: Decision): Promise<RolloutView>
+  /**
+   * Puts what is known in the place of what the store has, where that cannot be read or does not follow from it; or takes what the
+   * store has, named by its epoch. Rejects with rollout_state where there is nothing to restore, or to take.
+   */
+  restore(by: Principal, request: Decision & { take?: number | undefined }): Promise<RolloutView>
 }
 
 export interface Decision {
@@ -51,6 +54,11 @@ export interface RolloutView {
   reachable: boolean
   /** What the store has is no state: what was known last is served until an operator restores it. */
   unreadable: boolean
+  /**
+   * What the store has where it does not follow from what is known: an older state, put back by hand, or another of the same epoch.
+   * What is known is served until an operator restores it, or takes this one.
+   */
+  diverged: { epoch: number; at: number; stable: VersionRef; candidate: VersionRef | null } | null
 }
 
 export interface RolloutFigures {

@@ -99,6 +99,20 @@ const Rollout = Type.Object(
     unreadable: Type.Boolean({
       description: 'What the store has is no state: what was known last is served, until an operator restores it.',
     }),
+    diverged: nullable(
+      Type.Object(
+        {
+          epoch: Type.Integer(),
+          at: instant('When it was written'),
+          stable: VersionRef,
+          candidate: nullable(VersionRef),
+        },
+        {
+          description:
+            'What the store has where it does not follow from what is known: an older state, put back by hand, or another of the same epoch. What is known is served, until an operator restores it or takes this one.',
+        },
+      ),
+    ),
   },
   { title: 'Rollout' },
 )
@@ -136,9 +150,21 @@ export const RolloutStart = Type.Object(
   { additionalProperties: false, title: 'RolloutStart' },
 )
 
-export const RolloutDecision = Type.Object(
-  { reason: Type.Optional(Type.String({ minLength: 1, maxLength: defaultLimits.runs.reasonCharacters })) },
-  { additionalProperties: false, title: 'RolloutDecision' },
+const reason = Type.Optional(Type.String({ minLength: 1, maxLength: defaultLimits.runs.reasonCharacters }))
+
+export const RolloutDecision = Type.Object({ reason }, { additionalProperties: false, title: 'RolloutDecision' })
+
+export const RolloutRestore = Type.Object(
+  {
+    reason,
+    take: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        description: 'The epoch of `diverged`: what the store has is taken, in the place of what is known.',
+      }),
+    ),
+  },
+  { additionalProperties: false, title: 'RolloutRestore' },
 )
 
 export const StateToMatch = Type.Object({

@@ -45,6 +45,7 @@ export class ScriptedConfig implements ServedConfig {
       leader: true,
       reachable: true,
       unreadable: false,
+      diverged: null,
     }
   }
 

@@ -100,6 +100,7 @@ export async function createRollouts(
       leader: leadership.held,
       reachable: shared.reachable,
       unreadable: shared.isUnreadable,
+      diverged: shared.diverged,
     })
 
   /** Who follows hears of each change, and of nothing else. */
@@ -120,7 +121,7 @@ export async function createRollouts(
   }
 
   async function lead(): Promise<void> {
-    if (shared.isUnreadable) return
+    if (shared.isUnreadable || shared.diverged) return
     try {
       await beginnings.beginWaiting()
       if (clock.monotonic() - keptAtMs < KEEP_EVERY_MS) return
@@ -181,6 +182,7 @@ export async function createRollouts(
 async function firstState(blob: StateBlob, versions: KnownVersions, clock: Clock): Promise<RolloutState> {
   try {
     await blob.read()
+    await blob.compare()
     if (blob.state) return blob.state
     const lastEpoch = await blob.lastEpoch()
     await blob.restore(lastEpoch)
@@ -201,7 +203,10 @@ async function firstState(blob: StateBlob, versions: KnownVersions, clock: Clock
     const recorded = isUnreadable ? await blob.recorded().catch(() => undefined) : undefined
     // What ends the history is of this store for sure; the copy may be one step ahead of it, or of another journey.
     const known = recorded && kept?.epoch !== recorded.epoch + 1 ? recorded : (kept ?? recorded)
-    if (known) return known
+    if (known) {
+      blob.hold(known)
+      return known
+    }
     if (!isUnreadable) throw error
     const message =
       'state.json of the rollout cannot be read, and neither its history nor the live state has what it was. Put a copy of it back; or take it away, and the newest version serves everyone.'

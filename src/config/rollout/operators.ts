@@ -72,6 +72,7 @@ export function createOperators({
     rollback: (by, decision) =>
       decide(by, decision.ifMatch, async () => shared.rollBackBy(await occasion(by, decision))),
 
-    restore: (by, decision) => decide(by, decision.ifMatch, async () => shared.restoreBy(await occasion(by, decision))),
+    restore: (by, decision) =>
+      decide(by, decision.ifMatch, async () => shared.restoreBy(await occasion(by, decision), decision.take)),
   }
 }

@@ -6,6 +6,7 @@ import type { RolloutState, Transition } from './state.ts'
 import type { StateBlob } from './state-blob.ts'
 import type { CounterStore } from './store/counter-store.ts'
 import { newsKey } from './store/keys.ts'
+import { takeBack } from './take-back.ts'
 import { type Occasion, restore, rollBack } from './transitions.ts'
 
 export interface SharedStateOptions {
@@ -20,28 +21,29 @@ export interface SharedStateOptions {
 }
 
 /**
- * The state as this replica holds to it: the blob's (before it could be read, the copy that the live state's store keeps), under
- * an order to roll back if there is one. Whoever finds that the blob does not say so yet writes it there.
+ * The state as this replica holds to it: the blob's (or what else is known, where that says nothing that follows from it), under an
+ * order to roll back if there is one. Whoever finds that the blob does not say so yet writes it there.
  */
 export class SharedState {
   /** Whether the last attempt at the blob came to something. */
-  reachable: boolean
+  reachable = true
   readonly #options: SharedStateOptions
-  readonly #kept: RolloutState
   #order: RollbackOrder | undefined
   #present: RolloutState
 
-  /** `kept` is what holds until the blob says something. */
-  constructor(kept: RolloutState, options: SharedStateOptions) {
-    this.#kept = kept
-    this.#present = kept
+  constructor(initial: RolloutState, options: SharedStateOptions) {
+    this.#present = initial
     this.#options = options
-    this.reachable = options.blob.state !== undefined
   }
 
   /** What the store has is no state: what was known last holds, and only rolling back and restoring change it. */
   get isUnreadable(): boolean {
     return this.#options.blob.isUnreadable
+  }
+
+  /** What the store has is a state, and none that follows from what is known: all else is as with one that cannot be read. */
+  get diverged(): RolloutState | undefined {
+    return this.#options.blob.diverged
   }
 
   get present(): RolloutState {
@@ -91,17 +93,23 @@ export class SharedState {
   }
 
   /**
-   * Puts what is known in the place of what cannot be read: what the history ends with, where that is newer than what this replica
-   * knows. A rollback that was ordered meanwhile follows, as a step of its own. Rejects with version_conflict when somebody was
-   * quicker, rollout_state where there is nothing to put right, blob_unavailable.
+   * Puts what is known in the place of what cannot be read or does not follow from it: what the history ends with, where that is
+   * newer than what this replica knows. With `take`, what the store has is taken instead, if its epoch is that. A rollback that was
+   * ordered meanwhile follows, as a step of its own. Rejects with version_conflict when somebody was quicker, rollout_state where
+   * there is nothing to put right or to take, blob_unavailable.
    */
-  async restoreBy(occasion: Occasion): Promise<void> {
+  async restoreBy(occasion: Occasion, take: number | undefined): Promise<void> {
     const { blob } = this.#options
-    if (!blob.isUnreadable) throw new ParleyError('rollout_state', { message: 'The state of the rollout can be read.' })
-    const recorded = await blob.recorded()
+    const { isUnreadable, diverged } = blob
+    if (!isUnreadable && !diverged) refuse('The state of the rollout is what is known; there is nothing to restore.')
+    if (take !== undefined && diverged?.epoch !== take) refuse(`The store has no state of epoch ${take} to take.`)
+    const [lastEpoch, recorded] = await Promise.all([blob.lastEpoch(), blob.recorded()])
     const base = this.#base
     const known = recorded && recorded.epoch > base.epoch ? recorded : base
-    if (await this.#write(restore(known, occasion), true)) return this.#reconcile()
+    const epoch = Math.max(lastEpoch, known.epoch) + 1
+    const next =
+      take !== undefined && diverged ? takeBack(known, diverged, epoch, occasion) : restore(known, epoch, occasion)
+    if (await this.#write(next, true)) return this.#reconcile()
     await this.look()
     throw new ParleyError('version_conflict')
   }
@@ -122,8 +130,7 @@ export class SharedState {
 
   /** Writes what is held to where the blob does not say so yet. */
   async #reconcile(): Promise<void> {
-    const { blob } = this.#options
-    if (!this.reachable || blob.state === undefined || blob.state.epoch >= this.#present.epoch) return
+    if (!this.reachable || this.#base.epoch >= this.#present.epoch) return
     const isWritten = await this.#write(this.#present).catch(() => undefined)
     if (isWritten !== false) return
     // Another replica was quicker, most likely with the same.
@@ -139,6 +146,8 @@ export class SharedState {
       this.#options.onWritten?.(next.last)
     } catch (error) {
       if (isBlobAway(error)) this.#found(false, error)
+      // It may have come to light that another one is known.
+      this.#settle()
       throw error
     }
     this.#settle()
@@ -162,7 +171,7 @@ export class SharedState {
   }
 
   get #base(): RolloutState {
-    return this.#options.blob.state ?? this.#kept
+    return this.#options.blob.state ?? this.#present
   }
 
   #settle(): void {
@@ -181,5 +190,11 @@ export class SharedState {
 }
 
 function isBlobAway(error: unknown): boolean {
-  return error instanceof ParleyError && ['blob_unavailable', 'rollout_state_unreadable'].includes(error.code)
+  return error instanceof ParleyError && away.has(error.code)
+}
+
+const away: ReadonlySet<string> = new Set(['blob_unavailable', 'rollout_state_unreadable', 'rollout_state_diverged'])
+
+function refuse(message: string): never {
+  throw new ParleyError('rollout_state', { message })
 }

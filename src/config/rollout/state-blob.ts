@@ -3,121 +3,139 @@ import { ParleyError } from '#errors.ts'
 import type { Log } from '#log.ts'
 import type { BlobStore } from '#platform/blob/blob.ts'
 import type { Kv } from '#platform/kv/kv.ts'
+import { History } from './history.ts'
 import type { RolloutState, Transition } from './state.ts'
 import { lastStateKey } from './store/keys.ts'
 import { keepNewest } from './store/records.ts'
-import { encodeLine, encodeState, parseLine, parseState, type StoredLine } from './stored-state.ts'
+import { encodeState, parseState } from './stored-state.ts'
 
 const NAME = 'state.json'
 
+/** What is there and does not follow from what is known: no state at all, an older one, or another of the same epoch. */
+interface Stray {
+  etag: string
+  /** Undefined where it cannot be read. */
+  state: RolloutState | undefined
+}
+
 /**
- * The state as the blob store has it, and its history. Written with `If-Match`, so of two who write at once one is told. Beside
- * it, the live state's store keeps a copy, for replicas that start while the blob store is away.
+ * The state as the blob store has it, and its history. Written with `If-Match`, so of two who write at once one is told. Epochs
+ * only rise: what was put there by other hands and does not follow from what is known is not taken, and nothing is written over it
+ * until an operator has decided. Beside it, the live state's store keeps a copy, for replicas that start while the blob store is
+ * away.
  */
 export class StateBlob {
-  /** As last read or written; undefined before, and where there is none. */
+  /** As last read or written, or what is held to; undefined before, and where there is none. */
   state: RolloutState | undefined
   readonly #blobs: BlobStore
   readonly #kv: Kv
   readonly #log: Log
+  readonly #history: History
   #etag: string | undefined
-  /** The tag of what is there and is no state. */
-  #unreadable: string | undefined
-  /** The history is known to have every line up to this epoch. */
-  #recorded = 0
+  #stray: Stray | undefined
+  /** What has fewer was put back by somebody. */
+  #leastEpoch = 0
 
   constructor({ blobs, kv, log }: { blobs: BlobStore; kv: Kv; log: Log }) {
     this.#blobs = blobs
     this.#kv = kv
     this.#log = log
+    this.#history = new History(blobs)
   }
 
-  /** What is there cannot be read: nothing is written until an operator has put it right. */
+  /** What is there is no state. */
   get isUnreadable(): boolean {
-    return this.#unreadable !== undefined
+    return this.#stray !== undefined && !this.#stray.state
   }
 
-  /** True when there is another than before. Rejects with blob_unavailable, rollout_state_unreadable; what was known stays. */
+  /** What is there is a state, and does not follow from what is known. */
+  get diverged(): RolloutState | undefined {
+    return this.#stray?.state
+  }
+
+  /** True when there is another than before. Rejects with blob_unavailable and as a stray does; what was known stays. */
   async read(): Promise<boolean> {
     const found = await this.#blobs.get(NAME, this.#etag === undefined ? {} : { ifNot: this.#etag })
-    const state = found === undefined || found === 'unchanged' ? undefined : parseState(found.bytes)
-    if (found !== undefined && found !== 'unchanged' && !state) {
-      if (this.#unreadable !== found.etag) {
-        const { etag, bytes } = found
-        this.#log.error({ etag, bytes: bytes.length }, 'The state of the rollout cannot be read; the last one stays')
-      }
-      this.#unreadable = found.etag
-      throw new ParleyError('rollout_state_unreadable')
+    if (found === undefined || found === 'unchanged') {
+      this.#stray = undefined
+      return found === undefined && this.#putBack()
     }
-    this.#unreadable = undefined
-    if (found === 'unchanged') return false
-    if (!found || !state) {
-      await this.#putBack()
-      return false
-    }
+    const { etag, bytes } = found
+    const state = parseState(bytes)
+    if (!state || this.#isStray(state)) this.#refuse({ etag, state }, bytes.length)
+    this.#stray = undefined
     const isNews = state.epoch !== this.state?.epoch
     this.state = state
-    this.#etag = found.etag
+    this.#leastEpoch = state.epoch
+    this.#etag = etag
     if (isNews) this.keep()
     return isNews
   }
 
   /**
+   * Of what was read: whether the history has gone on from it. Then somebody has put it back, and what the history ends with is
+   * what is known. Never rejects: what cannot be looked at now is looked at before the next state is written.
+   */
+  async compare(): Promise<void> {
+    const { state } = this
+    if (!state) return
+    await this.#checkNext(state.epoch + 1).catch(() => {})
+  }
+
+  /** What is known without the blob: for as long as that says nothing that follows from it. */
+  hold(known: RolloutState): void {
+    this.state = known
+    this.#leastEpoch = known.epoch
+  }
+
+  /**
    * The state that follows the one that is known, with its line in the history. False when somebody was quicker. Rejects with
-   * blob_unavailable, rollout_state_unreadable.
+   * blob_unavailable and as a stray does.
    */
   async write(next: RolloutState): Promise<boolean> {
-    if (this.#unreadable !== undefined) throw new ParleyError('rollout_state_unreadable')
+    if (this.#stray) throw faultOf(this.#stray)
+    if (!(await this.#checkNext(next.epoch))) return false
     return this.#write(next, this.#etag)
   }
 
-  /** Puts a state in the place of what cannot be read. False when somebody was quicker. Rejects with blob_unavailable. */
+  /** Puts a state in the place of the stray. False when somebody was quicker. Rejects with blob_unavailable. */
   async replace(next: RolloutState): Promise<boolean> {
-    return this.#write(next, this.#unreadable)
+    return this.#write(next, this.#stray?.etag)
   }
 
   async #write(next: RolloutState, etag: string | undefined): Promise<boolean> {
-    if (this.state) await this.#record(this.state)
+    if (this.state) await this.#history.record(this.state)
     const condition = etag === undefined ? ({ absent: true } as const) : { ifMatch: etag }
     const written = await this.#blobs.put(NAME, encodeState(next), condition)
     if (!written) return false
     this.state = next
-    this.#unreadable = undefined
+    this.#leastEpoch = next.epoch
+    this.#stray = undefined
     this.#etag = written.etag
     const { epoch, rollout, candidate, from, to, by } = next.last
     this.#log.info({ epoch, rollout, candidate, from, to, by }, 'The rollout moved')
     this.keep()
-    await this.#record(next).catch((error: unknown) =>
-      this.#log.warn({ err: error, epoch }, 'A line of the history could not be written; the next writer adds it'),
-    )
+    await this.#history
+      .record(next)
+      .catch((error: unknown) =>
+        this.#log.warn({ err: error, epoch }, 'A line of the history could not be written; the next writer adds it'),
+      )
     return true
   }
 
   /** Adds the present line to the history where it is missing. */
   async complete(): Promise<void> {
-    if (this.state) await this.#record(this.state)
+    if (this.state) await this.#history.record(this.state)
   }
 
   /** Newest first. Rejects with blob_unavailable. */
   async history(limit: number): Promise<Transition[]> {
-    const { epoch = 0, last } = this.state ?? {}
-    const epochs = Array.from({ length: Math.min(limit, epoch) }, (_, back) => epoch - back)
-    const lines = await Promise.all(
-      epochs.map(async (at) => {
-        if (at === last?.epoch) return last
-        return (await this.#line(at))?.line
-      }),
-    )
-    return lines.filter((line) => line !== undefined)
+    return this.state ? this.#history.lines(this.state.last, limit) : []
   }
 
   /** What a store has that begins anew, beside an old history: epochs go on from there. */
-  async lastEpoch(): Promise<number> {
-    let highest = 0
-    for await (const { name } of this.#blobs.list('history/')) {
-      highest = Math.max(highest, Number(/^history\/(\d+)\.json$/.exec(name)?.[1] ?? 0))
-    }
-    return highest
+  lastEpoch(): Promise<number> {
+    return this.#history.lastEpoch()
   }
 
   /** The copy that is kept in the live state's store. */
@@ -127,19 +145,17 @@ export class StateBlob {
   }
 
   /** The state that the history ends with, where its last line has it. Rejects with blob_unavailable. */
-  async recorded(): Promise<RolloutState | undefined> {
-    return (await this.#line(await this.lastEpoch()))?.state
+  recorded(): Promise<RolloutState | undefined> {
+    return this.#history.ending()
   }
 
   /**
-   * Where the state is gone and the history is not: puts the copy back, if it is what the history ends with. Of another container's
-   * journey it means nothing. What was put there, by whomever, is the state then.
+   * Where the state is gone and the history is not: puts the copy back, if it is what the history ends with. What was put there, by
+   * whomever, is the state then.
    */
   async restore(lastEpoch: number): Promise<void> {
-    const kept = await this.kept().catch(() => undefined)
-    if (!kept || kept.epoch !== lastEpoch) return
-    const line = await this.#line(lastEpoch)
-    if (!line || !isDeepStrictEqual(line.line, kept.last)) return
+    const kept = await this.#keptAt(lastEpoch)
+    if (!kept) return
     this.#log.error({ epoch: kept.epoch }, 'The state of the rollout has vanished; it is put back')
     await this.#blobs.put(NAME, encodeState(kept), { absent: true })
     await this.read()
@@ -156,26 +172,66 @@ export class StateBlob {
     if (state) this.#kv.run(keepNewest, [lastStateKey], [state.epoch, encodeState(state)]).catch(() => {})
   }
 
-  /** What somebody took away is put back as it was. */
-  async #putBack(): Promise<void> {
-    if (!this.state) return
-    this.#log.error({ epoch: this.state.epoch }, 'The state of the rollout has vanished; it is put back')
-    const written = await this.#blobs.put(NAME, encodeState(this.state), { absent: true })
+  /** The copy, where it is what the history ends with: of another container's journey it means nothing. */
+  async #keptAt(lastEpoch: number): Promise<RolloutState | undefined> {
+    const kept = await this.kept().catch(() => undefined)
+    if (kept?.epoch !== lastEpoch) return undefined
+    const line = await this.#history.line(lastEpoch)
+    return line && isDeepStrictEqual(line.line, kept.last) ? kept : undefined
+  }
+
+  #isStray(found: RolloutState): boolean {
+    if (found.epoch < this.#leastEpoch) return true
+    const { state } = this
+    return found.epoch === state?.epoch && !isDeepStrictEqual(found, parseState(encodeState(state)))
+  }
+
+  #refuse(stray: Stray, bytes?: number): never {
+    const { etag, state } = stray
+    if (this.#stray?.etag !== etag) {
+      this.#history.doubt()
+      const { epoch } = state ?? {}
+      const known = this.#leastEpoch
+      if (state) this.#log.error({ etag, epoch, known }, 'The state of the rollout was set back; what is known stays')
+      else this.#log.error({ etag, bytes }, 'The state of the rollout cannot be read; the last one stays')
+    }
+    this.#stray = stray
+    throw faultOf(stray)
+  }
+
+  /**
+   * Whether `epoch` may be the next. A line of it is there once its state was: unless that state is read now, it was taken away, and
+   * what is read in its place was put back. False when somebody was quicker.
+   */
+  async #checkNext(epoch: number): Promise<boolean> {
+    if (!(await this.#history.line(epoch))) return true
+    if (await this.read()) return false
+    const { state } = this
+    if (!state || this.#etag === undefined || state.epoch >= epoch) return false
+    const last = await this.lastEpoch()
+    const ending = (await this.recorded()) ?? (await this.#keptAt(last))
+    const stray = { etag: this.#etag, state }
+    this.#etag = undefined
+    this.state = ending ?? state
+    this.#leastEpoch = last
+    this.#refuse(stray)
+  }
+
+  /** What somebody took away is put back as it was, or as another replica has left it. True when that is news. */
+  async #putBack(): Promise<boolean> {
+    const { state: known } = this
+    if (!known) return false
+    const recorded = await this.recorded()
+    const isNews = recorded !== undefined && recorded.epoch > known.epoch
+    const state = isNews ? recorded : known
+    this.#log.error({ epoch: state.epoch }, 'The state of the rollout has vanished; it is put back')
+    const written = await this.#blobs.put(NAME, encodeState(state), { absent: true })
+    this.hold(state)
     this.#etag = written?.etag
-  }
-
-  async #line(epoch: number): Promise<StoredLine | undefined> {
-    const found = await this.#blobs.get(lineName(epoch))
-    return found && found !== 'unchanged' ? parseLine(found.bytes) : undefined
-  }
-
-  async #record(state: RolloutState): Promise<void> {
-    if (state.epoch <= this.#recorded) return
-    await this.#blobs.put(lineName(state.epoch), encodeLine(state), { absent: true })
-    this.#recorded = state.epoch
+    return isNews
   }
 }
 
-function lineName(epoch: number): string {
-  return `history/${String(epoch).padStart(9, '0')}.json`
+function faultOf({ state }: Stray): ParleyError {
+  return new ParleyError(state ? 'rollout_state_diverged' : 'rollout_state_unreadable')
 }

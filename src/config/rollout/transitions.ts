@@ -99,11 +99,10 @@ export function compare(state: RolloutState, baseline: Baseline, occasion: Occas
   return moved(state, { live: { ...live, baseline } }, placeOf(live), placeOf(live), live, occasion)
 }
 
-/** What could not be read in the store is put right by what was known: all stays as it was. */
-export function restore(state: RolloutState, occasion: Occasion): RolloutState {
+/** What the store had is put right by what was known: all stays as it was. */
+export function restore(state: RolloutState, epoch: number, occasion: Occasion): RolloutState {
   const { live, stable } = state
   const place = live ? placeOf(live) : 'stable'
-  const epoch = state.epoch + 1
   const what = { rollout: live?.id ?? null, candidate: live?.candidate.version ?? stable.version }
   return { ...state, epoch, last: { epoch, ...what, from: place, to: place, ...occasion } }
 }
@@ -147,7 +146,7 @@ export function madeStable(finished: readonly FinishedRollout[], stable: Version
 }
 
 /** The newest, and the way back from what is stable. */
-function kept(finished: readonly FinishedRollout[], stable: VersionRef): FinishedRollout[] {
+export function kept(finished: readonly FinishedRollout[], stable: VersionRef): FinishedRollout[] {
   const made = madeStable(finished.slice(FINISHED_KEPT - 1), stable)
   const newest = finished.slice(0, made ? FINISHED_KEPT - 1 : FINISHED_KEPT)
   return made && !madeStable(newest, stable) ? [...newest, made] : finished.slice(0, FINISHED_KEPT)
@@ -167,7 +166,7 @@ function moved(
 }
 
 /** Where a rollout stands, in the words of the history. */
-function placeOf({ status, step, steps }: LiveRollout): string {
+export function placeOf({ status, step, steps }: LiveRollout): string {
   return status === 'canary' ? `canary ${step + 1}/${steps.length} (${steps[step]?.weight} %)` : status
 }
 

@@ -14,6 +14,7 @@ export function viewOf(
   {
     verdict,
     waiting,
+    diverged,
     ...known
   }: {
     etag: string
@@ -22,11 +23,13 @@ export function viewOf(
     leader: boolean
     reachable: boolean
     unreadable: boolean
+    diverged: RolloutState | undefined
   },
 ): RolloutView {
   const { live, stable } = state
   return {
     ...known,
+    diverged: diverged ? strayOf(diverged) : null,
     epoch: state.epoch,
     stable,
     live: live && withoutSalt(live),
@@ -40,6 +43,10 @@ export function viewOf(
     waiting: waiting.map(({ version, reason }) => ({ version, reason })),
     finished: state.finished,
   }
+}
+
+function strayOf({ epoch, last, stable, live }: RolloutState): NonNullable<RolloutView['diverged']> {
+  return { epoch, at: last.at, stable, candidate: live?.candidate ?? null }
 }
 
 /** Who knows the salt can choose an id that is drawn as he likes. */

@@ -133,6 +133,7 @@ const passing: ReadonlySet<string> = new Set([
   'version_conflict',
   'blob_unavailable',
   'rollout_state_unreadable',
+  'rollout_state_diverged',
   'state_unavailable',
   'rollout_state',
 ])

@@ -5,7 +5,14 @@ import type { Routes } from '../routing.ts'
 import { checkReason } from '../run-answers.ts'
 import { nullable } from '../schema-parts.ts'
 import { errors } from '../schema-replies.ts'
-import { RolloutDecision, RolloutStart, rolloutConflict, rolloutReply, StateToMatch } from '../schema-rollout.ts'
+import {
+  RolloutDecision,
+  RolloutRestore,
+  RolloutStart,
+  rolloutConflict,
+  rolloutReply,
+  StateToMatch,
+} from '../schema-rollout.ts'
 import { whom } from '../whom.ts'
 
 const tags = ['config']
@@ -18,7 +25,6 @@ const decisions = {
   pause: 'Hold the rollout where it is',
   resume: 'Go on with a rollout that is paused',
   rollback: 'Take the candidate back; or, where none is under way, the stable version, to the one before it',
-  restore: 'Put what is known in the place of a state that cannot be read',
 } as const
 
 /** What operators decide: each names the state that it was decided on. */
@@ -48,7 +54,7 @@ export function configDecisionRoutes(routes: Routes, { rollouts }: ServedConfig)
     },
   })
 
-  for (const decision of ['promote', 'pause', 'resume', 'rollback', 'restore'] as const) {
+  for (const decision of ['promote', 'pause', 'resume', 'rollback'] as const) {
     routes.post(`/api/v1/config/rollout/${decision}`, {
       config: { ...whom.operators, vital: true },
       schema: {
@@ -60,12 +66,34 @@ export function configDecisionRoutes(routes: Routes, { rollouts }: ServedConfig)
         response: replies,
       },
       handler: (request, reply) => {
-        const given = request.body?.reason
-        const reason = given === undefined ? NO_REASON : checkReason(given, 'reason')
+        const reason = reasonOf(request.body)
         return decideOn(decided, request, reply, (ifMatch) =>
           rollouts[decision](principalOf(request), { reason, ifMatch }),
         )
       },
     })
   }
+
+  routes.post('/api/v1/config/rollout/restore', {
+    config: { ...whom.operators, vital: true },
+    schema: {
+      operationId: 'restoreRollout',
+      summary: 'Put what is known in the place of a state that cannot be read or was set back; or take what is there',
+      tags,
+      headers: StateToMatch,
+      body: nullable(RolloutRestore),
+      response: replies,
+    },
+    handler: (request, reply) => {
+      const reason = reasonOf(request.body)
+      const { take } = request.body ?? {}
+      return decideOn(decided, request, reply, (ifMatch) =>
+        rollouts.restore(principalOf(request), { reason, ifMatch, ...(take !== undefined && { take }) }),
+      )
+    },
+  })
+}
+
+function reasonOf(body: { reason?: string } | null): string {
+  return body?.reason === undefined ? NO_REASON : checkReason(body.reason, 'reason')
 }

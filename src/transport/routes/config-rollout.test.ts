@@ -57,6 +57,17 @@ test('each decision is passed on with who decides, on what state, and why', asyn
   ])
 })
 
+test('what is restored is what is known, unless what the store has is named by its epoch', async () => {
+  const config = new ScriptedConfig()
+  await using transport = await start(config)
+  await fetch(`${transport.url}${path}/restore`, post())
+  await fetch(`${transport.url}${path}/restore`, post({ take: 5 }, { 'if-match': '"e2"' }))
+  assert.deepEqual(config.asked, [
+    ['restore', 'Caller', { reason: 'by hand', ifMatch: 'e1' }],
+    ['restore', 'Caller', { reason: 'by hand', ifMatch: 'e2', take: 5 }],
+  ])
+})
+
 test('a reason may be left out, and so may the body', async () => {
   const config = new ScriptedConfig()
   await using transport = await start(config)
@@ -134,6 +145,9 @@ test('bodies are held to their schema', async () => {
     ['pause', { reason: 'x'.repeat(501) }],
     ['pause', { why: 'x' }],
     ['pause', []],
+    ['pause', { take: 5 }],
+    ['restore', { take: 0 }],
+    ['restore', { take: '5' }],
   ]
   for (const [decision, body] of wrong) {
     const response = await fetch(`${transport.url}${path}/${decision}`, post(body))
@@ -203,7 +217,7 @@ test('only operators may look or decide', async () => {
     fetch(transport.url + path),
     fetch(`${transport.url}${path}/stream`),
     fetch(`${transport.url}${path}/history`),
-    ...['start', 'promote', 'pause', 'resume', 'rollback'].map((decision) =>
+    ...['start', 'promote', 'pause', 'resume', 'rollback', 'restore'].map((decision) =>
       fetch(`${transport.url}${path}/${decision}`, post({ version: 'v003' })),
     ),
   ]
