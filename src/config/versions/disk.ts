@@ -6,7 +6,7 @@ import type { Log } from '#log.ts'
 import type { ConfigVersion } from '../document.ts'
 import { hashOf, sealDocument } from '../load.ts'
 import { isVersionName } from '../version-names.ts'
-import { type Kept, type KeptHead, readHead, readKept, writeKept } from './kept-file.ts'
+import { type KeptHead, type KeptSource, readDocument, readHead, readSource, writeKept } from './kept-file.ts'
 
 const extension = '.version'
 /** As much as a head has at most. */
@@ -63,12 +63,12 @@ export class KeptVersions {
   }
 
   /** Undefined when it is not there, or no longer what was kept. */
-  async read(name: string): Promise<Kept | undefined> {
+  async read(name: string): Promise<KeptSource | undefined> {
     if (!isVersionName(name)) return undefined
     const content = await readFile(this.#path(name)).catch(() => undefined)
     if (!content) return undefined
-    const kept = readKept(content)
-    if (kept?.head.record.version === name && hashOf(kept.bytes) === kept.head.record.hash) return kept
+    const kept = readSource(content)
+    if (kept?.record.version === name && hashOf(kept.bytes) === kept.record.hash) return kept
     this.#log.error({ version: name }, 'A kept config version is damaged')
     return undefined
   }
@@ -76,7 +76,7 @@ export class KeptVersions {
   /** At once: whoever asks serves by it. It was validated when it was kept, and takes some ms for each MB. */
   version(name: string, hash: string): ConfigVersion | undefined {
     try {
-      const { head, document } = readKept(readFileSync(this.#path(name))) ?? {}
+      const { head, document } = readDocument(readFileSync(this.#path(name))) ?? {}
       const isAsKept = head?.record.hash === hash && document !== undefined && hashOf(document) === head.documentHash
       if (isAsKept) return { name, hash, document: sealDocument(JSON.parse(document.toString())) }
       this.#log.error({ version: name }, 'A kept config version is damaged')

@@ -45,14 +45,15 @@ export async function restoreOne(
 ): Promise<ConfigVersion | undefined> {
   const found = await kept.read(name)
   if (!found) return undefined
-  const { head, bytes } = found
-  const loaded = await load(name, bytes, formatOf(head.file))
+  const { record, file, bytes } = found
+  const loaded = await load(name, bytes, formatOf(file))
   if ('faults' in loaded) {
     log.warn({ version: name, faults: loaded.faults.length }, 'A kept config version is not valid here')
     return undefined
   }
-  const isKept = await kept.keep(head, loaded.version, bytes)
-  catalogue.setVersion(knownBy(head), loaded.version, isKept)
+  const isKept = await kept.keep(found, loaded.version, bytes)
+  const known = { record, file, size: bytes.length, isSeen: false, isEntered: false }
+  catalogue.setVersion(knownOf(loaded.version, known), loaded.version, isKept)
   return loaded.version
 }
 
@@ -78,7 +79,7 @@ export async function sourceOf(
   const file = known?.file ?? catalogue.refusedFile(name)
   if (file !== undefined && isVersionName(name)) {
     const held = known && (await kept.read(name))
-    if (held?.head.record.hash === hash && held) return { bytes: held.bytes, format: formatOf(file) }
+    if (held?.record.hash === hash && held) return { bytes: held.bytes, format: formatOf(file) }
     const blob = await versions.get(file, { maxBytes: MAX_CONFIG_BYTES })
     const isThere = blob !== undefined && blob !== 'unchanged'
     if (isThere && (hash === undefined || hashOf(blob.bytes) === hash)) {

@@ -18,15 +18,16 @@ export interface KeptHead {
   checkedBy: string
 }
 
-/** A version as it is kept: a line of JSON, then its document as a line of JSON, then the bytes as they were pushed. */
-export interface Kept {
-  head: KeptHead
-  document: Buffer
+/** What was pushed, and what is known of it. */
+export interface KeptSource {
+  record: VersionRecord
+  file: string
   bytes: Buffer
 }
 
 const newline = 10
 
+/** A version as it is kept: a line of JSON, then its document as a line of JSON, then the bytes as they were pushed. */
 export function writeKept(
   head: Pick<KeptHead, 'record' | 'file' | 'checkedBy'>,
   { document }: ConfigVersion,
@@ -56,10 +57,25 @@ export function readHead(content: Buffer, fileSize: number): KeptHead | undefine
   }
 }
 
-export function readKept(content: Buffer): Kept | undefined {
+/** As it was found sound. */
+export function readDocument(content: Buffer): { head: KeptHead; document: Buffer } | undefined {
   const head = readHead(content, content.length)
   if (!head) return undefined
   const documentAt = content.indexOf(newline) + 1
-  const bytesAt = documentAt + head.documentSize + 1
-  return { head, document: content.subarray(documentAt, bytesAt - 1), bytes: content.subarray(bytesAt) }
+  return { head, document: content.subarray(documentAt, documentAt + head.documentSize) }
+}
+
+/** Also of a file that was kept before documents were, whose first line is followed by the bytes: an upgrade keeps what it had. */
+export function readSource(content: Buffer): KeptSource | undefined {
+  const end = content.indexOf(newline)
+  if (end === -1) return undefined
+  try {
+    const { record: given, file, documentSize }: Partial<KeptHead> = JSON.parse(content.toString('utf8', 0, end))
+    const record = parseRecord(given)
+    if (!record || typeof file !== 'string') return undefined
+    const bytesAt = end + 1 + (documentSize === undefined ? 0 : documentSize + 1)
+    return { record, file, bytes: content.subarray(bytesAt) }
+  } catch {
+    return undefined
+  }
 }

@@ -167,6 +167,22 @@ export function awayCases(engine: string, containers: () => Promise<Containers>)
     assert.equal(changed.versions.list().length, 3)
   })
 
+  test(`${engine}: what was kept before documents were is known with the store away, and kept with its document then`, async () => {
+    await using at = await grounds(await containers())
+    const bytes = saying('one')
+    await at.versions.put('v1.json', bytes)
+    await (await at.replica())[Symbol.asyncDispose]()
+    const kept = path.join(at.root, 'disk', 'v1.version')
+    const now = await readFile(kept)
+    const { record, file } = JSON.parse(now.toString('utf8', 0, now.indexOf('\n')))
+    await writeFile(kept, `${JSON.stringify({ file, record })}\n${bytes}`)
+    for (const cut of ['versions', 'rollout']) at.cut.add(cut)
+    await using upgraded = await at.replica()
+    assert.equal(upgraded.versions.get('v1')?.document.description, 'one')
+    assert.deepEqual((await upgraded.versions.source('v1')).bytes, bytes)
+    assert.deepEqual(await readFile(kept), now)
+  })
+
   test(`${engine}: a disk that cannot be written to costs only what is kept`, async () => {
     await using at = await grounds(await containers())
     await at.versions.put('v1.json', saying('one'))
