@@ -1,5 +1,6 @@
 import { isErased } from '#conversations/erased.ts'
 import { ParleyError } from '#errors.ts'
+import { opening } from '#identity/owners-seal.ts'
 import type { Principal } from '#identity/principal.ts'
 import type { ChatMessage } from '#models/answer.ts'
 import { callerCalls } from './ending.ts'
@@ -49,7 +50,7 @@ export async function withCarriedCalls(
       if (!kept) return [message]
       const seal = await conversations.seal(principal)
       try {
-        return readKept(seal.unseal(kept.value, placeOf(at, 'calls')))
+        return await opening(seal, (each) => readKept(each.unseal(kept.value, placeOf(at, 'calls'))))
       } catch (error) {
         if (isErased(error)) return [message]
         throw error

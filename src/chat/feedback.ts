@@ -1,6 +1,7 @@
 import type { ArchivedTurn } from '#conversations/archive.ts'
 import type { Seal } from '#conversations/vault.ts'
 import { ParleyError } from '#errors.ts'
+import { opening } from '#identity/owners-seal.ts'
 import type { Principal } from '#identity/principal.ts'
 import type { Key } from '#platform/kv/kv.ts'
 import type { Feedback } from './chat.ts'
@@ -9,7 +10,7 @@ import { noteDeadline } from './store/deadlines.ts'
 import { deadlineEntry, placeOf, turnKeys } from './store/turn-keys.ts'
 import type { ChatRoom } from './turn-context.ts'
 import { servedOf } from './turn-ended.ts'
-import { readInput } from './turn-input.ts'
+import { readInput, type TurnInput } from './turn-input.ts'
 
 /**
  * Keeps what the reader thinks of a turn that has ended, in the archive too, and tells of it; the last word counts. Rejects with
@@ -21,9 +22,21 @@ export async function giveFeedback(
   turn: string,
   feedback: Feedback,
 ): Promise<void> {
-  const { kv, clock, conversations, archive, events } = room
+  // The last word counts: whatever was kept under a key that is gone is kept anew.
+  const keep = (seal: Seal) => keepFeedback(room, principal, turn, feedback, seal)
+  const input = await opening(await room.conversations.seal(principal), keep)
+  room.events.emit('feedback.given', { ...servedOf(input), turn, rating: feedback.rating, at: room.clock.now() })
+}
+
+async function keepFeedback(
+  room: ChatRoom,
+  principal: Principal,
+  turn: string,
+  feedback: Feedback,
+  seal: Seal,
+): Promise<TurnInput> {
+  const { kv, archive } = room
   const keys = turnKeys(principal, turn)
-  const seal = await conversations.seal(principal)
   const sealed = seal.seal(JSON.stringify(feedback), placeOf(keys.turn, 'feedback'))
   const noted = await kv.run(noteFeedback, [keys.turn], [sealed])
   if (noted.kind === 'running') throw new ParleyError('turn_running')
@@ -32,8 +45,7 @@ export async function giveFeedback(
   const archived = isLive ? await judgeOrLater(room, principal, turn, judge) : await judge()
   const found = isLive ? noted.input : archived?.input
   if (!found) throw new ParleyError('turn_not_found')
-  const input = readInput(seal, keys, found)
-  events.emit('feedback.given', { ...servedOf(input), turn, rating: feedback.rating, at: clock.now() })
+  return readInput(seal, keys, found)
 }
 
 export function readFeedback(seal: Seal, turn: Key, sealed: Buffer | undefined): Feedback | null {

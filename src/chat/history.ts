@@ -1,6 +1,8 @@
 import type { Message } from '#conversations/conversations.ts'
 import { conversationKeys } from '#conversations/keys.ts'
 import { decodeMessages } from '#conversations/message-codec.ts'
+import type { Seal } from '#conversations/vault.ts'
+import { opening } from '#identity/owners-seal.ts'
 import type { Principal } from '#identity/principal.ts'
 import type { ChatRoom } from './turn-context.ts'
 
@@ -18,7 +20,8 @@ export async function loadHistory(
   let top = -1
   for (;;) {
     const [entries, seal] = await Promise.all([kv.read(keys.messages, top, PAGE), conversations.seal(principal)])
-    for (const entry of entries) messages.push(...decodeMessages(seal, keys, entry))
+    const read = (each: Seal) => entries.flatMap((entry) => decodeMessages(each, keys, entry))
+    messages.push(...(await opening(seal, read)))
     top = entries.at(-1)?.position ?? top
     if (entries.length === PAGE) continue
     const isLost = top === -1 && archive && (await conversations.recoverMessages(principal, conversation))

@@ -1,4 +1,4 @@
-import { asGone } from '#conversations/erased.ts'
+import { asGone, isErased, isUnreadable } from '#conversations/erased.ts'
 import { ParleyError } from '#errors.ts'
 import type { Principal } from '#identity/principal.ts'
 import { archivedTurn } from './archiving.ts'
@@ -45,7 +45,7 @@ async function* batchesOf(
   if (last === undefined) return yield* readArchived(room, principal, turn, after)
   if (!Number.isSafeInteger(after) || after < -1 || after > last) throw new ParleyError('bad_position')
 
-  const seal = await room.conversations.seal(principal)
+  let seal = await room.conversations.seal(principal)
   const wakeups = new Wakeups(room, keys.log, signal)
   let next = after + 1
   let provisional = false
@@ -86,6 +86,11 @@ async function* batchesOf(
         const isHeld = record.leaseLeftMs >= 0 || (await takeOver(room, producers, principal, turn)).kind === 'held'
         if (isHeld) await wakeups.signalled(POLL_MS)
       } catch (error) {
+        const present = isErased(error) || isUnreadable(error) ? await seal.renewed?.() : undefined
+        if (present) {
+          seal = present
+          continue
+        }
         if (!(error instanceof ParleyError) || error.code !== 'state_unavailable') throw error
         const now = room.clock.monotonic()
         if (unreachableSinceMs === undefined) yield [noticeOf(error)]

@@ -1,5 +1,6 @@
 import type { ConfigVersion } from '#config/document.ts'
 import { ParleyError } from '#errors.ts'
+import { opening } from '#identity/owners-seal.ts'
 import type { Owner } from '#identity/principal.ts'
 import { loadHistory } from './history.ts'
 import type { Producers } from './producers.ts'
@@ -32,11 +33,11 @@ export async function takeOver(
   if (producers.has(turn) || producers.draining) return held
   const keys = turnKeys(principal, turn)
   // Before the claim: a replica that lacks the key or the version keeps the turn from nobody, and does not count as brought down by it.
-  const seal = await room.conversations.seal(principal)
+  const known = await room.conversations.seal(principal)
   const record = await room.kv.run(loadTurn, [keys.turn], [])
   if (record?.state !== 'live') return { kind: 'done' }
   if (record.leaseLeftMs > 0) return { kind: 'held', forMs: record.leaseLeftMs }
-  const input = readInput(seal, keys, record.input)
+  const { seal, input } = await opening(known, (seal) => ({ seal, input: readInput(seal, keys, record.input) }))
   const version = await versionOf(room, input.config)
   // Looking for it takes its time.
   if (!version || producers.draining) return held

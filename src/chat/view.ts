@@ -1,4 +1,6 @@
 import { throwAsGone } from '#conversations/erased.ts'
+import type { Seal } from '#conversations/vault.ts'
+import { opening } from '#identity/owners-seal.ts'
 import type { Principal } from '#identity/principal.ts'
 import { archivedTurn } from './archiving.ts'
 import type { TurnView } from './chat.ts'
@@ -13,12 +15,14 @@ import { readInput, type TurnOutcome } from './turn-input.ts'
 
 /** A turn as it stands: from its outcome when it has ended, else folded from its log. Rejects with turn_not_found. */
 export function viewTurn(room: ChatRoom, principal: Principal, turn: string): Promise<TurnView> {
-  return view(room, principal, turn).catch(throwAsGone('turn_not_found'))
+  const read = (seal: Seal) => view(room, principal, turn, seal)
+  const viewed = room.conversations.seal(principal).then((seal) => opening(seal, read))
+  return viewed.catch(throwAsGone('turn_not_found'))
 }
 
-async function view(room: ChatRoom, principal: Principal, turn: string): Promise<TurnView> {
+async function view(room: ChatRoom, principal: Principal, turn: string, seal: Seal): Promise<TurnView> {
   const keys = turnKeys(principal, turn)
-  const [record, seal] = await Promise.all([room.kv.run(loadTurn, [keys.turn], []), room.conversations.seal(principal)])
+  const record = await room.kv.run(loadTurn, [keys.turn], [])
   if (!record) return viewArchived(room, principal, turn)
   const read = <Value>(sealed: Buffer, field: string): Value =>
     JSON.parse(seal.unseal(sealed, placeOf(keys.turn, field)).toString())

@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import { ParleyError } from '#errors.ts'
+import { opening } from '#identity/owners-seal.ts'
 import type { Owner } from '#identity/principal.ts'
 import { newId } from '#ids.ts'
 import { type Clock, systemClock } from '#platform/clock.ts'
@@ -20,6 +21,7 @@ import { loadConversation } from './store/read.ts'
 import type { StoredConversation } from './store/record.ts'
 import { renameConversation } from './store/rename.ts'
 import { checkTitle, sealTitle, unsealTitle } from './title.ts'
+import type { Seal } from './vault.ts'
 import { createVeil } from './veil.ts'
 
 export interface ConversationsOptions extends MasterKeysOptions {
@@ -57,7 +59,8 @@ export async function createConversations(options: ConversationsOptions): Promis
   async function shown(owner: Owner, id: string, stored: StoredConversation): Promise<Conversation> {
     const { title, cohort: _, ...rest } = stored
     if (!title) return { id, ...rest, title: null }
-    return { id, ...rest, title: unsealTitle(await dataKeys.seal(owner), conversationKeys(owner, id), title) }
+    const read = (seal: Seal) => unsealTitle(seal, conversationKeys(owner, id), title)
+    return { id, ...rest, title: await opening(await dataKeys.seal(owner), read) }
   }
 
   /** Nothing where its owner was erased before it was. */
@@ -79,8 +82,8 @@ export async function createConversations(options: ConversationsOptions): Promis
     if (found.entries.length === 0 && (await recovery?.messages(principal, id))) found = await read()
     const { entries, next } = found
     if (entries.length === 0) return { items: [], next }
-    const seal = await dataKeys.seal(principal)
-    return { items: entries.flatMap((entry) => decodeMessages(seal, keys, entry)), next }
+    const decode = (seal: Seal) => entries.flatMap((entry) => decodeMessages(seal, keys, entry))
+    return { items: await opening(await dataKeys.seal(principal), decode), next }
   }
 
   return {

@@ -28,7 +28,7 @@ export interface DataKeysOptions {
 }
 
 const CACHED_KEYS = 10_000
-/** A replica that misses the signal knows a destroyed key for so long. */
+/** A replica that misses the signal knows a destroyed key for so long, unless it comes across what that does not open. */
 const CACHED_MS = 30_000
 const KEY_BYTES = 32
 /** A key that was destroyed while it was being copied makes room for another; that it goes on like that is not to be expected. */
@@ -154,7 +154,21 @@ export class DataKeys {
         if (!isUnavailable(error)) throw error
       }
     }
-    return createSeal(dataKey, kept)
+    const seal = createSeal(dataKey, kept)
+    return { ...seal, renewed: () => this.#renewed(owner, seal) }
+  }
+
+  /** Asks for the owner's key anew, where `stale` is the one that is known. */
+  async #renewed(owner: Owner, stale: Seal): Promise<Seal | undefined> {
+    const partition = partitionOf(owner)
+    const id = keyIdOf(stale)
+    const known = this.#seals.peek(partition)
+    const isStale = (seal: Seal) => keyIdOf(seal) === id
+    if (known && (await known.then(isStale, () => false)) && this.#seals.peek(partition) === known) {
+      this.#seals.delete(partition)
+    }
+    const present = await this.seal(owner)
+    return isStale(present) ? undefined : present
   }
 
   /** Resolves with the id of what must not be copied again. */

@@ -13,6 +13,8 @@ export interface Seal {
   unseal(sealed: Uint8Array, place: string): Buffer
   /** The same for the same text, and of no use for guessing it without the key. */
   digest(text: string): string
+  /** As an `OwnersSeal` has it. */
+  renewed?(): Promise<Seal | undefined>
 }
 
 const ALGORITHM = 'aes-256-gcm'

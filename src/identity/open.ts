@@ -8,10 +8,11 @@ import { createEntraAuthenticator } from './entra/authenticator.ts'
 import { createGroupLookup, withGroups } from './entra/groups.ts'
 import { createTokenVerifier } from './entra/token-verifier.ts'
 import { createLocalAuthenticator } from './local.ts'
+import type { OwnersSeal } from './owners-seal.ts'
 import type { Owner } from './principal.ts'
 import { createSignIn } from './sign-in/create.ts'
 import type { SignIn } from './sign-in.ts'
-import { createUserTokens, type OwnersSeal } from './user-tokens/create.ts'
+import { createUserTokens } from './user-tokens/create.ts'
 import type { UserTokens } from './user-tokens.ts'
 
 export interface OpenIdentityOptions {

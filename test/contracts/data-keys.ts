@@ -108,6 +108,24 @@ export function dataKeysSuite(engine: string, openStore: () => Promise<TestStore
       await assert.rejects(deaf.get(who, id), gone)
     })
 
+    it('where the signal is lost, what its key of before does not open is looked up: the new is read, the old is gone', async () => {
+      const who = somebody()
+      const deaf = await on({ ...store.kvs[1], listen: () => Promise.reject(new Error('out of reach')) })
+      const { id } = await begin(who, 'mine')
+      await deaf.get(who, id)
+      await conversations.destroyKey(who)
+      const anew = await begin(who, 'a new start')
+      await say({ conversations, kv }, who, anew.id, 0, 'hello again')
+      assert.equal((await deaf.messages(who, anew.id, -1, 10)).items.length, 2)
+      await assert.rejects(deaf.get(who, id), gone)
+
+      await deaf.seal(who)
+      await conversations.destroyKey(who)
+      const third = await begin(who, 'a third')
+      assert.equal((await deaf.get(who, third.id)).title, 'a third')
+      assert.deepEqual((await deaf.list(who, { limit: 10 })).items, [third])
+    })
+
     it('lists what is there, where a title of before the erasure has come late', async () => {
       const who = somebody()
       const late: Kv = {

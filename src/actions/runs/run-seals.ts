@@ -1,4 +1,5 @@
 import type { Seal } from '#conversations/vault.ts'
+import { opening } from '#identity/owners-seal.ts'
 import type { Owner, Principal } from '#identity/principal.ts'
 import type { RunRow } from './run-row.ts'
 
@@ -42,6 +43,6 @@ export class RunSeals {
 
   async #read<Value>({ id, tenant, owner }: RunRow, column: string, sealed: Buffer): Promise<Value> {
     const seal = await this.#sealOf({ tenant, id: owner })
-    return JSON.parse(seal.unseal(sealed, `run:${id}@${column}`).toString())
+    return opening(seal, (each) => JSON.parse(each.unseal(sealed, `run:${id}@${column}`).toString()))
   }
 }

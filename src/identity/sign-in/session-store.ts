@@ -2,9 +2,9 @@ import { ParleyError } from '#errors.ts'
 import type { Clock } from '#platform/clock.ts'
 import type { SignedIn } from '#platform/entra/entra.ts'
 import { type Kv, key } from '#platform/kv/kv.ts'
+import { type OwnersSeal, opening } from '../owners-seal.ts'
 import { type Owner, partitionOf } from '../principal.ts'
 import { signInLimits } from '../sign-in.ts'
-import type { OwnersSeal } from '../user-tokens/create.ts'
 import { type SessionName, sessionsOf } from './session-name.ts'
 import { endSession, endSessions, openSession } from './session-steps.ts'
 
@@ -60,7 +60,8 @@ export function createSessionStore({ kv, sealOf, clock }: SessionStoreOptions): 
       if (!found) return undefined
       const seal = await sealOf(name.owner)
       try {
-        return { kept: JSON.parse(seal.unseal(found.value, name.at).toString()), version: found.version }
+        const kept = await opening(seal, (each) => JSON.parse(each.unseal(found.value, name.at).toString()))
+        return { kept, version: found.version }
       } catch (error) {
         if (error instanceof ParleyError && UNREADABLE.has(error.code)) return undefined
         throw error

@@ -5,15 +5,10 @@ import type { Log } from '#log.ts'
 import type { Clock } from '#platform/clock.ts'
 import { type EntraClient, type EntraToken, SignInNeeded } from '#platform/entra/entra.ts'
 import { type Key, type Kv, key } from '#platform/kv/kv.ts'
+import { type OwnersSeal, opening } from '../owners-seal.ts'
 import { type Owner, partitionOf } from '../principal.ts'
 import type { UserTokens } from '../user-tokens.ts'
 import { keepToken, yieldToken } from './keep-token.ts'
-
-/** As `conversations/` seals a person's data: with the key of that person, so that it goes with the person. */
-export interface OwnersSeal {
-  seal(plain: string, place: string): Buffer
-  unseal(sealed: Uint8Array, place: string): Buffer
-}
 
 export interface UserTokensOptions {
   entra: EntraClient
@@ -54,8 +49,7 @@ export function createUserTokens({ entra, kv, sealOf, clock, log }: UserTokensOp
   async function recall(owner: Owner, at: Key): Promise<(Kept & { sealed: Buffer }) | undefined> {
     const found = await kv.get(at)
     if (!found) return undefined
-    const seal = await sealOf(owner)
-    const kept = opened(seal, found.value, at)
+    const kept = await opened(await sealOf(owner), found.value, at)
     return kept && kept.expiresAt - clock.now() > LASTS_MS ? { ...kept, sealed: found.value } : undefined
   }
 
@@ -129,9 +123,9 @@ export function createUserTokens({ entra, kv, sealOf, clock, log }: UserTokensOp
 }
 
 /** Nothing of a user who was erased since. */
-function opened(seal: OwnersSeal, sealed: Uint8Array, at: Key): Kept | undefined {
+async function opened(seal: OwnersSeal, sealed: Uint8Array, at: Key): Promise<Kept | undefined> {
   try {
-    return JSON.parse(seal.unseal(sealed, at).toString())
+    return await opening(seal, (each) => JSON.parse(each.unseal(sealed, at).toString()))
   } catch (error) {
     if (error instanceof ParleyError && error.code === 'erased') return undefined
     throw error
