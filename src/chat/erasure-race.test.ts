@@ -119,6 +119,45 @@ test('what was kept of calls for a caller who was erased since is left out, and 
   assert.deepEqual(await seen(), [sent])
 })
 
+test('a replica that nobody told of the erasure shows what its person has said since, and nothing of before', async () => {
+  const clock = manualClock()
+  const raw = createKv(new SqliteEngine({ path: ':memory:', clock, log: createLog('silent') }))
+  await using _closing = { [Symbol.asyncDispose]: () => raw.close() }
+  const masterKeys = { source: 'environment' as const, keys: [{ id: 'test', key: randomBytes(32) }] }
+  const open = (kv: Kv) => createConversations({ kv, masterKeys, idleMs: 1e9, clock })
+  const [told, deaf] = [await open(raw), await open({ ...raw, listen: async () => () => {} })]
+  const say = Array.from({ length: 9 }, () => ({ text: 'Well.' }))
+  await using here = await chatAtHand({ say, sharing: { store: raw, clock, conversations: told } })
+  await using there = await chatAtHand({ sharing: { store: raw, clock, conversations: deaf } })
+  const talk = async () => {
+    const conversation = await here.converse()
+    const { id: turn } = await here.chat.start(somebody, { in: { conversation }, message: 'hello' })
+    await readAll(here, turn)
+    return { conversation, turn }
+  }
+  const past = await talk()
+  // The second time the key that is known there is one of since an erasure, too.
+  for (let time = 0; time < 2; time++) {
+    const looks: [asked: string, look: (turn: string, conversation: string) => Promise<unknown>][] = [
+      ['view', (turn) => there.chat.get(somebody, turn)],
+      ['log', (turn) => readAll(there, turn)],
+      ['messages', (_, conversation) => deaf.messages(somebody, conversation, -1, 10)],
+      ['feedback', (turn) => there.chat.feedback(somebody, turn, { rating: 'up', comment: 'fine' })],
+    ]
+    for (const [asked, look] of looks) {
+      await deaf.seal(somebody)
+      await told.destroyKey(somebody)
+      const { turn, conversation } = await talk()
+      await look(turn, conversation).catch((error) => assert.fail(`${asked}: ${error.stack}`))
+      if (asked === 'feedback') assert.equal((await here.chat.get(somebody, turn)).feedback?.comment, 'fine')
+      await assert.rejects(
+        look(past.turn, past.conversation),
+        (error) => error instanceof ParleyError && HEARD.includes(error.code),
+      )
+    }
+  }
+})
+
 for (const [what, ask] of Object.entries(asks)) {
   for (const by of ['this replica', 'another'] as const) {
     for (const whole of [false, true]) {
