@@ -287,6 +287,11 @@ test('what a key may be made with ends where it is said to', async () => {
   for (const query of ['limit=0', 'limit=201', 'cursor=x', 'whose=all', 'owner=ana']) {
     assert.equal((await call('GET', `/api/v1/keys?${query}`, undefined, maker)).status, 400, query)
   }
+  const admin = await world.app.as({ oid: 'admin', roles: ['Admin'] })
+  for (const owner of ['%00', 'a%00b', '%0A', '%20']) {
+    const refused = await call('GET', `/api/v1/keys?whose=tenant&owner=${owner}`, undefined, admin)
+    assert.deepEqual([refused.status, refused.body.error.param], [400, 'owner'], owner)
+  }
 })
 
 test('what was done to keys stands in the audit log, and that some were refused', async () => {

@@ -64,7 +64,8 @@ export function keyRoutes(routes: Routes, keys: ManagedKeys): void {
       }
       return keys.list(principalOf(request), {
         ...{ whose, limit },
-        ...(owner !== undefined && { owner }),
+        // A database takes no NUL.
+        ...(owner !== undefined && { owner: checkLine(owner, 'owner') }),
         ...(cursor !== undefined && { cursor }),
       })
     },
