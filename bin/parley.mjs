@@ -3,6 +3,7 @@
 // with the packages, or on this one where it is new enough.
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
+import { isatty } from 'node:tty'
 import { fileURLToPath } from 'node:url'
 
 const at = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url))
@@ -15,8 +16,10 @@ if (Number(major) >= 26 || !existsSync(installed)) {
 } else {
   const args = [at('src/cli/main.ts'), ...process.argv.slice(2)]
   const command = spawn(installed, args, { stdio: 'inherit' })
-  // From a terminal both are told; from elsewhere only this one is.
-  for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => command.kill(signal))
+  // Ctrl-C in a terminal is told to both; anything else only to this one.
+  const isAtTerminal = [0, 1, 2].some((stream) => isatty(stream))
+  process.on('SIGINT', () => isAtTerminal || command.kill('SIGINT'))
+  process.on('SIGTERM', () => command.kill('SIGTERM'))
   command.on('error', (error) => {
     process.stderr.write(`parley: ${error.message}\n`)
     process.exitCode = 1

@@ -5,7 +5,7 @@ import path from 'node:path'
 import { test } from 'node:test'
 import { ParleyError } from '#errors.ts'
 import { registerConfigApi } from '#transport/config-api.ts'
-import { cliRun } from '../../test/support/cli-run.ts'
+import { cliRun, quietHost } from '../../test/support/cli-run.ts'
 import { freePort } from '../../test/support/free-port.ts'
 import { ScriptedConfig } from '../../test/support/scripted-config.ts'
 import { caller, startTransport } from '../../test/support/transport-server.ts'
@@ -168,6 +168,10 @@ test('what is not given as it is taken ends with 2, and asks nobody', async () =
   await using cli = await start()
   const wrong = [
     ['chat'],
+    ['chat', 'Hello', 'again'],
+    ['chat', '--resume', 'turn_1'],
+    ['chat', '--conversation', 'conv_1', '--specialist', 'apollo'],
+    ['talk'],
     ['config', 'explode'],
     ['config', 'toString'],
     ['config', 'push'],
@@ -193,7 +197,7 @@ test('what is not given as it is taken ends with 2, and asks nobody', async () =
 })
 
 test('a process that is not there is said not to be, and an address that is none is refused', async () => {
-  const host = { token: undefined, out: () => {}, columns: undefined, signal: new AbortController().signal }
+  const host = { ...quietHost(), token: undefined, out: () => {} }
   let said = ''
   const err = (text: string) => {
     said += text

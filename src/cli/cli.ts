@@ -1,8 +1,9 @@
 import { parseArgs } from 'node:util'
 import { auditCommands } from './audit-commands.ts'
+import { chatCommand } from './chat-command.ts'
 import { createClient } from './client.ts'
 import type { Call, Command, Host } from './command.ts'
-import { Misused, Refused } from './faults.ts'
+import { Cancelled, Misused, Refused } from './faults.ts'
 import { keyCommands } from './key-commands.ts'
 import { rolloutCommands } from './rollout-commands.ts'
 import { shadowCommands } from './shadow-commands.ts'
@@ -10,6 +11,9 @@ import { usageCommands } from './usage-commands.ts'
 import { versionCommands } from './version-commands.ts'
 
 type Commands = Readonly<Record<string, Command>>
+
+/** Commands of one word. */
+const alone: Commands = { chat: chatCommand }
 
 const areas: Readonly<Record<string, Commands>> = {
   config: { ...versionCommands, ...rolloutCommands, ...shadowCommands },
@@ -20,19 +24,13 @@ const areas: Readonly<Record<string, Commands>> = {
 
 const HELP = ['help', '--help', '-h']
 
-/** Runs a command and gives its exit code: 0 done, 1 refused, 2 not given as it takes it. */
+/** Runs a command and gives its exit code: 0 done, 1 refused, 2 not given as it takes it, 130 cancelled by Ctrl-C. */
 export async function runCli(args: readonly string[], host: Host): Promise<number> {
   const isJson = args.includes('--json')
   try {
-    const [area, ...given] = args
-    if (area === undefined || HELP.includes(area)) return say(host, usage(Object.keys(areas)))
-    const commands = Object.hasOwn(areas, area) ? areas[area] : undefined
-    if (!commands) throw new Misused(`There is no ${area}; there is ${Object.keys(areas).join(', ')}.`)
-    const { name, rest } = named(commands, given)
-    if (name === undefined || HELP.includes(name)) return say(host, usage([area]))
-    const command = Object.hasOwn(commands, name) ? commands[name] : undefined
-    if (!command) throw new Misused(`There is no ${area} ${name}.`)
-    const called = `${area} ${name}`
+    const found = find(args)
+    if ('areas' in found) return say(host, usage(found.areas))
+    const { called, command, rest } = found
     if (rest.includes('--help') || rest.includes('-h'))
       return say(host, `${synopsisOf(called, command)}\n    ${command.summary}\n`)
     await command.run(callOf(called, command, rest, host))
@@ -42,12 +40,31 @@ export async function runCli(args: readonly string[], host: Host): Promise<numbe
       host.err(`parley: ${error.message}\nparley --help lists the commands.\n`)
       return 2
     }
+    if (error instanceof Cancelled) return 130
     if (host.signal.aborted) return 0
     if (!(error instanceof Refused)) throw error
     if (isJson) host.out(`${JSON.stringify(error.body, null, 2)}\n`)
     else host.err(`parley: ${error.message}\n`)
     return 1
   }
+}
+
+type Found = { called: string; command: Command; rest: readonly string[] } | { areas: readonly string[] }
+
+/** The command that is meant, or the areas that somebody wants to know about. */
+function find([area, ...given]: readonly string[]): Found {
+  if (area === undefined || HELP.includes(area)) return { areas: [...Object.keys(alone), ...Object.keys(areas)] }
+  const single = Object.hasOwn(alone, area) ? alone[area] : undefined
+  if (single) return { called: area, command: single, rest: given }
+  const commands = Object.hasOwn(areas, area) ? areas[area] : undefined
+  if (!commands) {
+    throw new Misused(`There is no ${area}; there is ${[...Object.keys(alone), ...Object.keys(areas)].join(', ')}.`)
+  }
+  const { name, rest } = named(commands, given)
+  if (name === undefined || HELP.includes(name)) return { areas: [area] }
+  const command = Object.hasOwn(commands, name) ? commands[name] : undefined
+  if (!command) throw new Misused(`There is no ${area} ${name}.`)
+  return { called: `${area} ${name}`, command, rest }
 }
 
 /** Of one word, or of two where there is such a command. */
@@ -62,7 +79,8 @@ function named(
 function callOf(name: string, command: Command, args: readonly string[], host: Host): Call {
   const { values, positionals } = parse(args, command)
   const { operands } = command
-  if (positionals.length !== operands.length) {
+  const least = operands.filter((operand) => !operand.startsWith('[')).length
+  if (positionals.length < least || positionals.length > operands.length) {
     throw new Misused(`${name} takes ${operands.join(' ') || 'nothing'}, not ${positionals.length} of them.`)
   }
   const given = (option: string) => values[option]
@@ -100,15 +118,16 @@ function synopsisOf(name: string, { operands, flags }: Command): string {
 
 function usage(shown: readonly string[]): string {
   const lines = shown.flatMap((area) =>
-    Object.entries(areas[area] ?? {}).map(
-      ([name, command]) => `  ${synopsisOf(`${area} ${name}`, command)}\n      ${command.summary}`,
+    Object.entries(areas[area] ?? { '': alone[area] }).map(
+      ([name, command]) =>
+        command && `  ${synopsisOf([area, name].filter(Boolean).join(' '), command)}\n      ${command.summary}`,
     ),
   )
-  return `Config versions and their rollout, keys for tools, what was spent, and what was done.
+  return `Talk to a specialist; config versions and their rollout, keys for tools, what was spent, and what was done.
 
 ${lines.join('\n')}
 
 Each takes --json. PARLEY_URL is the process that is asked (http://127.0.0.1:8080), PARLEY_TOKEN is sent as bearer.
-Exit codes: 0 done, 1 refused, 2 not given as it takes it.
+Exit codes: 0 done, 1 refused, 2 not given as it takes it, 130 cancelled by Ctrl-C.
 `
 }

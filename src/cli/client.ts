@@ -12,12 +12,16 @@ export interface Asked {
   body?: unknown
   /** Sent as they are. */
   bytes?: Uint8Array<ArrayBuffer>
+  /** Gives this one up, beside the signal of all. */
+  signal?: AbortSignal
 }
 
 /** Speaks to a process over HTTP, as any other client does. */
 export interface Client {
   /** Rejects with Refused. */
   ask<Body>(method: string, path: string, asked?: Asked): Promise<Answer<Body>>
+  /** The answer itself, its body still to be read. Rejects with Refused. */
+  open(method: string, path: string, asked?: Asked): Promise<Response>
   bytes(path: string, accept: string): Promise<Uint8Array>
   /** As they come. Rejects with Refused, also where the answer breaks off. */
   chunks(path: string, accept: string): AsyncGenerator<Uint8Array>
@@ -34,9 +38,11 @@ export function createClient(given: {
 }): Client {
   const base = URL.parse(given.url || LOCAL)
   if (!base || !/^https?:$/.test(base.protocol)) throw new Misused('PARLEY_URL has to be a URL of http or https.')
-  const { signal, token } = given
+  const { token } = given
 
-  async function send(method: string, path: string, { headers, body, bytes }: Asked = {}): Promise<Response> {
+  async function send(method: string, path: string, asked: Asked = {}): Promise<Response> {
+    const { headers, body, bytes } = asked
+    const signal = asked.signal ? AbortSignal.any([given.signal, asked.signal]) : given.signal
     const response = await fetch(new URL(path.slice(1), asFolder(base)), {
       method,
       signal,
@@ -60,13 +66,14 @@ export function createClient(given: {
       const body = (response.status === 204 ? undefined : await response.json()) as Body
       return { status: response.status, etag: response.headers.get('etag'), body }
     },
+    open: send,
     bytes: async (path, accept) => (await send('GET', path, { headers: { accept } })).bytes(),
     async *chunks(path, accept) {
       const { body } = await send('GET', path, { headers: { accept } })
       try {
         if (body) yield* body
       } catch (error) {
-        throw signal.aborted ? error : unreachable('The answer broke off; what came of it is not all.')
+        throw given.signal.aborted ? error : unreachable('The answer broke off; what came of it is not all.')
       }
     },
     async *events(path) {

@@ -13,9 +13,21 @@ export interface Host {
   columns: number | undefined
   /** Aborts when the command is told to stop. */
   signal: AbortSignal
+  /** Who sits there to be asked; undefined where stdin is no terminal. */
+  person: Person | undefined
+  /** All that is piped in. */
+  input(): Promise<string>
+  /** Ctrl-C goes to `handle`, and no longer to `signal`, until the function that it gives is called. */
+  onInterrupt(handle: () => void): () => void
+}
+
+export interface Person {
+  /** A line; undefined when there will be none, or once the signal aborts. */
+  ask(question: string, signal: AbortSignal): Promise<string | undefined>
 }
 
 export interface Command {
+  /** As the usage shows them; the last may be left out where it stands in brackets. */
   operands: readonly string[]
   /** As the usage shows them. */
   flags: string
@@ -27,6 +39,7 @@ export interface Command {
 export interface Call {
   client: Client
   host: Host
+  /** Empty where it was left out. */
   operand(index: number): string
   flag(name: string): boolean
   text(name: string): string | undefined

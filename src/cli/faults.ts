@@ -13,7 +13,15 @@ export class Refused extends Error {
     this.body = body
   }
 
+  /** Whether the same may be answered later. */
+  get isPassing(): boolean {
+    return ['server_error', 'rate_limit_error'].includes(this.body.error.type)
+  }
+
   get code(): string {
     return this.body.error.code
   }
 }
+
+/** Somebody pressed Ctrl-C, and what was under way has ended by it: exit code 130, as shells have it. */
+export class Cancelled extends Error {}

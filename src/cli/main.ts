@@ -1,9 +1,13 @@
+import { text } from 'node:stream/consumers'
+import { isatty } from 'node:tty'
 import { runCli } from './cli.ts'
+import { personAt } from './person.ts'
 
 const leaving = new AbortController()
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => leaving.abort())
+const leave = () => leaving.abort()
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, leave)
 // Who reads only the beginning, as `head` does, has read enough.
-process.stdout.on('error', () => leaving.abort())
+process.stdout.on('error', leave)
 
 process.exitCode = await runCli(process.argv.slice(2), {
   url: process.env.PARLEY_URL,
@@ -12,4 +16,14 @@ process.exitCode = await runCli(process.argv.slice(2), {
   err: (text) => process.stderr.write(text),
   columns: process.stdout.isTTY ? process.stdout.columns : undefined,
   signal: leaving.signal,
+  person: isatty(0) ? personAt(process.stdin, process.stderr, () => process.emit('SIGINT')) : undefined,
+  input: () => text(process.stdin),
+  onInterrupt(handle) {
+    process.off('SIGINT', leave)
+    process.on('SIGINT', handle)
+    return () => {
+      process.off('SIGINT', handle)
+      process.once('SIGINT', leave)
+    }
+  },
 })

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
 import type { RolloutView } from '#config/rollouts.ts'
 import { registerConfigApi } from '#transport/config-api.ts'
+import { quietHost } from '../../test/support/cli-run.ts'
 import { ScriptedConfig } from '../../test/support/scripted-config.ts'
 import { startTransport } from '../../test/support/transport-server.ts'
 import { runCli } from './cli.ts'
@@ -21,6 +22,7 @@ async function watch(url: string, enough: (out: string) => boolean, columns?: nu
       if (enough(out)) leaving.abort()
     },
     err: (text) => assert.fail(text),
+    ...quietHost(),
     columns,
     signal: leaving.signal,
   })

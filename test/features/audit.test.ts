@@ -5,6 +5,7 @@ import { partitionOf } from '#identity/principal.ts'
 import { runCli } from '../../src/cli/cli.ts'
 import { startApp } from '../support/app.ts'
 import { chatConfig } from '../support/chat-config.ts'
+import { quietHost } from '../support/cli-run.ts'
 import { type EntraApp, startEntraApp } from '../support/entra-app.ts'
 import { nativeClient } from '../support/native-client.ts'
 import { startSharedEngines } from '../support/shared-engines.ts'
@@ -109,7 +110,7 @@ test('who decides on runs, stops things and is refused is in the log, by pseudon
       said += Buffer.from(text).toString()
     }
     const token = operator.authorization?.slice('Bearer '.length)
-    const host = { url: app.url, token, out, err: out, columns: undefined, signal: new AbortController().signal }
+    const host = { ...quietHost(), url: app.url, token, out, err: out }
     return { code: await runCli(['audit', 'verify', ...more], host), said }
   }
   const intact = await verify('--seen', `${last?.seq}:${last?.hash}`)

@@ -9,6 +9,7 @@ import type { ConfigVersionEntry } from '#transport/schema-config.ts'
 import { runCli } from '../../src/cli/cli.ts'
 import { startApp, type TestApp } from '../support/app.ts'
 import { chatConfig } from '../support/chat-config.ts'
+import { quietHost } from '../support/cli-run.ts'
 import { nativeClient } from '../support/native-client.ts'
 import { sharedPostgres } from '../support/postgres.ts'
 import { sseEvents } from '../support/sse.ts'
@@ -250,8 +251,7 @@ test('the command line does the same against the whole app', async () => {
       err: (text) => {
         said.err += text
       },
-      columns: undefined,
-      signal: new AbortController().signal,
+      ...quietHost(),
     })
     return { code, ...said }
   }

@@ -1,9 +1,21 @@
 import { runCli } from '../../src/cli/cli.ts'
+import type { Host } from '../../src/cli/command.ts'
 
 export interface CliRun {
   code: number
   out: string
   err: string
+}
+
+/** Where nobody sits, nothing is piped in and nobody interrupts. */
+export function quietHost(): Pick<Host, 'columns' | 'signal' | 'person' | 'input' | 'onInterrupt'> {
+  return {
+    columns: undefined,
+    signal: new AbortController().signal,
+    person: undefined,
+    input: async () => '',
+    onInterrupt: () => () => {},
+  }
 }
 
 /** The command line in this process: what it writes, and what it ends with. */
@@ -18,8 +30,7 @@ export async function cliRun(url: string, token: string | undefined, args: reado
     err: (text) => {
       result.err += text
     },
-    columns: undefined,
-    signal: new AbortController().signal,
+    ...quietHost(),
   })
   return result
 }
