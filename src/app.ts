@@ -124,14 +124,15 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
   const { secrets } = overrides
   const onUnauthorized = () => secrets?.doubt()
   if (secrets) opened.defer(secrets.keepFresh(log))
-  const kv = await openKv({ env: env.kv, clock, log, tokens, onUnauthorized })
+  const { startPatienceMs: patienceMs } = env.limits
+  const kv = await openKv({ env: env.kv, patienceMs, clock, log, tokens, onUnauthorized })
   opened.defer(() => kv.close())
-  const queue = await openQueue({ env: env.queue, clock, log, tokens, secrets })
+  const queue = await openQueue({ env: env.queue, patienceMs, clock, log, tokens, secrets })
   opened.defer(() => queue.close())
   // PGlite is not opened to be asked what cannot be in it.
   const hasSql = () => env.sql.engine === 'postgres' || existsSync(env.sql.path)
   const hasRuns = hasSql()
-  const sql = await openSql({ env: env.sql, migrations, clock, log, tokens, onUnauthorized })
+  const sql = await openSql({ env: env.sql, migrations, patienceMs, clock, log, tokens, onUnauthorized })
   opened.defer(() => sql.close())
 
   // conversations

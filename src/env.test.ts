@@ -100,6 +100,8 @@ test('numbers are taken at their limits and refused one past them', () => {
   assert.match(faultOf({ PORT: '65536' }), /PORT/)
   assert.equal(readEnv({ PARLEY_TURN_LEASE_MS: '500' }).limits.turnLeaseMs, 500)
   assert.match(faultOf({ PARLEY_TURN_LEASE_MS: '499' }), /PARLEY_TURN_LEASE_MS/)
+  assert.equal(readEnv({ PARLEY_START_PATIENCE_MS: '100' }).limits.startPatienceMs, 100)
+  assert.match(faultOf({ PARLEY_START_PATIENCE_MS: '99' }), /PARLEY_START_PATIENCE_MS/)
   for (const wrong of ['-1', '1.5', '1e3', 'many']) assert.match(faultOf({ PORT: wrong }), /PORT/)
 })
 

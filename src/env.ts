@@ -68,6 +68,8 @@ export interface LimitsEnv {
   /** Turns and relayed requests of this replica at once. */
   turnsAtOnce: number
   turnLeaseMs: number
+  /** How long each of Redis, Service Bus and PostgreSQL is waited for at the start, which may as well come later. */
+  startPatienceMs: number
   /** What running turns get when the process is told to stop. */
   drainMs: number
   conversationIdleMs: number
@@ -112,6 +114,7 @@ export function readEnv(variables: Variables = process.env): Env {
     limits: {
       turnsAtOnce: read.integer('PARLEY_TURNS_AT_ONCE', 20_000, 1, 1_000_000),
       turnLeaseMs: read.integer('PARLEY_TURN_LEASE_MS', 10_000, 500, 600_000),
+      startPatienceMs: read.integer('PARLEY_START_PATIENCE_MS', 2000, 100, 600_000),
       drainMs: read.integer('PARLEY_DRAIN_MS', 20_000, 0, 600_000),
       conversationIdleMs: idleDays * 86_400_000,
       archiveMs: read.integer('PARLEY_ARCHIVE_DAYS', idleDays, 1, 36_500) * 86_400_000,

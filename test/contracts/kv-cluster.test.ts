@@ -156,20 +156,22 @@ test('a cluster named as a single server is a fault, and the other way round', {
   const asSingle = await openKv({
     env: { engine: 'redis', url: cluster.url, cluster: false, auth: 'url' },
     clock: systemClock,
-    ...{ log, tokens },
+    ...{ log, tokens, patienceMs: 500 },
   })
+  await until(() => asSingle.fault !== undefined)
   assert.match(asSingle.fault ?? '', /is a cluster/)
   await asSingle.close()
-  const asCluster = await open(single.url)
+  const asCluster = await open(single.url, 500)
+  await until(() => asCluster.kv.fault !== undefined)
   assert.equal(asCluster.kv.reachable, false)
   assert.match(asCluster.kv.fault ?? '', /is none/)
   await assert.rejects(asCluster.kv.get(somewhere()), { code: 'state_unavailable' })
   await asCluster.kv.close()
 })
 
-async function open(url: string): Promise<{ kv: Kv } & AsyncDisposable> {
+async function open(url: string, patienceMs = 60_000): Promise<{ kv: Kv } & AsyncDisposable> {
   const env = { engine: 'redis', url, cluster: true, auth: 'url' } as const
-  const kv = await openKv({ env, clock: systemClock, log, tokens })
+  const kv = await openKv({ env, patienceMs, clock: systemClock, log, tokens })
   return { kv, [Symbol.asyncDispose]: () => kv.close() }
 }
 

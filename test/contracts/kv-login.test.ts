@@ -111,7 +111,7 @@ test('speaks TLS to rediss, and only to whom the certificate names', { skip: ski
 
   await using named = await open(`rediss://localhost:${port}`)
   assert.equal(await named.kv.put(somewhere(), Buffer.from('v')), 1)
-  await using misnamed = await open(`rediss://127.0.0.1:${port}`)
+  await using misnamed = await open(`rediss://127.0.0.1:${port}`, undefined, 500)
   assert.equal(misnamed.kv.reachable, false)
 })
 
@@ -133,13 +133,13 @@ test('the environment says whether tokens are used', { skip }, async () => {
   await withPassword.close()
   const withToken = await openKv({
     env: { engine: 'redis', url: server.url, cluster: false, auth: 'entra' },
-    ...{ clock: systemClock, log, tokens },
+    ...{ clock: systemClock, log, tokens, patienceMs: 500 },
   })
   assert.deepEqual([withToken.reachable, asked], [false, 1])
   await withToken.close()
 })
 
-async function open(url: string, credential?: TokenSource, patienceMs = 5000): Promise<{ kv: Kv } & AsyncDisposable> {
+async function open(url: string, credential?: TokenSource, patienceMs = 60_000): Promise<{ kv: Kv } & AsyncDisposable> {
   // Ten times as fast as it says.
   const clock: Clock = { ...systemClock, after: (delayMs, task) => systemClock.after(delayMs / 10, task) }
   const engine = new RedisEngine({ url: () => url, cluster: false, credential, clock, log, commandTimeoutMs: 10_000 })

@@ -107,7 +107,7 @@ for (const [state, leave] of [
     await using server = await startRedis()
     await leave(server)
     const env = { engine: 'redis', url: server.url, cluster: false, auth: 'url' } as const
-    const kv = await openKv({ env, clock: systemClock, log, tokens })
+    const kv = await openKv({ env, patienceMs: 500, clock: systemClock, log, tokens })
     assert.equal(kv.reachable, false)
     await assert.rejects(kv.get(somewhere()), unavailable)
     await (state === 'away' ? server.start() : server.resume())

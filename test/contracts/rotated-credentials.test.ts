@@ -80,7 +80,8 @@ test('a cluster of Redis: every node is signed in to anew', { skip: await noOwnR
   // Also by the first that is asked, before any node is known.
   let refused = 0
   url = cluster.url.replace('//', '//:wrong@')
-  const late = await openKv({ env, ...common, onUnauthorized: () => refused++ })
+  const late = await openKv({ env, ...common, patienceMs: 500, onUnauthorized: () => refused++ })
+  await until(() => refused > 0)
   assert.deepEqual([late.reachable, refused > 0], [false, true])
   await late.close()
 })

@@ -91,7 +91,7 @@ for (const [state, leave, comeBack] of [
   }, async () => {
     const url = await server.createDatabase()
     await leave()
-    const sql = await openPlain(url, [tables])
+    const sql = await openPlain(url, [tables], 4, 500)
     assert.equal(sql.reachable, false)
     await assert.rejects(sql.query('system', 'SELECT 1'), unavailable)
     await comeBack()
@@ -105,7 +105,7 @@ test('migrations that do not fit are told by every call when the server comes la
   const url = await server.createDatabase()
   await (await openPlain(url, [tables])).close()
   await server.kill()
-  const sql = await openPlain(url, [{ ...tables, sql: 'SELECT 1' }])
+  const sql = await openPlain(url, [{ ...tables, sql: 'SELECT 1' }], 4, 500)
   await assert.rejects(sql.query('system', 'SELECT 1'), unavailable)
   await server.start()
   await until(async () => {
@@ -343,7 +343,7 @@ test('a call whose connection breaks before the answer is refused, and not made 
 })
 
 test('a database that is not there is one out of reach', { skip }, async () => {
-  const sql = await openPlain(server.url.replace(/postgres$/, 'nowhere'), [])
+  const sql = await openPlain(server.url.replace(/postgres$/, 'nowhere'), [], 4, 500)
   assert.equal(sql.reachable, false)
   await assert.rejects(sql.query('system', 'SELECT 1'), unavailable)
   await sql.close()
@@ -359,9 +359,9 @@ async function open(url: string, limits: Partial<PostgresLimits> = {}): Promise<
   return sql
 }
 
-function openPlain(url: string, migrations: readonly Migration[], poolSize = 4): Promise<Sql> {
+function openPlain(url: string, migrations: readonly Migration[], poolSize = 4, patienceMs = 60_000): Promise<Sql> {
   const env = { engine: 'postgres', url, auth: 'url', poolSize } as const
-  return openSql({ env, migrations, clock: systemClock, log, tokens })
+  return openSql({ env, migrations, patienceMs, clock: systemClock, log, tokens })
 }
 
 async function sleeping(): Promise<number> {

@@ -16,7 +16,7 @@ export interface Replica extends AsyncDisposable {
   terminate(): Promise<number | null>
 }
 
-const READY_MS = 20_000
+const READY_MS = 90_000
 
 /** Runs `src/main.ts` with these variables until it ends by itself: for what must not start. */
 export async function runToExit(
@@ -79,6 +79,12 @@ function readyAt(child: ChildProcess, printed: string[]): Promise<string> {
 }
 
 function defaults(): Record<string, string> {
-  // That the machine is busy with other tests is no reason to refuse.
-  return { ...nodeVariables(), PORT: '0', PARLEY_LOG_LEVEL: 'warn', PARLEY_SHED_DELAY_MS: '0' }
+  return {
+    ...nodeVariables(),
+    PORT: '0',
+    PARLEY_LOG_LEVEL: 'warn',
+    // That the machine is busy with other tests is no reason to refuse, nor to serve without what is there.
+    PARLEY_SHED_DELAY_MS: '0',
+    PARLEY_START_PATIENCE_MS: '60000',
+  }
 }

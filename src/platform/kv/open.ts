@@ -15,13 +15,19 @@ export interface OpenKvOptions {
   tokens: TokenSource
   /** Redis does not take the password. */
   onUnauthorized?: (() => void) | undefined
+  /** How long opening waits for Redis, which may as well come later. */
+  patienceMs?: number
 }
 
-/** How long opening waits for Redis, which may as well come later. */
-const patienceMs = 2000
-
 /** The engine that the environment names: never another one because a connection fails. */
-export async function openKv({ env, clock, log, tokens, onUnauthorized }: OpenKvOptions): Promise<Kv> {
+export async function openKv({
+  env,
+  clock,
+  log,
+  tokens,
+  onUnauthorized,
+  patienceMs = 10_000,
+}: OpenKvOptions): Promise<Kv> {
   if (env.engine === 'sqlite') return createKv(new SqliteEngine({ path: env.path, clock, log }))
   const { cluster, auth } = env
   const credential = auth === 'entra' ? tokens : undefined

@@ -15,13 +15,19 @@ export interface OpenQueueOptions {
   tokens: TokenSource
   /** Tells of a connection string that is replaced, and is told of one that is not taken. */
   secrets?: Pick<Secrets, 'onChange' | 'doubt'> | undefined
+  /** How long opening waits for Service Bus, which may as well come later. */
+  patienceMs?: number
 }
 
-/** How long opening waits for Service Bus, which may as well come later. */
-const patienceMs = 2000
-
 /** The engine that the environment names: never another one because a connection fails. */
-export async function openQueue({ env, clock, log, tokens, secrets }: OpenQueueOptions): Promise<Queue> {
+export async function openQueue({
+  env,
+  clock,
+  log,
+  tokens,
+  secrets,
+  patienceMs = 10_000,
+}: OpenQueueOptions): Promise<Queue> {
   if (env.engine === 'sqlite') return new SqliteQueue({ path: env.path, clock, log })
   const address = {
     get connectionString() {

@@ -17,17 +17,17 @@ export interface OpenSqlOptions {
   tokens: TokenSource
   /** PostgreSQL does not take the password. */
   onUnauthorized?: (() => void) | undefined
+  /** How long opening waits for PostgreSQL, which may as well come later. */
+  patienceMs?: number
 }
-
-/** How long opening waits for PostgreSQL, which may as well come later. */
-const patienceMs = 2000
 
 /**
  * The engine that the environment names: never another one because a connection fails. PGlite is opened by the first call.
  * Rejects with `environment_invalid` when the migrations do not fit the database, and with what the server says when one
  * fails; where that shows later, every call does.
  */
-export async function openSql({ env, migrations, clock, log, tokens, onUnauthorized }: OpenSqlOptions): Promise<Sql> {
+export async function openSql({ env, migrations, patienceMs = 10_000, ...options }: OpenSqlOptions): Promise<Sql> {
+  const { clock, log, tokens, onUnauthorized } = options
   if (env.engine === 'pglite') return createPglite({ ...env, migrations, clock, log })
   const { auth, poolSize } = env
   const url = () => env.url
