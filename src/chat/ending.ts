@@ -51,7 +51,7 @@ export async function commitEnd(turn: TurnContext, end: End, signal: AbortSignal
           position: archivedAt,
           messages: messages.sealed,
           count: messages.count,
-          title: archivedAt === 0 ? firstTitle(turn.seal, messages.keys, input) : null,
+          title: messages.title,
         }
         turn.unarchived = !(await archiveEnd(turn, { status: end.status, outcome: sealed, entry }))
       }
@@ -112,6 +112,8 @@ interface MessagesPart {
   keys: ConversationKeys
   count: number
   sealed: Buffer
+  /** Of the first messages alone. */
+  title: Buffer | null
 }
 
 /** Null for a turn that stands alone. */
@@ -125,24 +127,17 @@ function messagesPart(turn: TurnContext, end: End): MessagesPart | null {
     keys,
     count: messages.length,
     sealed: encodeMessages(turn.seal, keys, turn.messagesAt, messages),
+    title: turn.messagesAt === 0 ? firstTitle(turn.seal, keys, turn.input) : null,
   }
 }
 
 function conversationPart(turn: TurnContext, messages: MessagesPart | null): Ending['conversation'] {
-  const { input, seal, room, messagesAt } = turn
+  const { input, room, messagesAt } = turn
   if (!messages) return { keys: [], args: [] }
-  const { keys, conversation } = messages
+  const { keys, conversation, title } = messages
   return {
     keys: [keys.record, keys.messages, keys.index],
-    args: [
-      input.turn,
-      conversation,
-      messagesAt,
-      messages.sealed,
-      messages.count,
-      messagesAt === 0 ? firstTitle(seal, keys, input) : '',
-      room.conversationIdleMs,
-    ],
+    args: [input.turn, conversation, messagesAt, messages.sealed, messages.count, title ?? '', room.conversationIdleMs],
   }
 }
 

@@ -1,4 +1,12 @@
-import { createCipheriv, createDecipheriv, createHmac, createSecretKey, hkdfSync, randomFillSync } from 'node:crypto'
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHmac,
+  createSecretKey,
+  hkdfSync,
+  type KeyObject,
+  randomFillSync,
+} from 'node:crypto'
 import { ParleyError } from '#errors.ts'
 
 /**
@@ -33,8 +41,8 @@ let nextNonceAt = nonces.length
  */
 export function createSeal(key: Uint8Array, { afterErasure = false } = {}): Seal {
   const secret = createSecretKey(key)
-  const hmac = (purpose: string, text: string) =>
-    createHmac('sha256', new Uint8Array(hkdfSync('sha256', key, '', purpose, 32))).update(text)
+  const nonceKey = derivedOnce(key, 'nonce')
+  const digestKey = derivedOnce(key, 'digest')
 
   function sealWith(nonce: Buffer, plain: string | Uint8Array, place: string): Buffer {
     const cipher = createCipheriv(ALGORITHM, secret, nonce)
@@ -53,7 +61,7 @@ export function createSeal(key: Uint8Array, { afterErasure = false } = {}): Seal
     seal: (plain, place) => sealWith(takeNonce(), plain, place),
     // A nonce drawn from the text: never the same for another, which is all that GCM asks of it.
     sealAlike: (plain, place) =>
-      sealWith(hmac('nonce', `${place}\n${plain}`).digest().subarray(0, NONCE_BYTES), plain, place),
+      sealWith(hmac(nonceKey(), `${place}\n${plain}`).subarray(0, NONCE_BYTES), plain, place),
     unseal(sealed, place) {
       if (sealed[0] !== VERSION || sealed.length < HEAD_BYTES + TAG_BYTES) throw new ParleyError('sealed_unreadable')
       try {
@@ -67,8 +75,21 @@ export function createSeal(key: Uint8Array, { afterErasure = false } = {}): Seal
         throw new ParleyError(afterErasure ? 'erased' : 'sealed_unreadable', { cause })
       }
     },
-    digest: (text) => hmac('digest', text).digest('base64url'),
+    digest: (text) => hmac(digestKey(), text).toString('base64url'),
   }
+}
+
+/** Deriving costs more than all that is done with what was derived. */
+function derivedOnce(key: Uint8Array, purpose: string): () => KeyObject {
+  let derived: KeyObject | undefined
+  return () => {
+    derived ??= createSecretKey(new Uint8Array(hkdfSync('sha256', key, '', purpose, 32)))
+    return derived
+  }
+}
+
+function hmac(key: KeyObject, text: string): Buffer {
+  return createHmac('sha256', key).update(text).digest()
 }
 
 function takeNonce(): Buffer {
