@@ -74,6 +74,22 @@ test('what waits for approval is shown as the server holds it, and goes on once 
   assert.deepEqual(complaints, [])
 })
 
+test('on a small screen all of what waits is in sight, and the page says what is waited for', async () => {
+  await page.setViewportSize({ width: 375, height: 500 })
+  await ask('1+2')
+  await approve().waitFor()
+  await page.getByText('Waiting for approval…').waitFor()
+  const inSight = () =>
+    page.evaluate(`(() => {
+      const bottom = (found) => document.querySelector(found).getBoundingClientRect().bottom
+      return bottom('form.approval') <= bottom('main') && document.documentElement.scrollWidth <= 375
+    })()`)
+  while (!(await inSight())) await page.waitForTimeout(20)
+  await approve().click()
+  await answered()
+  assert.equal(await page.locator('#status').textContent(), '')
+})
+
 test('a rejection needs a reason, which the model is told', async () => {
   await ask('1+1')
   await reject().click()

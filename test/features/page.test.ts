@@ -252,6 +252,7 @@ test('a conversation that is not there says so', async () => {
   await page.reload()
   await page.getByText(/\(conversation_not_found, req_/).waitFor()
   assert.ok(await page.getByRole('button', { name: 'Retry' }).isVisible())
+  assert.ok(await page.getByLabel('Specialist').isEnabled())
 })
 
 test('the keyboard is enough', async () => {

@@ -54,6 +54,11 @@ export class AnswerView {
     this.#show(parts.map((part) => (part.key === key ? { ...part, state, settled } : part)))
   }
 
+  /** Whether something here waits to be approved. */
+  get waits() {
+    return this.#parts.some(({ kind }) => kind === 'approval')
+  }
+
   /** Asks for the approval of a call's run, again when its arguments are others. */
   ask(key, run, hash) {
     if (this.#parts.some((part) => part.key === key && part.hash === hash)) return

@@ -54,6 +54,9 @@ byId('fresh').addEventListener('click', () => {
 
 addEventListener('hashchange', () => void show(location.hash.slice(1)))
 
+/** Whatever comes, also what was fetched for it later, such as what an approval is for. */
+new MutationObserver(toEnd).observe(messages, { childList: true, subtree: true, characterData: true })
+
 function toEnd() {
   if (atEnd) messages.scrollTop = messages.scrollHeight
 }
@@ -71,7 +74,6 @@ function addMessage(text) {
   article.className = 'user'
   article.textContent = text
   atEnd = true
-  toEnd()
   return article
 }
 
@@ -109,9 +111,8 @@ async function answer(open, again) {
   }
   try {
     for await (const event of follow(open, { onBreak, signal })) {
-      status.textContent = mine.stopping ? 'Stopping…' : 'Answering…'
       view.apply(event)
-      toEnd()
+      status.textContent = mine.stopping ? 'Stopping…' : view.waits ? 'Waiting for approval…' : 'Answering…'
       if (!mine.turn) {
         mine.turn = event.turn
         if (mine.stopping) void cancel()
@@ -126,7 +127,6 @@ async function answer(open, again) {
       message.focus()
       void again(mine.turn)
     })
-    toEnd()
   } finally {
     if (live === mine) setLive(undefined)
   }
@@ -158,6 +158,7 @@ async function show(id) {
   } catch (error) {
     if (conversation !== id) return
     conversation = undefined
+    specialist.disabled = false
     new AnswerView(messages).fault(describe(error), () => void show(id))
   }
 }
@@ -196,7 +197,6 @@ function showSaid(said) {
       if (complete === false) view.aside('This answer is not complete.')
     }
   }
-  toEnd()
 }
 
 function showPending(runs) {
@@ -206,7 +206,6 @@ function showPending(runs) {
     view.call(id, action, JSON.stringify(given))
     view.ask(id, id, argumentsHash)
   }
-  toEnd()
 }
 
 /** Where this fails, a reload shows it. */
