@@ -37,7 +37,13 @@ import { registerConfigApi, registerShadowApi } from '#transport/config-api.ts'
 import { registerGovernanceApi } from '#transport/governance-api.ts'
 import { defaultLimits, type TransportLimits } from '#transport/limits.ts'
 import { type MetricsServer, serveMetrics } from '#transport/metrics-server.ts'
-import { registerHealth, registerMetrics, registerNativeApi, registerSignIn } from '#transport/native-api.ts'
+import {
+  registerHealth,
+  registerMetrics,
+  registerNativeApi,
+  registerRevoking,
+  registerSignIn,
+} from '#transport/native-api.ts'
 import { registerOpenAiApi } from '#transport/openai/openai-api.ts'
 import { registerPage } from '#transport/page/page-routes.ts'
 import { registerPrivacyApi } from '#transport/privacy-api.ts'
@@ -141,9 +147,10 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
   opened.defer(() => keeping.close())
 
   // identity
-  const { fetch, mailer, sealOf, authenticator, userTokens, signIn, ...identifying } = openIdentifying({
+  const { fetch, mailer, sealOf, authenticator, userTokens, signIn, revoke, ...identifying } = openIdentifying({
     ...{ env, kv, conversations, clock, log, onUnauthorized },
     groupsWanted: (tenant) => budgets.groups(tenant),
+    withdrawals: () => stops,
   })
   opened.defer(() => identifying.close())
 
@@ -317,6 +324,7 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
     registerOpenAiApi(server, { chat, log, clock, limits })
     registerPage(server)
     if (signIn) registerSignIn(server, signIn, audit.note)
+    if (revoke) registerRevoking(server, revoke, audit.note)
   } else {
     registerHealth(server, ready)
   }

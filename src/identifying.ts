@@ -1,4 +1,5 @@
 import type { Conversations } from '#conversations/conversations.ts'
+import type { Withdrawals } from '#identity/keys.ts'
 import { type Identity, openIdentity } from '#identity/open.ts'
 import type { Owner } from '#identity/principal.ts'
 import type { Log } from '#log.ts'
@@ -18,6 +19,8 @@ export interface IdentifyingOptions {
   log: Log
   /** The groups of a tenant that it matters of whether somebody is in them. */
   groupsWanted(tenant: string): readonly string[]
+  /** Where it is told whose tokens were revoked; asked for once somebody calls. */
+  withdrawals(): Withdrawals
   /** The authority does not take our secret. */
   onUnauthorized(): void
 }
@@ -39,6 +42,7 @@ export function openIdentifying({
   clock,
   log,
   groupsWanted,
+  withdrawals,
   onUnauthorized,
 }: IdentifyingOptions): Identifying {
   const authority = env.identity.engine === 'entra' ? [env.identity.authority, env.identity.graph ?? []].flat() : []
@@ -50,7 +54,7 @@ export function openIdentifying({
   const sealOf = (owner: Owner) => conversations.seal(owner)
   const entra = openEntra({ env: env.identity, fetch, clock, onUnauthorized })
   const { corsOrigins } = env.http
-  const options = { env: env.identity, corsOrigins, fetch, entra, groupsWanted, kv, sealOf, clock, log }
+  const options = { env: env.identity, corsOrigins, fetch, entra, groupsWanted, withdrawals, kv, sealOf, clock, log }
   const identity = openIdentity(options)
   const mailUrl = () => env.governance.alerts.mail?.smtpUrl ?? ''
   const mailer = createSmtpMailer({ url: mailUrl, connect: streaming.connect, clock })

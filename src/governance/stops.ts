@@ -26,7 +26,8 @@ export interface Stops {
 export interface Stop {
   /**
    * `all`, or `tenant:`, `specialist:`, `model:`, `action:` with a name; of a budget, `budget:` with the budget's scope; of what was
-   * withdrawn, `key:` with the id of a Parley key; of what is to be looked up again, `secret:` with what names one of its secrets.
+   * withdrawn, `key:` with the id of a Parley key; of what is to be looked up again, `secret:` with what names one of its secrets;
+   * of whose tokens of before were revoked, `person:` with their pseudonym.
    */
   scope: string
   reason: string

@@ -109,7 +109,7 @@ export type RecordKey = (tx: Tx, done: KeyDone) => Promise<void>
 
 /** Where it is told, to every replica within half a second, what was withdrawn or called in question; see `#governance/stops.ts`. */
 export interface Withdrawals {
-  get(scope: string): object | undefined
+  get(scope: string): { at: number } | undefined
   set(stop: { scope: string; reason: string; by: string | null; at: number; until: number }): Promise<void>
   /** Hears of every change; the result ends it. */
   onChange(listener: () => void): () => void

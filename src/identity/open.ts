@@ -7,9 +7,11 @@ import type { Authenticator } from './authenticator.ts'
 import { createEntraAuthenticator } from './entra/authenticator.ts'
 import { createGroupLookup, withGroups } from './entra/groups.ts'
 import { createTokenVerifier } from './entra/token-verifier.ts'
+import type { Withdrawals } from './keys.ts'
 import { createLocalAuthenticator } from './local.ts'
 import type { OwnersSeal } from './owners-seal.ts'
 import type { Owner } from './principal.ts'
+import { createRevocations } from './revocations.ts'
 import { createSignIn } from './sign-in/create.ts'
 import type { SignIn } from './sign-in.ts'
 import { createUserTokens } from './user-tokens/create.ts'
@@ -24,6 +26,8 @@ export interface OpenIdentityOptions {
   entra: EntraClient | undefined
   /** The groups of a tenant that it matters of whether somebody is in them. */
   groupsWanted(tenant: string): readonly string[]
+  /** Where it is told whose tokens were revoked; asked for once somebody calls. */
+  withdrawals(): Withdrawals
   kv: Kv
   sealOf(owner: Owner): Promise<OwnersSeal>
   clock: Clock
@@ -35,12 +39,21 @@ export interface Identity {
   /** Both undefined without Entra ID, or without a secret that it knows us by. */
   userTokens: UserTokens | undefined
   signIn: SignIn | undefined
+  /**
+   * Takes a person's access away: tokens issued until now, sessions, what they lent us; resolves with how many sessions were on.
+   * Rejects with state_unavailable, overloaded. Undefined without Entra ID.
+   */
+  revoke: ((by: Owner, person: Owner) => Promise<number>) | undefined
 }
+
+/** How long replicas may not know of a revocation, and take what is lent to them. */
+const UNHEARD_MS = 1000
 
 /** Who may call, by what the environment says. */
 export function openIdentity({ env, corsOrigins, entra, groupsWanted, ...rest }: OpenIdentityOptions): Identity {
   if (env.engine === 'local') {
-    return { authenticator: createLocalAuthenticator(corsOrigins), userTokens: undefined, signIn: undefined }
+    const authenticator = createLocalAuthenticator(corsOrigins)
+    return { authenticator, userTokens: undefined, signIn: undefined, revoke: undefined }
   }
   const verifier = createTokenVerifier({ ...env, ...rest })
   const { graph } = env
@@ -48,5 +61,14 @@ export function openIdentity({ env, corsOrigins, entra, groupsWanted, ...rest }:
   const tokens = lookup ? withGroups(verifier, lookup) : verifier
   const userTokens = entra && createUserTokens({ entra, ...rest })
   const signIn = entra && userTokens && createSignIn({ ...env, entra, tokens, userTokens, ...rest })
-  return { authenticator: createEntraAuthenticator({ tokens, userTokens, signIn }), userTokens, signIn }
+  const revocations = createRevocations(rest.withdrawals, rest.clock)
+  return {
+    ...{ userTokens, signIn },
+    authenticator: createEntraAuthenticator({ tokens, userTokens, signIn, revocations }),
+    async revoke(by, person) {
+      // First: a token that is taken lends itself to us again.
+      await revocations.revoke(by, person)
+      return (await signIn?.endAll(person, UNHEARD_MS)) ?? 0
+    },
+  }
 }

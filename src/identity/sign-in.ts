@@ -17,8 +17,11 @@ export interface SignIn {
   identify(session: string): Promise<Identified>
   /** Ends it, on every replica within a second. */
   end(session: string): Promise<void>
-  /** Ends all of a person's, and forgets what they lent us for their tools; resolves with how many were on. */
-  endAll(person: Owner): Promise<number>
+  /**
+   * Ends all of a person's, and forgets what they lent us for their tools, also what they still lend us for so long; resolves with
+   * how many were on.
+   */
+  endAll(person: Owner, graceMs?: number): Promise<number>
   /** As browsers see us, such as `https://chat.example.com`. */
   readonly origin: string
 }

@@ -12,8 +12,8 @@ export interface UserTokens {
    * user is seen again, with identity_unavailable or state_unavailable when it cannot be told.
    */
   tokenFor(owner: Owner, scope: string): Promise<string>
-  /** What a user lent us is there no more: what is done for them waits until they come again. */
-  forget(owner: Owner): Promise<void>
+  /** What a user lent us, or lends us for so long, is there no more: what is done for them waits until they come again after that. */
+  forget(owner: Owner, graceMs?: number): Promise<void>
   /** Hears of users who came with a token that was not known, and of those for whom a token was had; the result ends it. */
   onUsable(listener: (user: Owner) => void): () => void
 }

@@ -17,8 +17,9 @@ import { runRoutes } from './routes/runs.ts'
 import { specialistRoutes } from './routes/specialists.ts'
 import { turnRoutes } from './routes/turns.ts'
 import type { Routes } from './routing.ts'
+import { type Revoke, revokeRoute } from './sign-in/revoke-route.ts'
 import { signInRoutes } from './sign-in/sign-in-routes.ts'
-import { signOutRoutes } from './sign-in/sign-out-routes.ts'
+import { signOutRoute } from './sign-in/sign-out-route.ts'
 
 /** All that a replica serves that only executes runs. */
 export function registerHealth(server: FastifyInstance, ready: NativeDeps['ready']): void {
@@ -29,7 +30,12 @@ export function registerHealth(server: FastifyInstance, ready: NativeDeps['ready
 export function registerSignIn(server: FastifyInstance, signIn: SignIn, note: Audit['note']): void {
   const routes = server.withTypeProvider() as unknown as Routes
   signInRoutes(routes, signIn)
-  signOutRoutes(routes, signIn, note)
+  signOutRoute(routes, signIn, note)
+}
+
+/** What takes a person's access away, where there is Entra ID. */
+export function registerRevoking(server: FastifyInstance, revoke: Revoke, note: Audit['note']): void {
+  revokeRoute(server.withTypeProvider() as unknown as Routes, revoke, note)
 }
 
 export function registerMetrics(server: FastifyInstance, scrape: () => Promise<string>): void {

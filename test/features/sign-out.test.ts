@@ -179,6 +179,42 @@ test('an Admin signs somebody out, of the own tenant alone, and it stands in the
   const noted = items.filter((entry: { subject: string }) => entry.subject === subject)
   assert.deepEqual(
     noted.map(({ actor, details }: { actor: string; details: unknown }) => [actor, details]),
-    [0, 1].map((ended) => [partitionOf({ tenant: issuer.home.id, id: 'admin' }), { ended }]),
+    [0, 1].map((ended) => [partitionOf({ tenant: issuer.home.id, id: 'admin' }), { ended, tokens: 'revoked' }]),
   )
+})
+
+test('whoever an Admin signs out calls with no token of before any more, on any replica, and what streams by one ends', async () => {
+  const [oid, colleague] = [randomUUID(), randomUUID()]
+  const [bearer, others] = [await there.as({ oid }), await there.as({ oid: colleague })]
+  const conversation = await nativeClient(there.url).call(
+    'POST',
+    '/api/v1/conversations',
+    { specialist: 'plain' },
+    bearer,
+  )
+  const turn = await fetch(`${there.url}/api/v1/conversations/${conversation.body.id}/turns`, {
+    method: 'POST',
+    headers: { ...bearer, 'content-type': 'application/json', accept: 'text/event-stream' },
+    body: JSON.stringify({ message: 'go on and on' }),
+  })
+  const socket = await RpcClient.connect(there.url, 'plain', { headers: bearer })
+  const othersSocket = await RpcClient.connect(there.url, 'plain', { headers: others })
+  assert.equal(await statusAt(here, bearer), 200)
+
+  const admin = await here.as({ oid: 'admin', roles: ['Admin'] })
+  const { call } = nativeClient(here.url)
+  assert.deepEqual((await call('POST', '/api/v1/people/sign-out', { person: oid }, admin)).body, { ended: 0 })
+  const refused = await call('GET', '/api/v1/me', undefined, bearer)
+  assert.deepEqual([refused.status, refused.body.error.code], [401, 'unauthenticated'])
+  assert.match(refused.body.error.message, /revoked/)
+  assert.deepEqual(await lastOf(turn), ['notice', { code: 'unauthenticated', message: ENDED }])
+  assert.deepEqual(await socket.closed, { code: 1008, reason: 'credential ended' })
+  assert.equal(await statusAt(there, bearer), 401)
+  // What Entra ID gives them from then on is taken; and they are nobody else.
+  const later = await there.as({ oid, claims: { iat: Math.floor(Date.now() / 1000) + 1 } })
+  assert.deepEqual([await statusAt(here, later), await statusAt(there, later)], [200, 200])
+  assert.deepEqual([await statusAt(here, others), await statusAt(there, others)], [200, 200])
+  assert.ok((await othersSocket.call('ping', {})).error === undefined)
+  othersSocket.socket.close()
+  await othersSocket.closed
 })

@@ -17,11 +17,11 @@ const TRIES = 20
 /** From the sixth try on, at most: so that replicas which change it at once do not meet again. */
 const PAUSE_MS = 40
 const TRIES_AT_ONCE = 5
-/** Of keys, in 20 minutes: however many are withdrawn, there is room for what stops everything. */
+/** Of keys, in 20 minutes, and of people, in a day: however many are withdrawn, there is room for what stops everything. */
 const MAX_WITHDRAWN = 10_000
-const WITHDRAWN = /^(?:key|secret):/
-/** Budgets and keys tell of themselves; what names a secret is nobody's to read. */
-const UNSAID = /^(?:budget|key|secret):/
+const WITHDRAWN = /^(?:key|secret|person):/
+/** Budgets, keys and people tell of themselves; what names a secret is nobody's to read. */
+const UNSAID = /^(?:budget|key|secret|person):/
 
 /**
  * One value in the store holds all stops, and its bytes are their epoch: each replica reads it four times a second, whatever it

@@ -1,5 +1,6 @@
 import { ParleyError } from '#errors.ts'
 import type { Authenticator, Identified, RequestFacts } from '../authenticator.ts'
+import type { Revocations } from '../revocations.ts'
 import { cookieNames, cookieOf, type SignIn } from '../sign-in.ts'
 import type { UserTokens } from '../user-tokens.ts'
 import { bearerOf } from './bearer.ts'
@@ -10,16 +11,20 @@ export interface EntraAuthenticatorOptions {
   /** What a user brings may be lent to the tools that are called for that user. */
   userTokens: Pick<UserTokens, 'seen'> | undefined
   signIn: Pick<SignIn, 'identify' | 'origin'> | undefined
+  revocations: Pick<Revocations, 'standing'>
 }
 
 const SAFE_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD'])
 
 /** Whoever brings an access token, or the cookie of a session. */
-export function createEntraAuthenticator({ tokens, userTokens, signIn }: EntraAuthenticatorOptions): Authenticator {
+export function createEntraAuthenticator(options: EntraAuthenticatorOptions): Authenticator {
+  const { tokens, userTokens, signIn, revocations } = options
+
   async function byToken(bearer: string): Promise<Identified> {
-    const identified = await tokens.verify(bearer)
-    const { principal, until } = identified
-    if (principal.kind === 'user' && until !== undefined) userTokens?.seen(principal, bearer, until)
+    const { issuedAt, ...verified } = await tokens.verify(bearer)
+    const identified = revocations.standing(verified, issuedAt)
+    const { principal } = identified
+    if (principal.kind === 'user') userTokens?.seen(principal, bearer, verified.until)
     return identified
   }
 

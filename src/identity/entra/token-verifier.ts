@@ -27,7 +27,13 @@ export interface TokenVerifierOptions {
 
 export interface TokenVerifier {
   /** Rejects with unauthenticated, forbidden, identity_unavailable. */
-  verify(token: string): Promise<Identified>
+  verify(token: string): Promise<Verified>
+}
+
+/** Both ms since the epoch. */
+export interface Verified extends Identified {
+  until: number
+  issuedAt: number
 }
 
 /** Between our clock and the issuer's. */
@@ -45,10 +51,10 @@ export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifie
   const issuers = new Map([tenant, ...guests].map((tid) => [tid, issuerOf(tid, options)]))
   // Where its time is 0, the cache takes an entry for one without a lifetime.
   const perf = { now: () => clock.monotonic() + 1 }
-  const known = new LRUCache<string, Identified & { until: number }>({ max: KNOWN_TOKENS, ttl: KNOWN_MS, perf })
+  const known = new LRUCache<string, Verified>({ max: KNOWN_TOKENS, ttl: KNOWN_MS, perf })
   const base = authority.replace(/\/+$/, '')
 
-  async function check(token: string): Promise<Identified & { until: number }> {
+  async function check(token: string): Promise<Verified> {
     const { tid, ver } = unverified(token)
     const keys = typeof tid === 'string' ? issuers.get(tid) : undefined
     if (!keys) throw unserved()
@@ -61,8 +67,8 @@ export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifie
       currentDate: new Date(clock.now()),
       requiredClaims: ['exp', 'iat', 'tid', 'oid'],
     })
-    const expiresAt = (payload.exp ?? 0) * 1000
-    return { principal: principalOfClaims(payload, { tenant, scope }), until: expiresAt }
+    const { exp = 0, iat = 0 } = payload
+    return { principal: principalOfClaims(payload, { tenant, scope }), until: exp * 1000, issuedAt: iat * 1000 }
   }
 
   return {

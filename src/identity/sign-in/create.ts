@@ -75,11 +75,11 @@ export function createSignIn(options: SignInOptions): SignIn {
 
     identify: (session) => sessions.identify(session),
     end: (session) => sessions.end(session),
-    async endAll({ tenant, id }) {
+    async endAll({ tenant, id }, graceMs) {
       const owner = { tenant, id }
       const ended = await sessions.endAll(owner)
       // Last: whoever comes by a session lends us a token.
-      await options.userTokens.forget(owner)
+      await options.userTokens.forget(owner, graceMs)
       return ended
     },
   }

@@ -191,6 +191,17 @@ test('what is forgotten is used no more, on any replica, nor what was had for it
   assert.equal(await other.tokenFor(ana, 's'), 'for s by a2')
 })
 
+test('what is lent by who does not know yet that it is to be forgotten is forgotten as well', async (t) => {
+  const { one, other, clock, come } = replicas(t)
+  await other.forget(ana, 1000)
+  clock.advance(1000)
+  await come(one, ana, 'a1')
+  await assert.rejects(one.tokenFor(ana, 's'), SignInNeeded)
+  clock.advance(1)
+  await come(one, ana, 'a2')
+  assert.equal(await other.tokenFor(ana, 's'), 'for s by a2')
+})
+
 test('what is had for a token that is forgotten meanwhile is used no more', async (t) => {
   const { one, other, clock, come, asked, authority } = replicas(t)
   await come(one, ana, 'a1')

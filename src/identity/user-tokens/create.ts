@@ -110,8 +110,8 @@ export function createUserTokens({ entra, kv, sealOf, clock, log }: UserTokensOp
       return asked
     },
 
-    async forget(owner) {
-      await kv.put(forgottenKey(owner), Buffer.from(String(clock.now())), { ttlMs: FORGOTTEN_MS })
+    async forget(owner, graceMs = 0) {
+      await kv.put(forgottenKey(owner), Buffer.from(String(clock.now() + graceMs)), { ttlMs: FORGOTTEN_MS })
       await kv.delete(lentKey(owner))
     },
 
