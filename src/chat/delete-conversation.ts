@@ -7,7 +7,9 @@ import { readTurn } from './read-turn.ts'
 import { turnKeys } from './store/turn-keys.ts'
 import type { ChatRoom } from './turn-context.ts'
 
-const UNREADABLE: ReadonlySet<string> = new Set(['erased', 'sealed_unreadable'])
+const UNREADABLE: ReadonlySet<string> = new Set(['erased', 'sealed_unreadable', 'turn_lost'])
+/** It goes all the same: it has ended, or nobody can end it. */
+const OVER: ReadonlySet<string> = new Set([...UNREADABLE, 'turn_finished', 'turn_not_found'])
 /** For a running turn to end before its conversation goes. */
 const LAST_WORDS_MS = 3000
 
@@ -32,8 +34,8 @@ export async function deleteConversation(
   const { liveTurn } = found
   const turns = new Set(liveTurn === null ? [] : [liveTurn])
   if (liveTurn !== null) {
-    await cancel(principal, liveTurn).catch(ignoreFinished)
-    await ended(room, producers, principal, liveTurn)
+    await cancel(principal, liveTurn).catch(ignoreOver)
+    await ended(room, producers, principal, liveTurn).catch(ignoreOver)
   }
   for (const turn of await turnsOf(room, principal, id)) turns.add(turn)
   await room.archive?.forget(principal, id)
@@ -69,6 +71,6 @@ function ifNotFound(error: unknown): undefined {
   if (!(error instanceof ParleyError) || error.code !== 'conversation_not_found') throw error
 }
 
-function ignoreFinished(error: unknown): void {
-  if (!(error instanceof ParleyError) || error.code !== 'turn_finished') throw error
+function ignoreOver(error: unknown): void {
+  if (!(error instanceof ParleyError) || !OVER.has(error.code)) throw error
 }

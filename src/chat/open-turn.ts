@@ -11,6 +11,7 @@ import type { Producers } from './producers.ts'
 import { Progress } from './progress.ts'
 import { historyOf } from './prompt.ts'
 import { noteDeadline } from './store/deadlines.ts'
+import { freeConversation } from './store/give-up.ts'
 import { type OpenResult, openTurn } from './store/open.ts'
 import { deadlineEntry, idempotencyKey, placeOf, turnKeys } from './store/turn-keys.ts'
 import type { ChatRoom } from './turn-context.ts'
@@ -50,6 +51,10 @@ export async function startTurn(
   // In the same tick, behind the opening: once the turn is open, nobody else adds to the history.
   const history = loadHistory(room, principal, setting.conversation)
   const [result, { messages, next }] = await Promise.all([opening, history])
+  // What holds the conversation up may be a turn that nobody ends any more.
+  if (result.kind === 'busy' && (await freed(room, input, result.turn))) {
+    return startTurn(room, producers, principal, request, setting, onEnd)
+  }
   if (result.kind === 'replayed') {
     onEnd()
     const { conversation, config, arm } = await viewTurn(room, principal, result.turn)
@@ -98,6 +103,12 @@ function inputOf(principal: Principal, request: Opening, setting: Setting, start
 function startedEvent({ turn, conversation, specialist, config, arm }: TurnInput): TurnEvent {
   const data: TurnEvents['turn.started'] = { turn, conversation, specialist, config, arm }
   return { position: 0, type: 'turn.started', data: JSON.stringify(data) }
+}
+
+async function freed(room: ChatRoom, { principal, conversation }: TurnInput, by: string): Promise<boolean> {
+  if (conversation === null) return false
+  const keys = [turnKeys(principal, by).turn, conversationKeys(principal, conversation).record]
+  return room.kv.run(freeConversation, keys, [by])
 }
 
 /** The deadline is noted before the turn exists: a crash in between leaves an entry too many, never a turn too few. */

@@ -79,6 +79,7 @@ async function* batchesOf(
         const record = await loaded(room, principal, turn)
         if (!record) return yield* readArchived(room, principal, turn, next - 1)
         if (record.state === 'done') {
+          if (!record.end) throw new ParleyError('turn_lost')
           if (next > record.top) return
           if ((await room.kv.read(keys.log, next - 1, 1)).length > 0) continue
           return yield* snapshotOf(seal.unseal(record.end ?? Buffer.alloc(0), placeOf(keys.turn, 'end')), next)

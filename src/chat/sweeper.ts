@@ -3,22 +3,35 @@ import { ParleyError } from '#errors.ts'
 import type { Owner } from '#identity/principal.ts'
 import type { Key } from '#platform/kv/kv.ts'
 import { archiveFinished } from './archiving.ts'
+import { turnLifetimes } from './limits.ts'
 import type { Producers } from './producers.ts'
 import { settle } from './settling.ts'
 import { dropDeadline, dueDeadlines, noteDeadline } from './store/deadlines.ts'
-import { deadlineEntry, deadlineShards, formerShards, readDeadline, unarchivedShards } from './store/turn-keys.ts'
+import { giveUpTurn } from './store/give-up.ts'
+import {
+  deadlineEntry,
+  deadlineShards,
+  formerShards,
+  readDeadline,
+  turnKeys,
+  unarchivedShards,
+} from './store/turn-keys.ts'
 import { takeOver } from './take-over.ts'
 import type { ChatRoom } from './turn-context.ts'
 import { recalledEnd } from './turn-ended.ts'
 
 const BATCH = 50
+/** A turn that nobody can go on with is left to whoever may come with its key, or with a remedy, as long as its log surely is there. */
+const STUCK_PATIENCE_MS = turnLifetimes.openLogMs / 2
+const STUCK_LOOK_AT_LEAST_EVERY_MS = 60 * 60_000
 const dueShards: readonly Key[] = [...deadlineShards, ...formerShards.deadlines]
 const lateShards: readonly Key[] = [...unarchivedShards, ...formerShards.unarchived]
 
 /**
  * Looks after turns whose deadline has come, on every replica: one whose lease was renewed is looked at again when that ends,
  * one that has ended is told of and forgotten, once archive and ledger have it, one whose producer is gone is taken over. Two
- * sweepers meet in the claim: one wins.
+ * sweepers meet in the claim: one wins. One that can be neither, for what is wrong with what is kept of it, is looked at ever
+ * more rarely: while it lives for half a day, then it is given up; once ended, until its record goes.
  */
 export class Sweeper {
   readonly #room: ChatRoom
@@ -91,16 +104,33 @@ export class Sweeper {
         log.warn({ turn: entry.turn }, 'a turn whose key is gone is given up')
         return kv.run(dropDeadline, [shard], [member])
       }
-      if (isUnreadable(error)) {
-        log.warn({ turn: entry.turn, err: error }, 'a turn cannot be read here; it is left to whoever has its key')
+      if (error instanceof ParleyError && error.retryable) {
+        log.warn({ turn: entry.turn, err: error }, 'a turn could not be looked after; it is tried again after a lease')
         return kv.run(noteDeadline, [shard], [member, leaseMs])
       }
-      log.error(
-        { turn: entry.turn, err: error },
-        'a turn could not be taken over or archived; it is tried again after a lease',
-      )
-      await kv.run(noteDeadline, [shard], [member, leaseMs])
+      await this.#stuck(shard, member, entry, error)
     }
+  }
+
+  async #stuck(shard: Key, member: string, { turn, ...owner }: Owner & { turn: string }, err: unknown): Promise<void> {
+    const { kv, log, leaseMs } = this.#room
+    const keys = turnKeys(owner, turn)
+    const found = await kv.run(
+      giveUpTurn,
+      [keys.turn, keys.log],
+      [STUCK_PATIENCE_MS, turnLifetimes.logMs, turnLifetimes.turnMs],
+    )
+    if (found.kind === 'stuck') {
+      if (!isUnreadable(err)) log.error({ turn, err }, 'a turn could not be taken over or archived; it is tried again')
+      else if (found.forMs === 0)
+        log.warn({ turn, err }, 'a turn cannot be read here; it is left to whoever has its key')
+      const inMs = Math.min(Math.max(Math.ceil(found.forMs / 10), leaseMs), STUCK_LOOK_AT_LEAST_EVERY_MS)
+      return kv.run(noteDeadline, [shard], [member, inMs])
+    }
+    if (found.kind === 'given-up')
+      log.error({ turn, err }, 'a turn that nobody could go on with for half a day is given up')
+    if (found.kind === 'gone') log.error({ turn, err }, 'a turn that nobody could read is gone with its record')
+    await kv.run(dropDeadline, [shard], [member])
   }
 
   /** False while the database is out of reach. */

@@ -46,6 +46,9 @@ export async function takeOver(
   if (claim.kind !== 'claimed') return claim
   const progress = new Progress()
   for await (const batch of readLog(room.kv, keys, seal, -1)) for (const event of batch) progress.replay(event)
+  if (progress.next <= record.top) {
+    throw new ParleyError('sealed_unreadable', { message: 'The log of the turn is not whole any more.' })
+  }
   const { messages, next } = await loadHistory(room, input.principal, input.conversation)
   const { config, arm } = input
   room.log.info({ turn, config, arm, fence: claim.fence, position: progress.next }, 'a turn is taken over from its log')

@@ -1,5 +1,6 @@
 import { throwAsGone } from '#conversations/erased.ts'
 import type { Seal } from '#conversations/vault.ts'
+import { ParleyError } from '#errors.ts'
 import { opening } from '#identity/owners-seal.ts'
 import type { Principal } from '#identity/principal.ts'
 import { archivedTurn } from './archiving.ts'
@@ -12,6 +13,9 @@ import { placeOf, turnKeys } from './store/turn-keys.ts'
 import type { ChatRoom } from './turn-context.ts'
 import type { Receipt, TurnEvents } from './turn-events.ts'
 import { readInput, type TurnOutcome } from './turn-input.ts'
+
+const { code, message } = new ParleyError('turn_lost')
+const LOST = { code, message }
 
 /** A turn as it stands: from its outcome when it has ended, else folded from its log. Rejects with turn_not_found. */
 export function viewTurn(room: ChatRoom, principal: Principal, turn: string): Promise<TurnView> {
@@ -35,13 +39,15 @@ async function view(room: ChatRoom, principal: Principal, turn: string, seal: Se
   }
   const progress = new Progress()
   for await (const batch of readLog(room.kv, keys, seal, -1)) for (const event of batch) progress.replay(event)
+  // Without an end it was given up.
+  const isLost = record.state === 'done'
   return {
     ...known,
-    status: 'running',
+    status: isLost ? 'failed' : 'running',
     text: progress.text,
     position: progress.next - 1,
     receipt: null,
-    error: null,
+    error: isLost ? LOST : null,
     toolCalls: [],
     feedback,
   }

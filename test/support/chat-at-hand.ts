@@ -11,7 +11,7 @@ import type { Events, Facts, TurnEnded } from '#events/events.ts'
 import { createAdmission } from '#governance/admission.ts'
 import type { Principal } from '#identity/principal.ts'
 import { newId } from '#ids.ts'
-import { createLog } from '#log.ts'
+import { createLog, type Log } from '#log.ts'
 import type { Answer, AnswerRequest, ChatMessage, Segment } from '#models/answer.ts'
 import type { Models } from '#models/models.ts'
 import { createKv } from '#platform/kv/create-kv.ts'
@@ -83,6 +83,8 @@ export interface ChatAtHandOptions {
   archive?: (store: Kv, masterKeys: MasterKeysEnv) => Promise<Archive>
   settled?: (turn: TurnEnded) => Promise<void>
   isLive?: (principal: Principal) => Promise<boolean>
+  /** Silent where absent. */
+  log?: Log
 }
 
 export const somebody: Principal = {
@@ -102,7 +104,7 @@ export function versionAtHand(name: string, change: (given: ConfigDocument) => C
 export async function chatAtHand(options: ChatAtHandOptions): Promise<ChatAtHand> {
   const { say = [], sharing, document = (given) => given, atOnce = 100 } = options
   const clock = sharing?.clock ?? options.clock ?? manualClock()
-  const log = createLog('silent')
+  const log = options.log ?? createLog('silent')
   const store = sharing?.store ?? createKv(new SqliteEngine({ path: ':memory:', clock, log }))
   const { kv, reach } = unreachableKv(store)
   const masterKeys = { source: 'environment' as const, keys: [{ id: 'test', key: randomBytes(32) }] }

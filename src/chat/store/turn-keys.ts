@@ -73,6 +73,7 @@ export function readDeadline(
     const plain = member.startsWith('[') ? member : unveil(member)
     if (plain === undefined) return 'veiled'
     const [turn, tenant, id]: unknown[] = JSON.parse(plain)
+    if (!isTurnId(String(turn))) return undefined
     return { turn: String(turn), tenant: String(tenant), id: String(id) }
   } catch {
     return undefined

@@ -1,0 +1,91 @@
+import assert from 'node:assert/strict'
+import { after, test } from 'node:test'
+import { setTimeout as pause } from 'node:timers/promises'
+import { appendEvents } from '#chat/store/append.ts'
+import { loadTurn } from '#chat/store/commands.ts'
+import { freeConversation, giveUpTurn } from '#chat/store/give-up.ts'
+import { claimTurn } from '#chat/store/lease.ts'
+import { openTurn } from '#chat/store/open.ts'
+import { turnKeys } from '#chat/store/turn-keys.ts'
+import { conversationKeys } from '#conversations/keys.ts'
+import { newId } from '#ids.ts'
+import { createLog } from '#log.ts'
+import { systemClock } from '#platform/clock.ts'
+import type { Kv, Operation } from '#platform/kv/kv.ts'
+import { openKv } from '#platform/kv/open.ts'
+import { startRedis } from '../support/redis.ts'
+
+const common = {
+  clock: systemClock,
+  log: createLog('silent'),
+  tokens: { token: async () => ({ token: '', expiresAt: 0 }) },
+}
+const server = await startRedis()
+const redis = await openKv({ env: { engine: 'redis', url: server.url, cluster: false, auth: 'url' }, ...common })
+const sqlite = await openKv({ env: { engine: 'sqlite', path: ':memory:' }, ...common })
+after(async () => {
+  await Promise.all([redis.close(), sqlite.close()])
+  await server[Symbol.asyncDispose]()
+})
+
+const HOUR = 3_600_000
+const ana = { tenant: 'home', id: 'ana' }
+
+/** KEYS conversation record. */
+const converse: Operation<void> = {
+  name: 'test.converse',
+  lua: `redis.call('HSET', KEYS[1], 'live', '') return {}`,
+  twin: (step, [record]) => {
+    if (!record) throw new RangeError('test.converse needs a key')
+    step.set(record, { live: '' })
+    return []
+  },
+  decode: () => undefined,
+}
+
+/** A turn of a conversation, with a producer that has a lease of an hour. */
+async function openedTurn(kv: Kv) {
+  const [turn, conversation] = [newId('turn'), newId('conv')]
+  const { turn: record, log } = turnKeys(ana, turn)
+  const kept = conversationKeys(ana, conversation)
+  await kv.run(converse, [kept.record], [])
+  const open = (id: string, at: typeof record, events: typeof log) =>
+    kv.run(
+      openTurn,
+      [at, at, events, kept.record, kept.messages, kept.index],
+      [id, 'rep', HOUR, 'sealed', HOUR, '', HOUR, HOUR, 'event', HOUR],
+    )
+  assert.equal((await open(turn, record, log)).kind, 'opened')
+  const next = async () => {
+    const id = newId('turn')
+    const keys = turnKeys(ana, id)
+    return (await open(id, keys.turn, keys.log)).kind
+  }
+  const free = () => kv.run(freeConversation, [record, kept.record], [turn])
+  const giveUp = (patienceMs: number) => kv.run(giveUpTurn, [record, log], [patienceMs, HOUR, HOUR])
+  return { record, log, next, free, giveUp }
+}
+for (const [name, kv] of [
+  ['Redis', redis],
+  ['SQLite', sqlite],
+] as const) {
+  test(`${name}: a turn is given up once its patience is over, and holds up neither its conversation nor its producer`, async () => {
+    const { record, log, next, free, giveUp } = await openedTurn(kv)
+    assert.deepEqual([await giveUp(0), await next(), await free()], [{ kind: 'stuck', forMs: 0 }, 'busy', false])
+    await pause(5)
+    const stuck = await giveUp(HOUR)
+    assert.ok(stuck.kind === 'stuck' && stuck.forMs > 0 && stuck.forMs < HOUR)
+    assert.deepEqual([await giveUp(1), await giveUp(1)], [{ kind: 'given-up' }, { kind: 'known' }])
+    const lost = await kv.run(loadTurn, [record], [])
+    assert.deepEqual([lost?.state, lost?.end], ['done', undefined])
+    assert.deepEqual(await kv.run(appendEvents, [record, log], ['1', 1, 1, 'more', HOUR]), { kind: 'refused' })
+    assert.deepEqual(await kv.run(claimTurn, [record], ['rep', HOUR]), { kind: 'done' })
+    assert.deepEqual([await next(), await free(), await free(), await next()], ['busy', true, false, 'opened'])
+  })
+
+  test(`${name}: one whose record is gone is nobody's, and its conversation goes on`, async () => {
+    const { record, giveUp, free, next } = await openedTurn(kv)
+    await kv.delete(record)
+    assert.deepEqual([await giveUp(0), await free(), await next()], [{ kind: 'gone' }, true, 'opened'])
+  })
+}
