@@ -124,7 +124,7 @@ async function runFile(folder: string, name: string, source: string) {
 async function runTests(patterns: string[]): Promise<{ code: number | null; output: string }> {
   const { NODE_TEST_CONTEXT: _, ...env } = process.env
   const child = spawn(process.execPath, [resolve('test/run.ts'), ...patterns], {
-    env,
+    env: { ...env, PARLEY_TEST_LINGER_MS: '3000' },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   const ended = new Promise<number | null>((done) => child.once('close', done))
