@@ -5,6 +5,7 @@ import { builtinExecutors } from '#actions/executors/builtin/registry.ts'
 import { serviceDesk } from '#actions/executors/builtin/service-desk/service-desk.ts'
 import { lendToken } from '#actions/executors/lend-token.ts'
 import { openExecutors } from '#actions/executors/open.ts'
+import { readGivenUp } from '#actions/given-up.ts'
 import { readRunFigures } from '#actions/run-figures.ts'
 import { createChat } from '#chat/create.ts'
 import { diffConfigs, weakeningsOf } from '#config/diff/diff-configs.ts'
@@ -332,6 +333,7 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
   telemetry.observe(
     {
       runs: async () => (hasSql() ? readRunFigures(sql, clock.now()) : []),
+      brokerDeadLetters: () => readGivenUp(queue, clock.now()),
       liveTurns: () => chat?.live ?? 0,
       openStreams: () => server.eventStreams.size,
       shedding: () => shedding,

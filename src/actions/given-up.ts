@@ -41,6 +41,17 @@ export async function lookAtGivenUp(queue: Letters, log: Log, known: ReadonlySet
   return new Set(others.map(({ id }) => id))
 }
 
+/** What lies among the broker's dead letters, as far as one look goes; nothing is known of it while the broker is away. */
+export async function readGivenUp(
+  queue: Pick<Queue, 'reachable' | 'deadLetters'>,
+  now: number,
+): Promise<{ count: number; oldestAgeMs: number }[]> {
+  if (!queue.reachable) return []
+  const letters = await queue.deadLetters(queueLimits.deadLettersPerCall)
+  const since = letters.reduce((oldest, { enqueuedAt }) => Math.min(oldest, enqueuedAt), now)
+  return [{ count: letters.length, oldestAgeMs: now - since }]
+}
+
 function isOurs({ body }: { body: string }): boolean {
   return readMessage(body) !== undefined
 }

@@ -31,6 +31,8 @@ export const catalogue = {
 
   parley_runs: gauge('{run}', 'Runs that are not at rest, and those that wait for a person, by status.'),
   parley_runs_oldest_age_seconds: gauge('s', 'How long the longest of them has had its status.'),
+  parley_broker_dead_letters: gauge('{message}', 'Messages that the broker gave up, up to 100.'),
+  parley_broker_dead_letters_oldest_age_seconds: gauge('s', 'How long ago the oldest of them was sent.'),
   parley_live_turns: gauge('{turn}', 'Turns and passed-through requests under way on this replica.'),
   parley_open_streams: gauge('{stream}', 'Event streams that this replica serves.'),
   parley_shedding: gauge('1', '1 for what keeps this replica from taking anything new.'),

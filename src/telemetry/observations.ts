@@ -2,7 +2,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks'
 import type { Attributes } from '@opentelemetry/api'
 import type { Clock } from '#platform/clock.ts'
 import type { MetricName } from './catalogue.ts'
-import type { ModelFigure, RunFigure, Sources } from './sources.ts'
+import type { LetterFigure, ModelFigure, RunFigure, Sources } from './sources.ts'
 
 export interface Observation {
   name: MetricName
@@ -12,6 +12,8 @@ export interface Observation {
 
 /** However often metrics are asked for, the database is asked no more often than this. */
 const RUNS_EVERY_MS = 10_000
+/** The same for the broker, where each look costs an operation. */
+const LETTERS_EVERY_MS = 60_000
 const LOOP_RESOLUTION_MS = 20
 const QUANTILES = [50, 99] as const
 
@@ -20,20 +22,25 @@ export class Observer {
   readonly #clock: Clock
   readonly #sources: Sources
   readonly #loop = monitorEventLoopDelay({ resolution: LOOP_RESOLUTION_MS })
-  #runs: Promise<readonly RunFigure[]> = Promise.resolve([])
-  #runsAt = Number.NEGATIVE_INFINITY
+  readonly #runs: Rarely<RunFigure>
+  readonly #letters: Rarely<LetterFigure>
 
   constructor(clock: Clock, sources: Sources) {
     this.#clock = clock
     this.#sources = sources
+    this.#runs = new Rarely(RUNS_EVERY_MS, () => sources.runs())
+    this.#letters = new Rarely(LETTERS_EVERY_MS, () => sources.brokerDeadLetters())
     this.#loop.enable()
   }
 
   async look(): Promise<Observation[]> {
     const { liveTurns, openStreams, shedding, alerts, models, verdict, dependencies } = this.#sources
     const up = Object.entries(dependencies())
+    const now = this.#clock.monotonic()
+    const [runs, letters] = await Promise.all([this.#runs.look(now), this.#letters.look(now)])
     return [
-      ...(await this.#lookAtRuns()).flatMap(ofRuns),
+      ...runs.flatMap(ofRuns),
+      ...letters.flatMap(ofLetters),
       of('parley_live_turns', liveTurns()),
       of('parley_open_streams', openStreams()),
       ...ofShedding(shedding()),
@@ -50,16 +57,6 @@ export class Observer {
     this.#loop.disable()
   }
 
-  /** Empty while the database is away: a figure of before would be taken for one of now. */
-  #lookAtRuns(): Promise<readonly RunFigure[]> {
-    const now = this.#clock.monotonic()
-    if (now - this.#runsAt >= RUNS_EVERY_MS) {
-      this.#runsAt = now
-      this.#runs = this.#sources.runs().catch(() => [])
-    }
-    return this.#runs
-  }
-
   #lookAtLoop(): Observation[] {
     // The histogram has the whole interval between two looks of its own.
     const delay = (nanoseconds: number) => Math.max(0, nanoseconds / 1e9 - LOOP_RESOLUTION_MS / 1000)
@@ -72,6 +69,35 @@ export class Observer {
     loop.reset()
     return seen
   }
+}
+
+/** Figures that somebody else is asked for. */
+class Rarely<Figure> {
+  readonly #everyMs: number
+  readonly #ask: () => Promise<readonly Figure[]>
+  #last: Promise<readonly Figure[]> = Promise.resolve([])
+  #askedAtMs = Number.NEGATIVE_INFINITY
+
+  constructor(everyMs: number, ask: () => Promise<readonly Figure[]>) {
+    this.#everyMs = everyMs
+    this.#ask = ask
+  }
+
+  /** Empty while they cannot be had: a figure of before would be taken for one of now. */
+  look(now: number): Promise<readonly Figure[]> {
+    if (now - this.#askedAtMs >= this.#everyMs) {
+      this.#askedAtMs = now
+      this.#last = this.#ask().catch(() => [])
+    }
+    return this.#last
+  }
+}
+
+function ofLetters({ count, oldestAgeMs }: LetterFigure): Observation[] {
+  return [
+    of('parley_broker_dead_letters', count),
+    of('parley_broker_dead_letters_oldest_age_seconds', Math.max(0, oldestAgeMs) / 1000),
+  ]
 }
 
 function ofRuns({ status, count, oldestAgeMs }: RunFigure): Observation[] {

@@ -2,6 +2,8 @@
 export interface Sources {
   /** Runs by status; rejects while the database is out of reach. */
   runs(): Promise<readonly RunFigure[]>
+  /** What the broker gave up; nothing while that cannot be told. Rejects while the broker is out of reach. */
+  brokerDeadLetters(): Promise<readonly LetterFigure[]>
   liveTurns(): number
   openStreams(): number
   /** What keeps this replica from taking anything new, if something does, and what it has refused for that. */
@@ -22,6 +24,12 @@ export interface RunFigure {
   status: string
   count: number
   /** How long the longest of them has had its status. */
+  oldestAgeMs: number
+}
+
+export interface LetterFigure {
+  count: number
+  /** How long ago the oldest of them was sent. */
   oldestAgeMs: number
 }
 

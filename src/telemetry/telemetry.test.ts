@@ -4,7 +4,7 @@ import { createLog } from '#log.ts'
 import { manualClock } from '../../test/support/clock.ts'
 import { parseMetrics, valuesOf } from '../../test/support/prometheus.ts'
 import type { EndedTurn } from './facts.ts'
-import type { RunFigure } from './sources.ts'
+import type { RunFigure, Sources } from './sources.ts'
 import { openTelemetry } from './telemetry.ts'
 
 const turn: EndedTurn = {
@@ -19,7 +19,10 @@ const turn: EndedTurn = {
   endedAt: 1500,
 }
 
-async function telemetryAtHand(runs: () => Promise<readonly RunFigure[]> = async () => []) {
+async function telemetryAtHand(
+  runs: () => Promise<readonly RunFigure[]> = async () => [],
+  brokerDeadLetters: Sources['brokerDeadLetters'] = async () => [],
+) {
   const clock = manualClock()
   const telemetry = await openTelemetry({
     env: { otlpEndpoint: undefined, applicationInsights: undefined },
@@ -37,7 +40,7 @@ async function telemetryAtHand(runs: () => Promise<readonly RunFigure[]> = async
     models: () => [],
     dependencies: () => ({}),
   }
-  telemetry.observe({ ...nothing, runs, verdict: () => undefined }, () => true)
+  telemetry.observe({ ...nothing, runs, brokerDeadLetters, verdict: () => undefined }, () => true)
   const scrape = async () => parseMetrics(await telemetry.scrape())
   return { clock, telemetry, scrape, [Symbol.asyncDispose]: () => telemetry.close() }
 }
@@ -70,4 +73,29 @@ test('the database is asked for runs at most every ten seconds, and what it does
   assert.deepEqual(await dead(), ['4'])
   at.clock.advance(10_000)
   assert.deepEqual(await dead(), [])
+})
+
+test('the broker is asked what it gave up at most every minute, and while it is away there is no figure', async () => {
+  const answers = [[{ count: 2, oldestAgeMs: 90_000 }], [{ count: 0, oldestAgeMs: 0 }], [], undefined]
+  let asked = 0
+  await using at = await telemetryAtHand(undefined, async () => {
+    const answer = answers[asked++]
+    if (!answer) throw new Error('The broker is away.')
+    return answer
+  })
+  const letters = async () => {
+    const scraped = await at.scrape()
+    const names = ['parley_broker_dead_letters', 'parley_broker_dead_letters_oldest_age_seconds']
+    return names.flatMap((name) => valuesOf(scraped, name))
+  }
+  assert.deepEqual(await letters(), ['2', '90'])
+  at.clock.advance(59_999)
+  assert.deepEqual([await letters(), asked], [['2', '90'], 1])
+  at.clock.advance(1)
+  assert.deepEqual(await letters(), ['0', '0'])
+  for (const passed of [60_000, 60_000]) {
+    at.clock.advance(passed)
+    assert.deepEqual(await letters(), [])
+  }
+  assert.equal(asked, 4)
 })

@@ -46,6 +46,8 @@ test('a turn, its calls, its runs and the present state are metrics that Prometh
 
   assert.equal(value('parley_runs', { status: 'dead-lettered' }), '0')
   assert.equal(value('parley_runs_oldest_age_seconds', { status: 'queued' }), '0')
+  assert.equal(value('parley_broker_dead_letters', {}), '0')
+  assert.equal(value('parley_broker_dead_letters_oldest_age_seconds', {}), '0')
   assert.equal(value('parley_live_turns', {}), '0')
   assert.equal(value('parley_model_circuit', { model: 'only', state: 'closed' }), '1')
   assert.equal(value('parley_dependency_up', { dependency: 'state' }), '1')

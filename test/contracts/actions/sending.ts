@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { lookAtGivenUp } from '../../../src/actions/given-up.ts'
+import { lookAtGivenUp, readGivenUp } from '../../../src/actions/given-up.ts'
 import { ParleyError } from '../../../src/errors.ts'
 import type { Queue } from '../../../src/platform/queue/queue.ts'
 import { actionSpec, callOf, deafQueue, type Ground, settledRun, until, versionOf } from '../../support/runs-at-hand.ts'
@@ -138,7 +138,12 @@ export function sendingSuite(ground: () => Ground): void {
       const both = [`given-up-${run.id}`, foreign]
       await until(async () => new Set(both).isSubsetOf(new Set(await left())))
       await receiver.stop(1000)
+      const now = Date.now()
+      const [figure] = await readGivenUp(queue, now)
+      assert.ok(figure && figure.count >= 2 && figure.oldestAgeMs >= 0 && figure.oldestAgeMs < now)
+      assert.deepEqual(await readGivenUp({ ...deafQueue(queue), reachable: false }, now), [])
       const known = await lookAtGivenUp(queue, log, new Set())
+      assert.equal((await readGivenUp(queue, now))[0]?.count, known.size)
       assert.ok(known.has(foreign))
       assert.deepEqual(new Set(await left()), known)
       await lookAtGivenUp(queue, log, known)
