@@ -96,6 +96,7 @@ test('a connection that is used all the time notices the silence as well', { ski
   await until(() => outcomes.includes('state_unavailable'))
   await server.resume()
   await until(() => outcomes.at(-1) === 'ok')
+  assert.deepEqual(new Set(outcomes), new Set(['ok', 'state_unavailable']))
   clearInterval(ticker)
 })
 
