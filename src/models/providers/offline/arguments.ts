@@ -5,6 +5,8 @@ type Schema = Readonly<Record<string, unknown>>
 
 const MAX_DEPTH = 8
 const ABOUT_ZONES = /zone|^tz$/i
+const ABOUT_PLACES = /^(?:city|town|place|location|country|region|address|destination)$/i
+const NAMED_PLACE = /\b(?:in|at|for|to|of|near) (\p{Lu}[\p{L}'’-]*(?:,? \p{Lu}[\p{L}'’-]*)*)/u
 const NUMBER = /-?\d+(?:\.\d+)?/g
 
 /** The arguments of a function in words: what its JSON Schema requires, and what else the words clearly hold. */
@@ -85,6 +87,8 @@ function choose(values: readonly unknown[], name: string, words: string, request
 /** What a text is to hold: the subject, what "the … <name>" names, or all that was said. */
 function textFor(name: string, { words, request, subject }: Saying): string {
   if (subject !== undefined) return subject
+  const place = ABOUT_PLACES.test(name) && NAMED_PLACE.exec(request)?.[1]
+  if (place) return place
   const named = new RegExp(`\\b(?:the|an?|our|my) ([^\\s,.;:!?]{1,50}) ${RegExp.escape(name)}\\b`, 'i')
   return (name !== '' && named.exec(request)?.[1]) || words.trim()
 }

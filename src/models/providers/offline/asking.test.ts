@@ -47,6 +47,27 @@ for (const [said, ...calls] of [
   })
 }
 
+test('a question asks for the function that has its answer, about the place that it names', () => {
+  const tools = [tool('get_weather', { city: text }, ['city']), tool('get_ticket', { ticket: text }, ['ticket'])]
+  for (const [said, city] of [
+    ['What is the weather in Bern?', 'Bern'],
+    ["What's the weather like in New York today?", 'New York'],
+    ['how will the weather be for Saint-Denis?', 'Saint-Denis'],
+    ['get the weather of Paris, France', 'Paris, France'],
+    ['Please, what is the weather?', 'Please, what is the weather?'],
+  ] as const) {
+    const { calls } = replyTo({ messages: [{ role: 'user', content: said }], tools })
+    assert.deepEqual(
+      calls.map(({ name, arguments: given }) => [name, JSON.parse(given)]),
+      [['get_weather', { city }]],
+      said,
+    )
+  }
+  for (const said of ['what is weather?', 'The weather in Bern is fine.', 'what is a ticket?']) {
+    assert.deepEqual(replyTo({ messages: [{ role: 'user', content: said }], tools }).calls, [], said)
+  }
+})
+
 test('what a ticket is about asks for nothing', () => {
   assert.deepEqual(callsFor('open a ticket: restart the billing service'), [
     ['create_ticket', { title: 'restart the billing service' }],

@@ -11,8 +11,11 @@ const SAID_FOR: Readonly<Record<string, readonly string[]>> = {
   send: ['write'],
   post: ['publish', 'make', 'write'],
 }
+/** Verbs of functions that people ask for by a question: `get_weather` by "What is the weather in Bern?" */
+const TELLING = new Set(['get', 'fetch', 'find', 'check', 'lookup', 'read'])
+const QUESTION = /^(?:what|how|where|which)(?:['’]?s| is| are| will)?\s(?:be\s)?(?:the|my|our)\b/i
 const POLITE =
-  /^(?:please|now|then|also|kindly|(?:can|could|would|will) you|i (?:want|need) (?:you )?to|let'?s|go and)\s+/i
+  /^(?:please,?|now|then|also|kindly|(?:can|could|would|will) you|i (?:want|need) (?:you )?to|let'?s|go and)\s+/i
 
 /**
  * Where in a clause a function named `verb_object` is asked for: every part of its name is among the words, as it stands or as
@@ -28,6 +31,7 @@ export function askedAt(name: string, clause: string): number {
   if (exact) return exact.index
   const start = clause.length - withoutCourtesy(clause).length
   const first = words.find(({ index }) => index >= start)
+  if (TELLING.has(verb) && QUESTION.test(clause.slice(start))) return start
   const others = Object.hasOwn(SAID_FOR, verb) ? SAID_FOR[verb] : undefined
   return first && others?.includes(first.word) ? first.index : -1
 }
