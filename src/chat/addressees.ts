@@ -20,7 +20,10 @@ export function addresseeOf(config: ConfigVersion, model: string): Addressee {
     const { actions = [] } = specialist
     return { name: model, kind: 'specialist', opensTurn: actions.length > 0, actions, config: config.name }
   }
-  if (!Object.hasOwn(routes, model)) throw new ParleyError('model_not_found', { param: 'model' })
+  if (!Object.hasOwn(routes, model)) {
+    const message = '`model` names no specialist and no route; `GET /v1/models` lists those that there are.'
+    throw new ParleyError('model_not_found', { message, param: 'model' })
+  }
   return { name: model, kind: 'route', opensTurn: false, actions: [], config: config.name }
 }
 

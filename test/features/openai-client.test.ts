@@ -139,6 +139,7 @@ test('errors are those of OpenAI', async () => {
   await assert.rejects(ask('x', { model: 'nobody' }), (error) => {
     assert.ok(error instanceof OpenAI.NotFoundError)
     assert.deepEqual([error.code, error.param, error.type], ['model_not_found', 'model', 'invalid_request_error'])
+    assert.match(error.message, /`GET \/v1\/models` lists/)
     assert.match(String(error.requestID), /^req_/)
     return true
   })
