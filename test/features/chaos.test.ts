@@ -32,7 +32,7 @@ test(`kill -9 in the middle of ${TURNS} turns: each goes on elsewhere, no call i
     PARLEY_CONFIG_DIR: folder,
     PARLEY_DATA_DIR: path.join(folder, 'data'),
     PARLEY_EGRESS_HOSTS: upstream.host,
-    PARLEY_TURN_LEASE_MS: '2000',
+    PARLEY_TURN_LEASE_MS: '5000',
     PARLEY_LOG_LEVEL: 'error',
   }
   const [doomed, heir] = await Promise.all([startReplica(variables), startReplica(variables)])

@@ -32,7 +32,7 @@ test('a producer cut off from the store and its successor never both speak', asy
         ...engines.variables,
         REDIS_URL: url,
         PARLEY_EGRESS_HOSTS: upstream.host,
-        PARLEY_TURN_LEASE_MS: '2000',
+        PARLEY_TURN_LEASE_MS: '5000',
       },
     })
   const cutOff = opened.use(await start(`redis://127.0.0.1:${network.port}`))

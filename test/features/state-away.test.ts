@@ -12,7 +12,7 @@ import { startUpstream, type Upstream } from '../support/upstream.ts'
 import { madeUpPieces } from '../support/upstream-plan.ts'
 
 const skip = await noOwnRedis()
-const LEASE_MS = 3000
+const LEASE_MS = 6000
 
 let engines: SharedEngines
 let redis: RedisServer

@@ -25,7 +25,7 @@ async function startReplicas(count: number): Promise<Replica[]> {
         PARLEY_CONFIG_DIR: folder,
         PARLEY_DATA_DIR: path.join(folder, 'data'),
         PARLEY_EGRESS_HOSTS: upstream.host,
-        PARLEY_TURN_LEASE_MS: '1000',
+        PARLEY_TURN_LEASE_MS: '5000',
         PARLEY_DRAIN_MS: '300',
       }),
     ),

@@ -117,7 +117,7 @@ test('what a turn cost is in the ledger once the database is back; the answer di
   await using opened = new AsyncDisposableStack()
   const given = await models(opened)
   const engines = opened.use(await startSharedEngines({ ownPostgres: true }))
-  const variables = { ...given.variables, ...engines.variables, PARLEY_TURN_LEASE_MS: '1000' }
+  const variables = { ...given.variables, ...engines.variables, PARLEY_TURN_LEASE_MS: '5000' }
   const app = opened.use(await startApp({ ...given, variables }))
   const { call } = nativeClient(app.url)
   const conversation = await call('POST', '/api/v1/conversations', { specialist: 'plain' })

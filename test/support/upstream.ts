@@ -6,6 +6,8 @@ import { eventsOf, type Plan, planFromMessage, wholeAnswer } from './upstream-pl
 
 export type { Plan } from './upstream-plan.ts'
 
+const MOST_BEHIND_MS = 100
+
 /** A request as the upstream saw it; `sent`, `abortedAt` and `finished` go on changing. */
 export interface SeenRequest {
   path: string
@@ -138,13 +140,17 @@ async function stream(seen: SeenRequest, response: ServerResponse, id: string): 
   await pause(plan.firstDelayMs ?? 0, left.signal)
   const until = plan.fault ? Math.min(plan.at ?? events.content.length, events.content.length) : events.content.length
   const burst = plan.burst ?? 1
-  const startedAt = performance.now()
+  let startedAt = performance.now()
   while (seen.sent < until && !left.signal.aborted) {
     const size = Math.min(burst, until - seen.sent)
     put(frames(events.content.slice(seen.sent, seen.sent + size)))
     seen.sent += size
-    if (plan.pace) await pause(startedAt + (seen.sent * 1000) / plan.pace - performance.now(), left.signal)
-    else await setImmediate()
+    if (plan.pace) {
+      const aheadMs = startedAt + (seen.sent * 1000) / plan.pace - performance.now()
+      // What a machine that stalled has missed is not made up for: an answer that takes its time must not be over all at once.
+      if (aheadMs < -MOST_BEHIND_MS) startedAt -= aheadMs
+      await pause(aheadMs, left.signal)
+    } else await setImmediate()
   }
   if (left.signal.aborted) return
   if (plan.fault) return goWrong(seen, response, put)
