@@ -68,7 +68,8 @@ test('the same bytes again are no push, other bytes are refused', async () => {
 test('a file that is too large is said to be, however much of it was sent', async () => {
   await using cli = await start()
   const { code, err } = await cli.run('config', 'push', await cli.file('v003.yaml', 'x'.repeat(12_000_000)))
-  assert.deepEqual([code, err], [1, 'parley: The body is too large.\n'])
+  assert.equal(code, 1)
+  assert.match(err, /v003\.yaml has 12000000 bytes; a config version has at most 1 MiB\.\n$/)
 })
 
 test('faults are printed as compilers print them, all of them', async () => {
@@ -114,7 +115,12 @@ test('list is a table, show the document itself, or what is known of it', async 
   const shown = await cli.run('config', 'show', 'v010')
   assert.deepEqual([shown.code, shown.out, shown.err], [0, 'x: 1\n', 'v010:2:1 routes: is missing\n'])
   assert.equal(JSON.parse((await cli.run('config', 'show', 'v010', '--json')).out).name, 'v010')
-  assert.equal((await cli.run('config', 'show', 'v011')).code, 1)
+  const unknown = await cli.run('config', 'diff', 'v010', 'v011')
+  assert.deepEqual([unknown.code, unknown.err], [1, 'parley: There is no config version "v011".\n'])
+  assert.match(
+    (await cli.run('config', 'push', '/nowhere/v011.yaml')).err,
+    /^parley: \/nowhere\/v011\.yaml is not there\.\n/,
+  )
 })
 
 test('approve, diff and start say what came of them', async () => {

@@ -53,8 +53,9 @@ export function createClient(given: {
       },
       ...(body !== undefined && { body: JSON.stringify(body) }),
       ...(bytes && { body: bytes }),
-    }).catch((error: Error & { cause?: { code?: string } }) => {
-      throw signal.aborted ? error : unreachable(`${base} cannot be reached: ${error.cause?.code ?? error.message}.`)
+    }).catch((error: Error & { cause?: { code?: string; message?: string } }) => {
+      const why = error.cause?.code ?? error.cause?.message ?? error.message
+      throw signal.aborted ? error : unreachable(`${base} cannot be reached: ${why}.`)
     })
     if (!response.ok) throw await refusalOf(response)
     return response
@@ -63,21 +64,27 @@ export function createClient(given: {
   return {
     async ask<Body>(method: string, path: string, asked?: Asked) {
       const response = await send(method, path, asked)
-      const body = (response.status === 204 ? undefined : await response.json()) as Body
+      const body = (response.status === 204 ? undefined : await jsonOf(response, asked?.signal ?? given.signal)) as Body
       return { status: response.status, etag: response.headers.get('etag'), body }
     },
     open: send,
-    bytes: async (path, accept) => (await send('GET', path, { headers: { accept } })).bytes(),
+    async bytes(path, accept) {
+      const response = await send('GET', path, { headers: { accept } })
+      return response.bytes().catch((error) => {
+        throw given.signal.aborted ? error : brokenOff()
+      })
+    },
     async *chunks(path, accept) {
       const { body } = await send('GET', path, { headers: { accept } })
       try {
         if (body) yield* body
       } catch (error) {
-        throw given.signal.aborted ? error : unreachable('The answer broke off; what came of it is not all.')
+        throw given.signal.aborted ? error : brokenOff()
       }
     },
     async *events(path) {
       const response = await send('GET', path, { headers: { accept: 'text/event-stream' } })
+      if (!response.headers.get('content-type')?.startsWith('text/event-stream')) throw notOurs(response)
       if (response.body) yield* readEvents(response.body)
     },
   }
@@ -93,7 +100,25 @@ async function refusalOf(response: Response): Promise<Refused> {
     const body = (await response.json()) as Refused['body']
     if (typeof body.error.message === 'string') return new Refused(body)
   } catch {}
-  return unreachable(`The answer was ${response.status} ${response.statusText}, and not Parley's.`)
+  return notOurs(response)
+}
+
+/** What stands between may answer a page of its own, such as a sign-in, with 200. */
+async function jsonOf(response: Response, signal: AbortSignal): Promise<unknown> {
+  try {
+    return await response.json()
+  } catch (error) {
+    if (signal.aborted) throw error
+    throw error instanceof SyntaxError ? notOurs(response) : brokenOff()
+  }
+}
+
+function notOurs({ status, statusText, url }: Response): Refused {
+  return unreachable(`${url} answered ${status} ${statusText}, and it was not Parley.`)
+}
+
+function brokenOff(): Refused {
+  return unreachable('The answer broke off; what came of it is not all.')
 }
 
 function unreachable(message: string): Refused {

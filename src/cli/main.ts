@@ -6,8 +6,15 @@ import { personAt } from './person.ts'
 const leaving = new AbortController()
 const leave = () => leaving.abort()
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, leave)
-// Who reads only the beginning, as `head` does, has read enough.
-process.stdout.on('error', leave)
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  leave()
+  // Who reads only the beginning, as `head` does, has read enough.
+  if (error.code === 'EPIPE') return
+  process.stderr.write(`parley: ${error.message}\n`)
+  process.once('exit', () => {
+    process.exitCode = 1
+  })
+})
 
 process.exitCode = await runCli(process.argv.slice(2), {
   url: process.env.PARLEY_URL,

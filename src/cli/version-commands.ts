@@ -66,13 +66,19 @@ export const versionCommands: Record<string, Command> = {
   },
 }
 
+const unreadable: Readonly<Record<string, string>> = {
+  ENOENT: 'is not there',
+  EISDIR: 'is a folder',
+  EACCES: 'may not be read',
+}
+
 async function push(call: Call): Promise<void> {
   const { client, host, operand, flag, text, show } = call
   const file = operand(0)
   const extension = extname(file).toLowerCase()
   const version = text('name') ?? basename(file, extname(file))
-  const bytes = await readFile(file).catch((error: Error) => {
-    throw new Misused(error.message)
+  const bytes = await readFile(file).catch((error: NodeJS.ErrnoException) => {
+    throw new Misused(`${file} ${unreadable[error.code ?? ''] ?? `cannot be read: ${error.message}`}.`)
   })
   const headers = { 'content-type': extension === '.json' ? 'application/json' : 'application/yaml' }
   try {
@@ -88,6 +94,9 @@ async function push(call: Call): Promise<void> {
       () => `${version} ${pushed} (${count(body.size, 'byte')}, SHA-256 ${body.hash.slice(0, 12)}…).\n${change}`,
     )
   } catch (error) {
+    if (error instanceof Refused && error.code === 'body_too_large' && !flag('json')) {
+      error.message = `${file} has ${count(bytes.length, 'byte')}; a config version has at most 1 MiB.`
+    }
     if (!(error instanceof Refused) || !error.body.error.faults || flag('json')) throw error
     const { faults } = error.body.error
     host.err(faults.map((fault) => `${describeFault(file, fault)}\n`).join(''))

@@ -20,7 +20,8 @@ function servesAs(name: string, { stable, live }: RolloutView) {
 
 export function findVersion({ versions }: Pick<ServedConfig, 'versions'>, name: string): VersionEntry {
   const entry = versions.list().find((one) => one.name === name)
-  if (!entry) throw new ParleyError('config_not_found', { param: 'version' })
+  const message = `There is no config version ${JSON.stringify(name)}.`
+  if (!entry) throw new ParleyError('config_not_found', { param: 'version', message })
   return entry
 }
 

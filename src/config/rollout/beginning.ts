@@ -102,7 +102,8 @@ export function createBeginnings(options: BeginningOptions) {
     /** Rejects with config_not_found, config_invalid, second_operator_needed, and as the transition does. */
     async beginByHand(name: string, starter: Starter & { operator: string }): Promise<void> {
       const entry = versions.list().find((one) => one.name === name)
-      if (!entry) throw new ParleyError('config_not_found')
+      const message = `There is no config version ${JSON.stringify(name)}.`
+      if (!entry) throw new ParleyError('config_not_found', { message })
       const candidate = versions.get(name)
       if (entry.status === 'refused' || !candidate) throw new ParleyError('config_invalid')
       if (shared.present.live) throw new ParleyError('rollout_state', { message: 'Another rollout is live.' })

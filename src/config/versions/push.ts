@@ -46,7 +46,8 @@ export async function validatePush({ catalogue, load }: PushOptions, pushed: Pus
 }
 
 export function checkPushed(name: string, bytes: Uint8Array): void {
-  if (!isVersionName(name)) throw new ParleyError('invalid_request', { param: 'version', message: `It ${oddName}.` })
+  if (!isVersionName(name))
+    throw new ParleyError('invalid_request', { param: 'version', message: `A config version ${oddName}.` })
   if (bytes.length <= MAX_CONFIG_BYTES) return
   throw new ParleyError('body_too_large', { message: `A config version has at most ${MAX_CONFIG_BYTES} bytes.` })
 }
