@@ -72,6 +72,8 @@ test('who does not speak WebSocket, version 13, is told what is spoken here', as
   assert.deepEqual([plain.status, plain.headers.get('upgrade')], [426, 'websocket'])
   const old = server.raw().send(handshake({ 'sec-websocket-version': '8' }))
   assert.match(await old.until('upgrade_required'), /^HTTP\/1.1 426 [\s\S]*sec-websocket-version: 13\r\n/)
+  const older = server.raw().send(handshake().replace('HTTP/1.1', 'HTTP/1.0'))
+  assert.match(await older.untilClosed(), /^HTTP\/1.1 426 /)
   const posted = await fetch(server.url + path, { method: 'POST' })
   assert.deepEqual([posted.status, posted.headers.get('allow')], [405, 'GET, HEAD'])
 })
