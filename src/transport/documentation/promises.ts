@@ -33,14 +33,15 @@ export function promised({ url, schema = {}, config = {} }: Pick<RouteOptions, '
   } satisfies FastifySchema & Record<string, unknown>
 }
 
-function refusals(url: string, { open, roles }: FastifyContextConfig): number[] {
+function refusals(url: string, { open }: FastifyContextConfig): number[] {
   const isProbe = url.startsWith('/health/')
   return [
     // What cannot be read, and an address that is longer than any that exists.
     ...(isProbe ? [] : [400]),
     ...(url.includes(':') ? [404] : []),
     ...(open ? [] : [401]),
-    ...(open || roles === 'any' ? [] : [403]),
+    // Also where whoever is known is served: not to a page of another site that has a browser send its session.
+    ...(open ? [] : [403]),
     // Of an address that asks too often, and of a replica that takes nothing new.
     ...(isProbe ? [] : [429, 503]),
   ]
