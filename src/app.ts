@@ -7,6 +7,7 @@ import { lendToken } from '#actions/executors/lend-token.ts'
 import { openExecutors } from '#actions/executors/open.ts'
 import { readGivenUp } from '#actions/given-up.ts'
 import { readRunFigures } from '#actions/run-figures.ts'
+import { pruneRuns } from '#actions/runs/prune.ts'
 import { createChat } from '#chat/create.ts'
 import { diffConfigs, weakeningsOf } from '#config/diff/diff-configs.ts'
 import type { ConfigVersion } from '#config/document.ts'
@@ -192,7 +193,10 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
   const auditing = openAuditing({ sql, clock, log, identity: env.identity })
   opened.defer(() => auditing.close())
   const { audit } = auditing
-  if (hasRuns) opened.defer(startPruning({ env: env.retention, ledger, audit, clock, log }))
+  if (hasRuns)
+    opened.defer(
+      startPruning({ env: env.retention, ledger, audit, pruneRuns: (before) => pruneRuns(sql, before), clock, log }),
+    )
   const rollout = await createRollouts({
     ...{ kv, clock, log, events, weakeningsOf },
     blobs: blobs.rollout,

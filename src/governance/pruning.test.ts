@@ -13,7 +13,7 @@ function atHand() {
   const clock = manualClock(Date.UTC(2026, 10, 21, 15))
   const { log, lines } = capturedLog()
   const asked: [string, string][] = []
-  const answers: Record<string, (number | Error)[]> = { ledger: [], audit: [] }
+  const answers: Record<string, (number | Error)[]> = { ledger: [], audit: [], runs: [] }
   const prune = (kind: string) => async (before: number) => {
     asked.push([kind, new Date(before).toISOString()])
     const answer = answers[kind]?.shift() ?? 0
@@ -23,7 +23,8 @@ function atHand() {
   const stop = startPruning({
     ledger: { prune: prune('ledger') },
     audit: { prune: prune('audit') },
-    env: { ledgerMs: 2557 * DAY, auditMs: 93 * DAY },
+    pruneRuns: prune('runs'),
+    env: { ledgerMs: 2557 * DAY, auditMs: 93 * DAY, runMs: 30 * DAY },
     clock,
     log,
   })
@@ -34,7 +35,7 @@ function atHand() {
   return { clock, asked, answers, lines, pass, stop }
 }
 
-test('each is asked for what is before the month in which its time is up', async () => {
+test('each is asked for what is before the month in which its time is up, runs for what is before that moment', async () => {
   const { asked, pass, stop } = atHand()
   await pass(59_999)
   assert.deepEqual(asked, [])
@@ -42,6 +43,7 @@ test('each is asked for what is before the month in which its time is up', async
   assert.deepEqual(asked, [
     ['ledger', '2019-11-01T00:00:00.000Z'],
     ['audit', '2026-08-01T00:00:00.000Z'],
+    ['runs', '2026-10-22T15:01:00.000Z'],
   ])
   await stop()
 })
@@ -52,11 +54,11 @@ test('it goes on in steps until nothing is left, then looks again after six hour
   await pass(60_000)
   await pass(1000)
   await pass(1000)
-  assert.equal(asked.length, 6)
+  assert.equal(asked.length, 9)
   await pass(6 * HOUR - 1)
-  assert.equal(asked.length, 6)
+  assert.equal(asked.length, 9)
   await pass(1)
-  assert.equal(asked.length, 8)
+  assert.equal(asked.length, 12)
   assert.deepEqual(
     lines.map(({ kind, entries }) => [kind, entries]),
     [
@@ -67,7 +69,7 @@ test('it goes on in steps until nothing is left, then looks again after six hour
   await stop()
 })
 
-test('one that is away keeps the other from nothing, and is asked again', async () => {
+test('one that is away keeps the others from nothing, and is asked again', async () => {
   const { asked, answers, lines, pass, stop, clock } = atHand()
   answers.ledger = [new ParleyError('database_unavailable')]
   answers.audit = [7]
@@ -75,7 +77,7 @@ test('one that is away keeps the other from nothing, and is asked again', async 
   await pass(1000)
   assert.deepEqual(
     asked.map(([kind]) => kind),
-    ['ledger', 'audit', 'ledger', 'audit'],
+    ['ledger', 'audit', 'runs', 'ledger', 'audit', 'runs'],
   )
   assert.equal(lines[0]?.level, 40)
   await stop()

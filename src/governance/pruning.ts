@@ -7,6 +7,8 @@ import type { Ledger } from './ledger.ts'
 export interface PruningOptions {
   ledger: Pick<Ledger, 'prune'>
   audit: Pick<Audit, 'prune'>
+  /** Takes out a part of the runs that came to rest before this, ms since the epoch; how many. */
+  pruneRuns(before: number): Promise<number>
   /** How long each keeps what it has. */
   env: RetentionEnv
   clock: Clock
@@ -19,13 +21,14 @@ const EVERY_MS = 6 * 60 * 60_000
 const STEP_MS = 1000
 
 /**
- * Takes out what is past its time, by whole months (UTC): so a month that is there is whole, and a chain states one cut a month.
- * On every replica; what one has taken out, the others find gone. The result ends it.
+ * Takes out what is past its time; of ledger and audit by whole months (UTC): so a month that is there is whole, and a chain states
+ * one cut a month. On every replica; what one has taken out, the others find gone. The result ends it.
  */
-export function startPruning({ ledger, audit, env, clock, log }: PruningOptions): () => Promise<void> {
+export function startPruning({ ledger, audit, pruneRuns, env, clock, log }: PruningOptions): () => Promise<void> {
   const kinds = [
     { kind: 'ledger', keepMs: env.ledgerMs, prune: ledger.prune },
     { kind: 'audit', keepMs: env.auditMs, prune: audit.prune },
+    { kind: 'runs', keepMs: env.runMs, prune: pruneRuns },
   ]
   let stopped = false
   let pruning: Promise<void> = Promise.resolve()
@@ -41,7 +44,8 @@ export function startPruning({ ledger, audit, env, clock, log }: PruningOptions)
     let gone = 0
     for (const { kind, keepMs, prune } of kinds) {
       try {
-        const pruned = await prune(monthOf(clock.now() - keepMs))
+        const before = clock.now() - keepMs
+        const pruned = await prune(kind === 'runs' ? before : monthOf(before))
         if (pruned > 0) log.info({ kind, entries: pruned }, 'What is past its time was taken out')
         gone += pruned
       } catch (error) {

@@ -5,6 +5,7 @@ import { decisionsSuite } from './actions/decisions.ts'
 import { executionSuite } from './actions/execution.ts'
 import { hardeningSuite } from './actions/hardening.ts'
 import { outOfReachSuite } from './actions/out-of-reach.ts'
+import { pruningSuite } from './actions/pruning.ts'
 import { recoverySuite } from './actions/recovery.ts'
 import { sendingSuite } from './actions/sending.ts'
 import { servingSuite } from './actions/serving.ts'
@@ -25,3 +26,4 @@ servingSuite(() => ground)
 undoingSuite(() => ground)
 awaitingSuite(() => ground)
 outOfReachSuite(() => ground)
+pruningSuite(() => ground)
