@@ -1,18 +1,22 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import type { FuzzPart } from '../test/support/fuzz/fuzz.ts'
 import { table } from './report.ts'
 
 /** What one run of the fuzzer has found. */
 export interface FuzzRun {
   date: string
   machine: Record<string, string>
+  part: FuzzPart
   engines: 'embedded' | 'shared'
   seed: number
   requests: number
   seconds: number
-  /** By operation and status. */
+  /** By what was asked, over HTTP an operation, and how it was answered, mostly a status. */
   answers: Record<string, Record<string, number>>
   faults: readonly { what: string; times: number; first: string }[]
 }
+
+type Counts = Map<string, Map<string, number>>
 
 const figuresAt = new URL('results/fuzz.json', import.meta.url)
 const pageAt = new URL('results/fuzz.md', import.meta.url)
@@ -22,12 +26,7 @@ const BY_HAND = '## What it can find'
 /** Keeps the run beside the others of the day. */
 export function recordRun(run: FuzzRun): void {
   const earlier = existsSync(figuresAt) ? (JSON.parse(readFileSync(figuresAt, 'utf8')) as FuzzRun[]) : []
-  const runs = [
-    ...earlier.filter(
-      ({ date, engines, seed }) => date === run.date && `${engines} ${seed}` !== `${run.engines} ${run.seed}`,
-    ),
-    run,
-  ]
+  const runs = [...earlier.filter((each) => each.date === run.date && nameOf(each) !== nameOf(run)), run]
   writeFileSync(figuresAt, `${JSON.stringify(runs, null, 1)}\n`)
   const page = existsSync(pageAt) ? readFileSync(pageAt, 'utf8') : ''
   const at = page.indexOf(BY_HAND)
@@ -35,14 +34,28 @@ export function recordRun(run: FuzzRun): void {
 }
 
 export function report(runs: readonly FuzzRun[]): string {
-  const counts = sums(runs)
+  const isHttp = ({ part }: FuzzRun) => part === 'http'
+  const faults = runs.flatMap((run) => run.faults.map((fault) => ({ ...fault, of: `${run.part}, ${run.engines}` })))
+  return [
+    '# API fuzzing',
+    runs
+      .toSorted((one, other) => (nameOf(one) < nameOf(other) ? -1 : 1))
+      .map(headOf)
+      .join('\n'),
+    faults.length === 0 ? 'No faults.' : `${faults.length} kinds of faults:`,
+    ...faults.map(({ what, times, first, of }) => `- ${of}: ${times} × ${what}\n\n      ${oneLine(first)}`),
+    ...overHttp(sums(runs.filter(isHttp))),
+    ...besides(sums(runs.filter((run) => !isHttp(run)))),
+    '',
+  ].join('\n\n')
+}
+
+function overHttp(counts: Counts): string[] {
+  if (counts.size === 0) return []
   const statuses = [...new Set(counts.values().flatMap((each) => each.keys()))].toSorted()
   const total = (status: string) => counts.values().reduce((sum, each) => sum + (each.get(status) ?? 0), 0)
   const never = [...counts].filter(([, each]) => share(each, '2') + share(each, '3') === 0).map(([id]) => id)
-  const faults = runs.flatMap((run) => run.faults.map((fault) => ({ ...fault, engines: run.engines })))
   return [
-    '# API fuzzing',
-    runs.map(headOf).join('\n'),
     table(
       ['status', 'answers'],
       statuses.map((status) => [status, `${total(status)}`]),
@@ -50,22 +63,39 @@ export function report(runs: readonly FuzzRun[]): string {
     never.length === 0
       ? `Each of ${counts.size} operations was carried out at least once.`
       : `Of ${counts.size} operations these were never carried out: ${never.join(', ')}.`,
-    faults.length === 0 ? 'No faults.' : `${faults.length} kinds of faults:`,
-    ...faults.map(({ what, times, first, engines }) => `- ${engines}: ${times} × ${what}\n\n      ${oneLine(first)}`),
     table(
       ['operation', ...['2xx', '3xx', '4xx', '5xx']],
       [...counts].map(([id, each]) => [id, ...['2', '3', '4', '5'].map((hundred) => `${share(each, hundred)}`)]),
     ),
-    '',
-  ].join('\n\n')
+  ]
 }
 
-function headOf({ date, machine, engines, seed, requests, seconds }: FuzzRun): string {
+/** What goes on beside the operations of the document. */
+function besides(counts: Counts): string[] {
+  if (counts.size === 0) return []
+  const answers = (each: Map<string, number>) =>
+    [...each]
+      .toSorted(([one], [other]) => (one < other ? -1 : 1))
+      .map(([answer, times]) => `${answer}: ${times}`)
+      .join(' · ')
+  return [
+    table(
+      ['asked', 'answered'],
+      [...counts].map(([what, each]) => [what, answers(each)]),
+    ),
+  ]
+}
+
+function nameOf({ part, engines, seed }: FuzzRun): string {
+  return `${part} ${engines} ${seed}`
+}
+
+function headOf({ date, machine, part, engines, seed, requests, seconds }: FuzzRun): string {
   const facts = Object.entries({ date, ...machine }).map(([name, value]) => `${name}: ${value}`)
-  return `- \`npm run fuzz -- --engines ${engines} --seed ${seed} --requests ${requests}\`: ${requests} requests in ${seconds} s (${facts.join(' · ')})`
+  return `- \`npm run fuzz -- --part ${part} --engines ${engines} --seed ${seed} --requests ${requests}\`: ${requests} requests in ${seconds} s (${facts.join(' · ')})`
 }
 
-function sums(runs: readonly FuzzRun[]): Map<string, Map<string, number>> {
+function sums(runs: readonly FuzzRun[]): Counts {
   const found = new Map<string, Map<string, number>>()
   for (const { answers } of runs) {
     for (const [id, counts] of Object.entries(answers)) {

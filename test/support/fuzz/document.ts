@@ -76,7 +76,7 @@ export function readDocument() {
     resolve: (schema: Schema): Schema =>
       schema.$ref ? (document.components.schemas[schema.$ref.split('/').at(-1) ?? ''] ?? {}) : schema,
     /** What is wrong with a JSON answer, in words; nothing when it is as documented. */
-    misfit({ path, method }: Operation, status: number, answer: unknown): string | undefined {
+    misfit({ path, method }: Pick<Operation, 'path' | 'method'>, status: number, answer: unknown): string | undefined {
       const $ref = `document${answerSchema(method, path, status)}`
       const validate = validators.get($ref) ?? ajv.compile({ $ref })
       validators.set($ref, validate)

@@ -1,11 +1,14 @@
-import { Agent, request as send } from 'node:http'
+import { Agent, type IncomingHttpHeaders, request as send } from 'node:http'
 import type { FuzzRequest } from './requests.ts'
+
+export type Sent = Pick<FuzzRequest, 'method' | 'target' | 'body'> & { headers: Record<string, string | string[]> }
 
 export interface Answer {
   status: number
   type: string
   etag: string | undefined
   requestId: string | undefined
+  headers: IncomingHttpHeaders
   text: string
 }
 
@@ -18,8 +21,11 @@ const PATIENCE_MS = 20_000
 export function exchanges(url: string, atOnce: number) {
   const { hostname, port } = new URL(url)
   const agent = new Agent({ keepAlive: true, maxSockets: atOnce })
+  const ports = new Set<number>()
   return {
-    ask({ method, target, headers: given, body }: FuzzRequest): Promise<Answer> {
+    /** That connections came from. */
+    ports,
+    ask({ method, target, headers: given, body }: Sent): Promise<Answer> {
       // Node would send what a GET carries as the beginning of the next request.
       const headers = body === undefined ? given : { ...given, 'content-length': Buffer.byteLength(body) }
       return new Promise((resolve, reject) => {
@@ -27,6 +33,8 @@ export function exchanges(url: string, atOnce: number) {
           { agent, hostname, port, method, path: target, headers, timeout: PATIENCE_MS },
           (response) => {
             const chunks: Buffer[] = []
+            const { localPort } = response.socket
+            if (localPort !== undefined) ports.add(localPort)
             const header = (name: string) => response.headers[name]?.toString()
             const type = header('content-type') ?? ''
             const done = () => {
@@ -38,6 +46,7 @@ export function exchanges(url: string, atOnce: number) {
                 type,
                 etag,
                 requestId,
+                headers: response.headers,
                 text: Buffer.concat(chunks).toString(),
               })
             }

@@ -4,6 +4,7 @@ import { MARK } from './values.ts'
 export interface Caller {
   oid: string
   tenant: string
+  roles: readonly string[]
   headers: Record<string, string>
   /** Stands in what the caller says. */
   mark: string

@@ -4,9 +4,11 @@ import type { Caller, Known } from './known.ts'
 const RENEWED_EVERY = 200
 /** Who loses what is theirs to an erasure has something to lose again. */
 const ERASING = new Set(['eraseMe', 'erasePerson'])
+/** Whose tokens are taken no more gets others. */
+const REVOKING = new Set(['signPersonOut'])
 /** Of somebody who is being erased meanwhile, what was begun is gone; what operators have stopped is stopped. */
 const EXPECTED =
-  /"code":"(conversation_not_found|turn_not_found|erased|specialist_not_found|killed|budget_exceeded|models_unavailable|overloaded|too_many_keys)"/
+  /issued before the access|"code":"(conversation_not_found|turn_not_found|erased|specialist_not_found|killed|budget_exceeded|models_unavailable|overloaded|too_many_keys)"/
 
 /** Sees to it that there is something to find, and that nothing that operators have stopped stays so. */
 export function renewing(
@@ -14,6 +16,7 @@ export function renewing(
   callers: readonly Caller[],
   known: Known,
   found: (what: string, first: string) => void,
+  issue: (caller: Caller) => Promise<void>,
 ) {
   let next = 0
   let under: Promise<void> | undefined
@@ -83,10 +86,15 @@ export function renewing(
       })
       await under
     },
-    heard(operation: string, status: number, { tenant, oid }: Caller, body: string | undefined): void {
-      if (!ERASING.has(operation) || status >= 300) return
-      known.forget({ tenant, oid: /"person":"(\w+)"/.exec(body ?? '')?.[1] ?? oid })
-      next = 0
+    async heard(operation: string, status: number, { tenant, oid }: Caller, body: string | undefined): Promise<void> {
+      if (status >= 300) return
+      const person = /"person":"(\w+)"/.exec(body ?? '')?.[1] ?? oid
+      if (ERASING.has(operation)) {
+        known.forget({ tenant, oid: person })
+        next = 0
+      }
+      const revoked = callers.find((each) => each.tenant === tenant && each.oid === person)
+      if (REVOKING.has(operation) && revoked) await issue(revoked)
     },
   }
 }
