@@ -19,7 +19,7 @@ const tokens = { token: async () => ({ token: '', expiresAt: 0 }) }
 
 /** A queue on a broker that is about to fail, in real time. */
 export async function faulty(options: FaultyOptions = {}): Promise<Faulty> {
-  const { operationTimeoutMs = 1000, watchMs = 60_000, patienceMs = 5000, ...ofBroker } = options
+  const { operationTimeoutMs = 8000, watchMs = 60_000, patienceMs = 5000, ...ofBroker } = options
   const broker = await startBroker(ofBroker)
   const queue = openOn(broker.connectionString, { operationTimeoutMs, watchMs })
   await queue.connect(patienceMs)
