@@ -1,7 +1,8 @@
 import type { Rollouts } from '#config/rollouts.ts'
+import type { Events } from '#events/events.ts'
 import { type AuditOptions, createAudit } from '#governance/audit/create.ts'
 import { type Refusal, Refusals } from '#governance/audit/refusals.ts'
-import type { Audit } from '#governance/audit.ts'
+import type { Audit, AuditVerdict } from '#governance/audit.ts'
 import { partitionOf } from '#identity/principal.ts'
 import type { Refused } from '#transport/refusals.ts'
 import type { IdentityEnv } from './env.ts'
@@ -11,7 +12,7 @@ export interface Auditing {
   audit: Audit
   /** The tenant that operates. */
   home: string
-  /** A step of a rollout: noted if it was a person who took it; what the system does stands in the history. */
+  /** A step of a rollout: told, and noted if it was a person who took it; what the system does stands in the history. */
   onStep(step: Step): void
   /** Steps that a replica wrote and did not live to note. Never rejects. */
   lookBack(rollouts: Pick<Rollouts, 'history'>): Promise<void>
@@ -24,7 +25,12 @@ type Step = Awaited<ReturnType<Rollouts['history']>>[number]
 
 const LOOKED_BACK = 50
 
-export function openAuditing({ identity, ...options }: AuditOptions & { identity: IdentityEnv }): Auditing {
+export interface AuditingOptions extends AuditOptions {
+  events: Pick<Events, 'emit'>
+  identity: IdentityEnv
+}
+
+export function openAuditing({ identity, events, ...options }: AuditingOptions): Auditing {
   const { clock, log } = options
   const audit = createAudit(options)
   const home = identity.engine === 'entra' ? identity.tenant : 'local'
@@ -37,10 +43,22 @@ export function openAuditing({ identity, ...options }: AuditOptions & { identity
     audit.note({ ...who, kind: 'rollout.moved', subject: candidate, details, id: `rollout ${epoch}`, at })
   }
 
+  const verify: Audit['verify'] = async (tenant, seen) => {
+    const verdict = await audit.verify(tenant, seen)
+    const { broken } = verdict
+    if (broken && isOfItself(broken, seen)) events.emit('audit.broken', { tenant, ...broken, at: clock.now() })
+    return verdict
+  }
+
   return {
-    audit,
+    audit: { ...audit, verify },
     home,
-    onStep,
+    onStep(step) {
+      onStep(step)
+      const { rollout, candidate, from, to, operator, reason, at } = step
+      const because = operator === null ? reason : null
+      events.emit('rollout.moved', { tenant: home, rollout, candidate, from, to, because, at })
+    },
     async lookBack(rollouts) {
       try {
         for (const step of (await rollouts.history(LOOKED_BACK)).toReversed()) onStep(step)
@@ -56,6 +74,11 @@ export function openAuditing({ identity, ...options }: AuditOptions & { identity
       await audit.close()
     },
   }
+}
+
+/** Not only held against what somebody says to have seen, which anybody can say. */
+function isOfItself({ because }: NonNullable<AuditVerdict['broken']>, seen: object | undefined): boolean {
+  return seen === undefined || because === 'missing' || because === 'changed' || because === 'added-past-head'
 }
 
 /** In whose log it stands: the home tenant's where a guest would operate, and where nobody knows who it was. */

@@ -7,6 +7,9 @@ export interface Facts {
   'run.settled': RunSettled
   'feedback.given': FeedbackGiven
   'budget.reached': BudgetReached
+  'rollout.moved': RolloutMoved
+  'kill-switch.set': KillSwitchSet
+  'audit.broken': AuditBroken
 }
 
 /** Which version a unit was served from, and where it counts: see `#config/serving.ts`. */
@@ -113,6 +116,35 @@ export interface BudgetReached {
   at: number
 }
 
+/** A step of a rollout was written; told once, by the replica that wrote it. */
+export interface RolloutMoved {
+  /** The tenant that operates. */
+  tenant: string
+  rollout: string | null
+  candidate: string | null
+  from: string
+  to: string
+  /** Why, where nobody but the system decided; null where a person did. */
+  because: string | null
+  at: number
+}
+
+/** An operator has stopped something; told once. */
+export interface KillSwitchSet {
+  /** The operator's. */
+  tenant: string
+  scope: string
+  at: number
+}
+
+/** The audit log of a tenant is not what was written; told each time that somebody finds it so. */
+export interface AuditBroken {
+  tenant: string
+  seq: number
+  because: string
+  at: number
+}
+
 export interface Events {
   /** Tells every listener at once. Never throws: what a listener throws is logged. */
   emit<Name extends keyof Facts>(name: Name, fact: Facts[Name]): void
@@ -129,6 +161,9 @@ export function createEvents(log: Log): Events {
     'run.settled': new Set(),
     'feedback.given': new Set(),
     'budget.reached': new Set(),
+    'rollout.moved': new Set(),
+    'kill-switch.set': new Set(),
+    'audit.broken': new Set(),
   }
   return {
     emit(name, fact) {

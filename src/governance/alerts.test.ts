@@ -30,12 +30,12 @@ function site(t: TestContext) {
       const events = createEvents(log)
       const sender = (channel: Channel) => async (alert: Alert) => {
         await site.takes(channel, alert)
-        told.push(`${channel} ${alert.percent} ${alert.id}`)
+        told.push(`${channel} ${alert.kind === 'budget.reached' ? alert.percent : alert.kind} ${alert.id}`)
       }
       const senders = { webhook: sender('webhook'), email: sender('email') }
       const alerts = openAlerts({ events, kv: store, clock, log, channels: everywhere, senders, random: () => 1 })
       t.after(() => alerts.close())
-      return { alerts, lines, raise: (percent: number) => events.emit('budget.reached', reached(percent)) }
+      return { alerts, lines, events, raise: (percent: number) => events.emit('budget.reached', reached(percent)) }
     },
     /** Turns the clock, and lets what is due be done. */
     async pass(ms: number) {
@@ -74,6 +74,85 @@ test('each severity is told where it belongs, once, and of people by pseudonym',
     { severity: 'info', kind: 'budget.reached', count: 1 },
     { severity: 'warning', kind: 'budget.reached', count: 1 },
     { severity: 'critical', kind: 'budget.reached', count: 1 },
+  ])
+})
+
+test('a rollout that takes itself back or waits for a person is told of, and what a person decided less loudly', async (t) => {
+  const { replica, told, settle } = site(t)
+  const { events, lines } = replica()
+  const move = { tenant: 't', rollout: 'roll_1', candidate: 'v2', from: 'canary 1/3 (5 %)', at: 1 }
+  const worse = 'turn errors: 9 of 60 against 1 of 940'
+  events.emit('rollout.moved', { ...move, to: 'rolled-back', because: worse })
+  events.emit('rollout.moved', { ...move, to: 'paused', because: 'No traffic.' })
+  events.emit('rollout.moved', { ...move, to: 'rolled-back', because: null })
+  events.emit('rollout.moved', { ...move, to: 'canary 2/3 (25 %)', because: 'It holds.' })
+  events.emit('rollout.moved', { ...move, from: 'paused', to: 'paused', because: 'Another baseline.' })
+  await settle()
+  assert.deepEqual(channelsOf(told), ['webhook rollout.paused', 'webhook rollout.rolled-back'])
+  assert.deepEqual(
+    lines.map(({ level, kind, because }) => [level, kind, because]),
+    [
+      [40, 'rollout.rolled-back', worse],
+      [40, 'rollout.paused', 'No traffic.'],
+      [30, 'rollout.rolled-back', null],
+    ],
+  )
+})
+
+test('of runs of an action in the dead letters it is told once an hour, by whichever replica', async (t) => {
+  const { replica, told, settle, clock } = site(t)
+  const [one, other] = [replica(), replica()]
+  const settled = {
+    config: 'v1',
+    arm: 'stable',
+    cohort: '',
+    unit: 'u',
+    principal: 'p',
+    tenant: 't',
+    settledAt: 1,
+  } as const
+  const settle1 = async (events: typeof one.events, run: string, action: string, status = 'dead-lettered') => {
+    events.emit('run.settled', { ...settled, run, action, status, reason: 'target_refused' })
+    await settle()
+  }
+  await settle1(one.events, 'run_1', 'create_ticket')
+  await settle1(other.events, 'run_2', 'create_ticket')
+  await settle1(one.events, 'run_3', 'close_ticket', 'failed')
+  await settle1(one.events, 'run_4', 'close_ticket')
+  const runs = () =>
+    [...one.lines, ...other.lines].filter(({ kind }) => kind === 'run.dead-lettered').map(({ run }) => run)
+  assert.deepEqual(runs(), ['run_1', 'run_4'])
+  assert.deepEqual(channelsOf(told), ['webhook run.dead-lettered', 'webhook run.dead-lettered'])
+  clock.advance(3_600_001)
+  await settle1(one.events, 'run_5', 'create_ticket')
+  assert.deepEqual(runs(), ['run_1', 'run_4', 'run_5'])
+  // Who cannot tell whether it was told tells it.
+  const away = () => Promise.reject(new Error('away'))
+  const lonely = replica({ get: away, put: away })
+  await settle1(lonely.events, 'run_6', 'create_ticket')
+  assert.ok(lonely.lines.some(({ run }) => run === 'run_6'))
+})
+
+test('a kill-switch, and an audit log that does not hold, are told of as badly as they are', async (t) => {
+  const { replica, told, settle } = site(t)
+  const { events, alerts } = replica()
+  events.emit('kill-switch.set', { tenant: 't', scope: 'model:primary', at: 1 })
+  events.emit('kill-switch.set', { tenant: 't', scope: 'all', at: 1 })
+  for (let time = 0; time < 2; time++) {
+    events.emit('audit.broken', { tenant: 't', seq: 7, because: 'changed', at: 1 })
+    await settle()
+  }
+  assert.deepEqual(alerts.figures().raised, [
+    { severity: 'warning', kind: 'kill-switch.set', count: 1 },
+    { severity: 'critical', kind: 'kill-switch.set', count: 1 },
+    { severity: 'critical', kind: 'audit.broken', count: 1 },
+  ])
+  assert.deepEqual(channelsOf(told), [
+    'email audit.broken',
+    'email kill-switch.set',
+    'webhook audit.broken',
+    'webhook kill-switch.set',
+    'webhook kill-switch.set',
   ])
 })
 

@@ -2,8 +2,9 @@ import type { Events } from '#events/events.ts'
 import { newId } from '#ids.ts'
 import type { Log } from '#log.ts'
 import type { Clock } from '#platform/clock.ts'
-import type { Kv } from '#platform/kv/kv.ts'
-import { type Alert, alertOf, type Channel, type Severity } from './alerts/alert.ts'
+import { type Kv, key } from '#platform/kv/kv.ts'
+import type { Alert, Channel, News, Severity } from './alerts/alert.ts'
+import { hearNews } from './alerts/news.ts'
 import { Outbox, type Pending } from './alerts/outbox.ts'
 
 export interface AlertsOptions {
@@ -36,8 +37,11 @@ const RETRY_MS = { first: 5000, most: 1_800_000, attempts: 14 }
 
 const levels = { info: 'info', warning: 'warn', critical: 'error' } as const
 
+/** What is told of once, however many replicas come across it. */
+const ONCE_MS = 3_600_000
+
 /**
- * Tells people of budgets that run out: where their severity says, at least once, and never while a turn waits for it. What
+ * Tells people of what they should hear of, such as a budget that runs out: where their severity says, at least once, and never while a turn waits for it. What
  * leads out of the process is kept before it is sent, and tried again, by whichever replica lives.
  */
 export function openAlerts(options: AlertsOptions): Alerts {
@@ -60,10 +64,22 @@ export function openAlerts(options: AlertsOptions): Alerts {
     working.add(done)
   }
 
-  async function raise(alert: Alert): Promise<void> {
+  /** With the store away it cannot be told whether it was: then it is told. */
+  async function isTold(name: string): Promise<boolean> {
+    const at = key('alerts', `told:${name}`)
+    const first = kv.put(at, Buffer.from('1'), { ifVersion: 0, ttlMs: ONCE_MS })
+    return first.then(
+      (version) => version === undefined,
+      () => false,
+    )
+  }
+
+  async function raise(news: News, onceAnHour: string | undefined): Promise<void> {
+    if (onceAnHour !== undefined && (await isTold(onceAnHour))) return
+    const alert: Alert = { id: newId('alert'), ...news }
     const { severity, kind } = alert
     count('raised', severity, kind)
-    if (channels[severity].includes('log')) log[levels[severity]](alert, 'A budget has reached a level')
+    if (channels[severity].includes('log')) log[levels[severity]](alert, 'An alert was raised')
     const left = channels[severity].filter((channel) => senders[channel])
     if (left.length === 0) return
     const pending = { alert, left, attempts: 0, dueAt: clock.now() + LEASE_MS }
@@ -111,8 +127,8 @@ export function openAlerts(options: AlertsOptions): Alerts {
     })
   }
 
-  const stopHearing = events.on('budget.reached', (reached) => {
-    if (!closed) inBackground(raise(alertOf(newId('alert'), reached)))
+  const stopHearing = hearNews(events, (news, onceAnHour) => {
+    if (!closed) inBackground(raise(news, onceAnHour))
   })
   if (Object.keys(senders).length > 0) lookSoon()
   return {

@@ -1,4 +1,5 @@
 import { ParleyError } from '#errors.ts'
+import type { Events } from '#events/events.ts'
 import { type Principal, partitionOf } from '#identity/principal.ts'
 import type { Clock } from '#platform/clock.ts'
 import type { AuditEntry } from './audit.ts'
@@ -17,10 +18,11 @@ interface KillSwitchesOptions {
   clock: Clock
   /** Of what has happened: who stops everything does not wait for a database. */
   note(entry: AuditEntry): unknown
+  events: Pick<Events, 'emit'>
 }
 
 /** What operators stop and let go on: everything, a tenant, a specialist, a model or an action. */
-export function createKillSwitches({ stops, clock, note }: KillSwitchesOptions): KillSwitches {
+export function createKillSwitches({ stops, clock, note, events }: KillSwitchesOptions): KillSwitches {
   function noteSwitch(by: Principal, scope: string, on: boolean): void {
     const { tenant } = by
     note({ tenant, kind: 'kill-switch.set', actor: partitionOf(by), subject: scope, details: { on }, at: clock.now() })
@@ -37,6 +39,7 @@ export function createKillSwitches({ stops, clock, note }: KillSwitchesOptions):
       const stop = { scope, reason, by: partitionOf(by), at: clock.now(), until: null }
       await stops.set(stop)
       noteSwitch(by, scope, true)
+      events.emit('kill-switch.set', { tenant: by.tenant, scope, at: stop.at })
       return stop
     },
 

@@ -60,7 +60,7 @@ export async function openGovernance(options: GovernanceOptions): Promise<Govern
   return {
     stops,
     budgets,
-    killSwitches: createKillSwitches({ stops, clock, note }),
+    killSwitches: createKillSwitches({ stops, clock, note, events }),
     admission: createAdmission({ atOnce, limits, budgets, log }),
     alerts: alerts.figures,
     async close() {

@@ -46,7 +46,7 @@ test('a budget that runs out is told to the log, to a webhook that can trust it,
   assert.deepEqual(posted.sort(), ['critical', 'warning'])
   const [{ source = '' } = {}] = mail.mails
   assert.match(source, /^Subject: \[Parley\] critical: 95 % of a budget are spent\r$/m)
-  const told = lines.filter(({ msg }) => msg === 'A budget has reached a level')
+  const told = lines.filter(({ msg }) => msg === 'An alert was raised')
   assert.deepEqual(
     told.map(({ severity, level }) => [severity, level]),
     [

@@ -20,7 +20,7 @@ let upstream: Upstream
 let app: TestApp
 let http: ReturnType<typeof nativeClient>
 let serving: ScriptedServing
-let told: { [Name in keyof Facts]: Facts[Name][] }
+let told: { [Name in 'turn.ended' | 'relay.ended' | 'feedback.given' | 'run.settled']: Facts[Name][] }
 const versions = new Map<string, ConfigVersion>()
 
 /** `v2` has a specialist more, and its `default` route begins with a model that is not there. */
@@ -80,7 +80,7 @@ before(async () => {
 
 beforeEach(() => {
   serving = startRollout()
-  told = { 'turn.ended': [], 'relay.ended': [], 'feedback.given': [], 'run.settled': [], 'budget.reached': [] }
+  told = { 'turn.ended': [], 'relay.ended': [], 'feedback.given': [], 'run.settled': [] }
 })
 
 after(async () => {

@@ -4,6 +4,7 @@ import { Client } from 'pg'
 import { partitionOf } from '#identity/principal.ts'
 import { runCli } from '../../src/cli/cli.ts'
 import { startApp } from '../support/app.ts'
+import { capturedLog } from '../support/captured-log.ts'
 import { chatConfig } from '../support/chat-config.ts'
 import { quietHost } from '../support/cli-run.ts'
 import { type EntraApp, startEntraApp } from '../support/entra-app.ts'
@@ -48,7 +49,8 @@ Object.assign(calculate, {
 test('who decides on runs, stops things and is refused is in the log, by pseudonym, and the log is verified by a command', async () => {
   await using opened = new AsyncDisposableStack()
   const engines = opened.use(await startSharedEngines())
-  const app = opened.use(await startEntraApp({ config, variables: engines.variables }))
+  const { log: written, lines } = capturedLog()
+  const app = opened.use(await startEntraApp({ config, log: written, variables: engines.variables }))
   const home = app.issuer.home.id
   const { call } = nativeClient(app.url)
   const ana = await app.as({ oid: 'ana' })
@@ -113,6 +115,8 @@ test('who decides on runs, stops things and is refused is in the log, by pseudon
     const host = { ...quietHost(), url: app.url, token, out, err: out }
     return { code: await runCli(['audit', 'verify', ...more], host), said }
   }
+  // What somebody claims to have seen is no reason to call anybody.
+  assert.equal((await verify('--seen', `1:${'0'.repeat(64)}`)).code, 1)
   const intact = await verify('--seen', `${last?.seq}:${last?.hash}`)
   assert.equal(intact.code, 0, intact.said)
   assert.match(intact.said, /^The audit log is intact: \d+ entries, the last \d+:[0-9a-f]{64}\.\n$/)
@@ -124,6 +128,15 @@ test('who decides on runs, stops things and is refused is in the log, by pseudon
   await owns.end()
   const broken = await verify()
   assert.deepEqual([broken.code, /entry 1 was changed/.test(broken.said)], [1, true], broken.said)
+  const alerts = () => lines.filter(({ msg }) => msg === 'An alert was raised')
+  while (alerts().length < 2) await verify()
+  assert.deepEqual(
+    alerts().map(({ level, kind, scope, seq }) => [level, kind, scope ?? seq]),
+    [
+      [40, 'kill-switch.set', 'action:calculate'],
+      [50, 'audit.broken', 1],
+    ],
+  )
 })
 
 test('refusals are counted by the minute: an attacker makes few entries, whoever they are', async () => {

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { setTimeout } from 'node:timers/promises'
 import type { ConfigDocument } from '#config/document.ts'
 import type { RolloutView } from '#config/rollouts.ts'
 import { startApp, type TestApp } from '../support/app.ts'
+import { capturedLog } from '../support/captured-log.ts'
 import { chatConfig, upstreamModel } from '../support/chat-config.ts'
 import { nativeClient } from '../support/native-client.ts'
 import { startUpstream } from '../support/upstream.ts'
@@ -61,13 +63,23 @@ test('under load a version whose model is not to be had takes itself back, and n
   const upstream = await startUpstream()
   opened.defer(() => upstream.close())
   upstream.plan = () => ({ status: 404 })
-  await using app = await startApp({ config: good, variables: { ...variables, PARLEY_EGRESS_HOSTS: upstream.host } })
+  const { log, lines } = capturedLog()
+  const hosts = { PARLEY_EGRESS_HOSTS: upstream.host }
+  await using app = await startApp({ config: good, log, variables: { ...variables, ...hosts } })
   const gone = upstreamModel('gone', upstream.baseUrl)
   await push(app, 'v2', chatConfig({ primary: gone, backup: { ...offline, contextWindow: 64_000 } }))
   await talkUntil(app, ({ finished }) => finished[0]?.outcome === 'rolled-back')
   const { finished, stable } = await rolloutOf(app)
   assert.equal(stable.version, 'v1')
   assert.match(finished[0]?.reason ?? '', /failed by its configuration/)
+  const alerts = () => lines.filter(({ msg }) => msg === 'An alert was raised')
+  // It is raised once the step is written, which is after everybody heeds it.
+  while (alerts().length === 0) await setTimeout(10)
+  const [alert, ...others] = alerts()
+  assert.deepEqual(
+    [alert?.level, alert?.kind, alert?.candidate, alert?.because, others],
+    [40, 'rollout.rolled-back', 'v2', finished[0]?.reason, []],
+  )
   const asked = upstream.requests.length
   const client = nativeClient(app.url)
   for (let n = 0; n < 20; n++) {

@@ -58,7 +58,7 @@ export interface ChatAtHand extends AsyncDisposable {
 }
 
 /** A fact, as it was told. */
-type OfChat = Exclude<keyof Facts, 'budget.reached'>
+type OfChat = 'turn.ended' | 'relay.ended' | 'run.settled' | 'feedback.given'
 export type Told = { [Name in OfChat]: { name: Name; fact: Facts[Name] } }[OfChat]
 
 export interface BegunTurn {

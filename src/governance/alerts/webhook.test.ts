@@ -3,11 +3,11 @@ import { createHmac, randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import { manualClock } from '../../../test/support/clock.ts'
 import { httpTarget, type Received } from '../../../test/support/http-target.ts'
-import { alertOf } from './alert.ts'
+import { type Alert, budgetNews } from './alert.ts'
 import { createWebhook } from './webhook.ts'
 
 const reached = { tenant: 't', scope: 'user:t:ana', percent: 95, spentUsd: 9.5, limitUsd: 10, at: 1 }
-const alert = alertOf('alert_1', reached)
+const alert: Alert = { id: 'alert_1', ...budgetNews(reached) }
 const secretOf = (bytes: Buffer) => `whsec_${bytes.toString('base64')}`
 
 /** As receivers verify, by the text of the standard. */

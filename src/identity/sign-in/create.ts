@@ -4,17 +4,16 @@ import type { Log } from '#log.ts'
 import type { Clock } from '#platform/clock.ts'
 import { type EntraClient, type SignedIn, SignInNeeded } from '#platform/entra/entra.ts'
 import { type Key, type Kv, key } from '#platform/kv/kv.ts'
-import type { TokenVerifier } from '../entra/token-verifier.ts'
 import type { OwnersSeal } from '../owners-seal.ts'
 import type { Owner } from '../principal.ts'
 import { isOwnPath, type SignIn, signInLimits } from '../sign-in.ts'
 import type { UserTokens } from '../user-tokens.ts'
 import { newSessionName } from './session-name.ts'
-import { Sessions } from './sessions.ts'
+import { Sessions, type SessionsOptions } from './sessions.ts'
 
 export interface SignInOptions {
   entra: EntraClient
-  tokens: TokenVerifier
+  tokens: SessionsOptions['tokens']
   userTokens: Pick<UserTokens, 'seen' | 'forget'>
   /** The home tenant, and guests who may sign in too. */
   tenant: string

@@ -5,7 +5,6 @@ import type { Clock } from '#platform/clock.ts'
 import { type EntraClient, type SignedIn, SignInNeeded } from '#platform/entra/entra.ts'
 import type { Kv } from '#platform/kv/kv.ts'
 import type { Identified } from '../authenticator.ts'
-import type { TokenVerifier } from '../entra/token-verifier.ts'
 import type { OwnersSeal } from '../owners-seal.ts'
 import type { Owner } from '../principal.ts'
 import { signInLimits } from '../sign-in.ts'
@@ -16,7 +15,7 @@ import { SessionWatch } from './session-watch.ts'
 
 export interface SessionsOptions {
   entra: Pick<EntraClient, 'renew'>
-  tokens: TokenVerifier
+  tokens: { verify(token: string): Promise<Identified> }
   userTokens: Pick<UserTokens, 'seen'>
   kv: Kv
   sealOf(owner: Owner): Promise<OwnersSeal>
