@@ -4,15 +4,13 @@ import { FuzzConnection } from './connection.ts'
 import { closing, encodeFrame, opcodes } from './frame.ts'
 import { soundHandshake } from './handshakes.ts'
 import { FRAGMENTS, MESSAGE_BYTES } from './offences.ts'
-import { CALLS_AT_ONCE, CALLS_PATIENCE } from './session.ts'
+import { CALLS_AT_ONCE, CALLS_PATIENCE, type Count } from './session.ts'
 
 const CALLS_PER_SECOND = 20
 const PING = '{"jsonrpc":"2.0","id":1,"method":"ping"}'
 const text = (payload: string | Buffer, rest = {}) =>
   encodeFrame({ opcode: opcodes.text, payload: Buffer.from(payload), ...rest })
 const more = (fin: boolean) => encodeFrame({ opcode: opcodes.more, payload: Buffer.alloc(0), fin })
-
-type Count = (asked: string, answered: string) => void
 
 /** Each limit of a connection at its edge, and one past it. Nobody else may be connected meanwhile. */
 export async function* atTheLimits(ground: Ground, head: (text: string) => string, count: Count) {

@@ -8,7 +8,9 @@ import { closing, encodeFrame, opcodes } from './frame.ts'
 import { soundHandshake } from './handshakes.ts'
 import { Hearing } from './hearing.ts'
 import { anyFarewell, anyIdling, anyOffence, MESSAGE_BYTES, type Offence } from './offences.ts'
-import type { WebSocketCount } from './web-sockets.ts'
+
+/** One more of these, and what came of it. */
+export type Count = (asked: string, answered: string) => void
 
 type Step =
   | { kind: 'message'; message: Message; pieces: number }
@@ -58,7 +60,7 @@ export async function runSession(
   who: Caller,
   { specialist, steps, settles, end }: Session,
   head: (text: string) => string,
-  count: WebSocketCount,
+  count: Count,
 ): Promise<number | undefined> {
   const shown: string[] = []
   const tell = (wrong: string) =>

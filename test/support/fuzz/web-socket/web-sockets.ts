@@ -7,7 +7,7 @@ import { FuzzConnection } from './connection.ts'
 import { encodeFrame, opcodes } from './frame.ts'
 import { anyHandshake, type Handshake } from './handshakes.ts'
 import { atTheLimits } from './limits.ts'
-import { anySession, runSession, type Session } from './session.ts'
+import { anySession, type Count, runSession, type Session } from './session.ts'
 
 const AT_ONCE = 16
 /** With a handshake each, or some frames. */
@@ -17,8 +17,6 @@ const REQUESTS_TO_RENEW = 4
 /** What RFC 6455 §1.3 has the server make of the key that is sent here. */
 const ACCEPT = 's3pPLMBiTxaQ9kYGzzhZRbK+xOo='
 
-export type WebSocketCount = (asked: string, answered: string) => void
-
 type Drawn = { handshake: Handshake; caller: number } | Session
 
 /** Sends at least that many handshakes and frames. */
@@ -26,7 +24,7 @@ export async function fuzzWebSockets(ground: Ground, requests: number, seed: num
   const { app, port, callers, found, renew } = ground
   const ports = new Set<number>()
   let asked = 0
-  const count: WebSocketCount = (what, answered) => {
+  const count: Count = (what, answered) => {
     asked += 1
     ground.count(`WebSocket: ${what}`, answered, requests)
   }
