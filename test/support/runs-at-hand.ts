@@ -112,9 +112,9 @@ export function deafQueue(queue: Queue): Queue {
   }
 }
 
-/** The run once it is settled, or as it stands after ten seconds. */
+/** The run once it is settled, or as it stands after a minute. */
 export function settledRun(actions: Actions, run: Run, onChange: (run: Run) => void = () => {}): Promise<Run> {
-  return actions.settled(run, { mostMs: 10_000 }, new AbortController().signal, onChange)
+  return actions.settled(run, { mostMs: 60_000 }, new AbortController().signal, onChange)
 }
 
 /** The embedded engines in a folder of their own, but for those that are given. */
