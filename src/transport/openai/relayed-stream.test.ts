@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ParleyError } from '#errors.ts'
+import { manualClock } from '../../../test/support/clock.ts'
 import { ask, contentOf, rawAsk, readStream, startSurface } from '../../../test/support/completions.ts'
 import { RelayingChat, type ScriptedRelay } from '../../../test/support/scripted-relay.ts'
 
@@ -189,6 +190,30 @@ test('a model that starts over ends the stream with an error, and is called off'
   assert.equal(chunks[1]?.error?.code, 'model_interrupted')
   assert.equal(done, false)
   assert.ok(relay.request.abort.signal.aborted)
+})
+
+test('a model that thinks for long opens its stream, so that its silence is not taken for the end', async () => {
+  for (const fails of [false, true]) {
+    const clock = manualClock()
+    const chat = new RelayingChat()
+    await using transport = await startSurface(chat, { clock })
+    const asked = ask(transport.url, { stream: true })
+    const relay = await chat.relayed(1)
+    relay.speaker('primary')
+    await new Promise(setImmediate)
+    clock.advance(15_000)
+    const response = await asked
+    assert.equal(response.status, 200)
+    assert.equal(response.headers.get('x-parley-model'), 'primary')
+    // Nothing was shown that another model would have to take back.
+    relay.seam('backup', 'first_token_timeout', true)
+    if (fails) relay.fail(new ParleyError('model_failed'))
+    else relay.say('At last.').finish()
+    const { chunks, done } = readStream(await response.text())
+    assert.equal(done, !fails)
+    if (fails) assert.equal(chunks[0]?.error?.code, 'model_failed')
+    else assert.equal(contentOf(chunks), 'At last.')
+  }
 })
 
 test('the usage chunk comes last, on request only: what all models used, and which failed', async () => {

@@ -8,9 +8,11 @@ import { DONE, usageFrame } from './frames.ts'
 
 /** Streams the answer of a route: the provider's own bytes, from the first frames on. */
 export async function streamRelayed(call: CompletionCall): Promise<void> {
-  const { chat, principal, asked, over, reply } = call
+  const { chat, principal, asked, over, reply, clock, limits } = call
   const { to, messages, parameters } = asked
   const sink = new RelayedStream(call)
+  // A model may think for long; whatever stands in between should not take its silence for the end.
+  const callOff = clock.after(limits.heartbeatMs, () => sink.open())
   try {
     const traceparent = reply.request.traceparent ?? undefined
     const onLimits = (limits: LimitFigures) => void reply.headers(limitHeaders(limits))
@@ -19,11 +21,14 @@ export async function streamRelayed(call: CompletionCall): Promise<void> {
     sink.complete(wire)
   } catch (error) {
     sink.fail(error)
+  } finally {
+    callOff()
   }
 }
 
 /**
- * unopened → open: the first frames, or the end of an answer that has none. Until then a failure is a response of its own.
+ * unopened → open: the first frames, the end of an answer that has none, or a long silence. Until then a failure is a response
+ * of its own.
  * open     → ended: complete, or failed, or a seam that takes back what is shown already.
  */
 class RelayedStream implements AnswerSink {
@@ -33,9 +38,16 @@ class RelayedStream implements AnswerSink {
   #flow: { pause(): void; resume(): void } | undefined
   #held = false
   #stream: EventStream | undefined
+  /** Whether the caller has anything that could be taken back. */
+  #shown = false
 
   constructor(call: CompletionCall) {
     this.#call = call
+  }
+
+  open(): EventStream {
+    this.#stream ??= openCompletionStream(this.#call, this.#speaker)
+    return this.#stream
   }
 
   speaker({ name }: Candidate): void {
@@ -47,13 +59,14 @@ class RelayedStream implements AnswerSink {
   }
 
   frames(frames: Buffer): void {
-    this.#stream ??= openCompletionStream(this.#call, this.#speaker)
-    this.#stream.write(frames)
-    if (this.#stream.needsDrain && !this.#held) this.#hold(this.#stream)
+    const stream = this.open()
+    this.#shown = true
+    stream.write(frames)
+    if (stream.needsDrain && !this.#held) this.#hold(stream)
   }
 
   seam({ reset }: Seam): void {
-    if (!reset || !this.#stream) return
+    if (!reset || !this.#stream || !this.#shown) return
     const takenBack = new ParleyError('model_interrupted')
     failStream(this.#call, this.#stream, takenBack)
     this.#call.over.abort(takenBack)
@@ -65,9 +78,9 @@ class RelayedStream implements AnswerSink {
 
   complete(wire: Wire): void {
     const { asked } = this.#call
-    this.#stream ??= openCompletionStream(this.#call, this.#speaker)
-    this.#stream.write(asked.includeUsage ? usageFrame(wire, this.#segments) + DONE : DONE)
-    this.#stream.end()
+    const stream = this.open()
+    stream.write(asked.includeUsage ? usageFrame(wire, this.#segments) + DONE : DONE)
+    stream.end()
   }
 
   fail(thrown: unknown): void {
