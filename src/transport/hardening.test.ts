@@ -62,6 +62,8 @@ for (const [what, request] of [
   ['the same host twice', get('Host: a\r\n')],
   ['two credentials', get('authorization: Bearer a\r\nAuthorization: Bearer b\r\n')],
   ['two types of content', get('content-type: application/json\r\ncontent-type: text/plain\r\n')],
+  ['a version of another protocol', `GET /echo HTTP/2.0\r\n${HOST}connection: close\r\n\r\n`],
+  ['a version without headers, with one', `GET /echo HTTP/0.9\r\n${HOST}connection: close\r\n\r\n`],
   ['another host in the target', `GET http://evil.example/echo HTTP/1.1\r\n${HOST}connection: close\r\n\r\n`],
 ] as const) {
   test(`${what}: refused`, async () => {

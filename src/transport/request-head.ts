@@ -7,8 +7,10 @@ const ONCE = new Set(['host', 'authorization', 'content-type'])
 
 /** What can be read in two ways, or in none, is not guessed at: throws headers_too_large, invalid_request. */
 export function checkHead(message: IncomingMessage, limits: Pick<TransportLimits, 'headerCount'>): void {
-  const { rawHeaders, headers, httpVersionMinor, url = '' } = message
+  const { rawHeaders, headers, httpVersionMajor, httpVersionMinor, url = '' } = message
   if (rawHeaders.length > 2 * limits.headerCount) throw new ParleyError('headers_too_large')
+  // Node's parser takes 2.0 for a version of this protocol, and of 0.9 a request that has headers.
+  if (httpVersionMajor !== 1) throw refused('This speaks HTTP/1.1.')
   if (headers.host === undefined && httpVersionMinor > 0) throw refused('The request names no host.')
   const twice = repeated(rawHeaders)
   if (twice !== undefined) throw refused(`The request has two headers ${twice}.`)
