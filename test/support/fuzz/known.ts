@@ -51,11 +51,14 @@ export class Known {
     for (const name of this.#pools.keys()) if (name.startsWith(`${tenant}:${oid} `)) this.#pools.delete(name)
   }
 
+  isForeign({ tenant }: Caller, id: string): boolean {
+    return (this.#tenantOf.get(id) ?? tenant) !== tenant
+  }
+
   /** Of another tenant, and not asked for by the one who sees it. */
   foreignId(caller: Caller, asked: string, text: string): string | undefined {
     for (const [id] of text.matchAll(IDS)) {
-      const tenant = this.#tenantOf.get(id)
-      if (tenant !== undefined && tenant !== caller.tenant && !asked.includes(id)) return id
+      if (this.isForeign(caller, id) && !asked.includes(id)) return id
     }
     return undefined
   }

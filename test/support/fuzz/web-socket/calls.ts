@@ -17,6 +17,8 @@ export interface Expected {
   codes?: readonly number[]
   /** Whose result it would be. */
   method?: string
+  /** What it was asked about. */
+  ids?: readonly string[]
 }
 
 /** One message of JSON-RPC, or what is none. */

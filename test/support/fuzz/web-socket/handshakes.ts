@@ -47,7 +47,7 @@ const address = mostly(
   ...['POST', 'HEAD', 'OPTIONS', 'TRACE', 'get', 'CONNECT'].map((method) =>
     bad(`${method} /ws/v1/specialists/hermes HTTP/1.1`),
   ),
-  ...[bad('GET /ws/v1/specialists/hermes HTTP/1.0'), either('GET /ws/v1/specialists/hermes HTTP/2.0')],
+  ...[bad('GET /ws/v1/specialists/hermes HTTP/1.0'), bad('GET /ws/v1/specialists/hermes HTTP/2.0')],
   ...[bad('GET /api/v1/me HTTP/1.1'), bad('GET http://elsewhere.example/ws/v1/specialists/hermes HTTP/1.1')],
   either('GET ws://~~host~~/ws/v1/specialists/hermes HTTP/1.1'),
 )

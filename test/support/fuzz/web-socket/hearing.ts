@@ -7,6 +7,7 @@ import { type Answer, answerWrongs, errorWrongs, textWrongs } from './message-wr
 const OF_RUNS = new Set(['approve', 'reject'])
 /** A call without an id, by itself or in a batch. */
 const SILENT = /\{"jsonrpc":"2.0","method"/
+const ID = /\b(?:conv|turn|run)_[0-9a-z]{20,}\b/g
 const EVENT_ID = /^(turn_\w+)\.(\d+)$/
 
 /** What one connection owes its peer, and whether what it says is in order. */
@@ -43,7 +44,12 @@ export class Hearing {
     if (isBatch && answers.length > 0) this.#batches.push(answers)
     else if (!isBatch)
       for (const answer of answers)
-        this.#singles.getOrInsertComputed(answer.id, () => ({ expected: [], answers: [] })).expected.push(answer)
+        this.#singles
+          .getOrInsertComputed(answer.id, () => ({ expected: [], answers: [] }))
+          .expected.push({
+            ...answer,
+            ids: text.match(ID) ?? [],
+          })
   }
 
   hears(text: string): void {
@@ -70,6 +76,7 @@ export class Hearing {
     }
     const id = JSON.stringify(message.id)
     const { expected, answers } = this.#singles.getOrInsertComputed(id, () => ({ expected: [], answers: [] }))
+    this.#follows(message)
     answers.push(message)
     const { length } = expected
     if (answers.length > length) this.#tell('an answer that nobody waits for')
@@ -101,15 +108,23 @@ export class Hearing {
     const at = this.#batches.findIndex((batch) => batch.map(({ id }) => id).join() === ids)
     const [batch = []] = at === -1 ? [] : this.#batches.splice(at, 1)
     if (batch.length === 0) this.#tell('a batch of answers that nobody waits for')
-    for (const [index, answer] of answers.entries()) this.#check(answer, batch[index])
+    for (const [index, answer] of answers.entries()) {
+      this.#follows(answer)
+      this.#check(answer, batch[index])
+    }
     return batch
   }
 
   #check(answer: Answer, expected: Expected | undefined): void {
     for (const wrong of answerWrongs(answer, expected, this.#ground.document.misfit)) this.#tell(wrong)
-    const { turn } = Object(answer.result) as { turn?: unknown }
-    if (typeof turn === 'string' && (expected?.method === 'chat' || expected?.method === 'resume'))
-      this.#positions.set(turn, undefined)
+    const foreign = expected?.ids?.find((id) => this.#ground.known.isForeign(this.#who, id))
+    if (foreign && answer.result !== undefined) this.#tell(`${expected?.method} with what the other tenant has`)
+  }
+
+  /** What an answer says of a turn holds as soon as it is there, whichever call it is to. */
+  #follows({ result }: Answer): void {
+    const { turn, arm } = Object(result) as { turn?: unknown; arm?: unknown }
+    if (typeof turn === 'string' && typeof arm === 'string') this.#positions.set(turn, undefined)
   }
 
   #hearNotification({ jsonrpc, method, params }: Answer): void {
