@@ -1,0 +1,52 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import { after, before, test } from 'node:test'
+import { systemClock } from './clock.ts'
+
+const server = createServer()
+let here: Socket
+let there: Socket
+
+before(async () => {
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const accepted = once(server, 'connection')
+  here = connect((server.address() as AddressInfo).port, '127.0.0.1')
+  ;[there] = await accepted
+})
+
+after(() => {
+  here.destroy()
+  there.destroy()
+  server.close()
+})
+
+function holdUp(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
+}
+
+test('a process that was held up hears what came meanwhile before it takes it that nothing did', async () => {
+  const heard: string[] = []
+  const late = new Promise<void>((resolve) => {
+    systemClock.after(10, () => {
+      heard.push('too late')
+      resolve()
+    })
+  })
+  here.once('data', () => heard.push('answer'))
+  there.write('x')
+  holdUp(200)
+  await late
+  assert.deepEqual(heard, ['answer', 'too late'])
+})
+
+test('and whoever has heard it calls the limit off', async () => {
+  const heard: string[] = []
+  const cancel = systemClock.after(10, () => heard.push('too late'))
+  here.once('data', cancel)
+  there.write('x')
+  holdUp(200)
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  await new Promise(setImmediate)
+  assert.deepEqual(heard, [])
+})
