@@ -91,7 +91,8 @@ describe('what only PGlite can suffer', () => {
     const writer = `
       for (let n = 0; ; n++) {
         await sql.query('system', 'INSERT INTO leases VALUES ($1, $2)', ['lease ' + n, 'writer'])
-        console.log(n)
+        // What is written otherwise may wait in the process, and be lost with it.
+        writeSync(1, n + '\\n')
       }`
     let acknowledged = 0
     const child = inProcess(path, [tables], writer)
@@ -126,6 +127,7 @@ async function newDatabase(template?: string): Promise<Database & { path: string
 /** Another process that has `sql` and never closes it. */
 function inProcess(path: string, migrations: readonly Migration[], code: string) {
   const source = `
+    import { writeSync } from 'node:fs'
     import { createLog } from '#log.ts'
     import { systemClock } from '#platform/clock.ts'
     import { openSql } from '#platform/sql/open.ts'

@@ -39,7 +39,7 @@ beforeEach(async () => {
   const window = await browser.open()
   complaints = window.complaints
   page = await window.context.newPage()
-  page.setDefaultTimeout(10_000)
+  page.setDefaultTimeout(30_000)
   await page.goto(url)
   await page.getByRole('option', { name: 'helper · Helper' }).waitFor({ state: 'attached' })
   await page.getByLabel('Specialist').selectOption('helper')
@@ -141,21 +141,18 @@ test('arguments that somebody edited meanwhile are shown before they can be appr
 })
 
 test('what waits since an earlier visit is shown after the messages, and what comes of it is reported', async () => {
-  const run = new ScriptedRun({
-    status: 'awaiting-approval',
-    conversation: 'conv_1',
-    approval: {
-      roles: ['Action.Approver'],
-      ownAllowed: true,
-      expiresAt: Date.now() + 60_000,
-      editable: [],
-      because: 'rule',
-      preview: { costs: 'nothing' },
-      decidedBy: null,
-      decidedAt: null,
-      decision: null,
-    },
-  })
+  const approval = {
+    roles: ['Action.Approver'],
+    ownAllowed: true,
+    expiresAt: Date.now() + 60_000,
+    editable: [],
+    because: 'rule' as const,
+    preview: null,
+    decidedBy: null,
+    decidedAt: null,
+    decision: null,
+  }
+  const run = new ScriptedRun({ status: 'awaiting-approval', conversation: 'conv_1', approval })
   const other = new ScriptedRun({ status: 'awaiting-approval', conversation: 'conv_2' })
   const waiting = () => [run.view, other.view].filter(({ status }) => status === 'awaiting-approval')
   const said = [{ role: 'user', content: 'please' }]
@@ -170,7 +167,11 @@ test('what waits since an earlier visit is shown after the messages, and what co
   ]
   for (const [path, json] of answers) await page.route(path, (route) => route.fulfill({ json: json() }))
   await page.goto(`${url}/#conv_1`)
+  await form().getByLabel('Reason').fill('being written')
+  // Its target has taken a moment to say so.
+  run.change({ approval: { ...approval, preview: { costs: 'nothing' } } })
   await form().getByText('It would do: { "costs": "nothing" }').waitFor()
+  assert.equal(await form().getByLabel('Reason').inputValue(), 'being written')
   assert.equal(await page.locator('form.approval').count(), 1)
   await approve().click()
   await page.getByText('calculate {"expression":"6*7"} · succeeded: {"result":42}').waitFor()

@@ -155,7 +155,10 @@ test('a peer that stops reading holds its turns back, and is cut off in the end'
   const client = await server.connect()
   client.socket.pause()
   client.socket.send(JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'resume', params: { turn: turn.id } }))
-  for (let before = -1; before !== sent || sent === 0; await sleep(50)) before = sent
+  for (let [before, quiet] = [0, 0]; quiet < 5; await sleep(20)) {
+    quiet = sent > 0 && sent === before ? quiet + 1 : 0
+    before = sent
+  }
   clock.advance(limits.slowConsumerMs)
   const held = sent
   await sleep(20)
