@@ -18,11 +18,17 @@ function servesAs(name: string, { stable, live }: RolloutView) {
   return stable.version === name ? { as: 'stable' as const, percent: 100 - canary } : null
 }
 
-export function findVersion({ versions }: Pick<ServedConfig, 'versions'>, name: string): VersionEntry {
-  const entry = versions.list().find((one) => one.name === name)
+/** Rejects with config_not_found. One that is old is known once somebody has asked for it and it was looked for. */
+export async function findVersion({ versions }: Pick<ServedConfig, 'versions'>, name: string): Promise<VersionEntry> {
+  const listed = () => versions.list().find((one) => one.name === name)
+  const known = listed()
+  if (known) return known
+  versions.get(name)
+  await versions.refresh()
+  const found = listed()
+  if (found) return found
   const message = `There is no config version ${JSON.stringify(name)}.`
-  if (!entry) throw new ParleyError('config_not_found', { param: 'version', message })
-  return entry
+  throw new ParleyError('config_not_found', { param: 'version', message })
 }
 
 /** A sound version as it is served; one that has not been asked for lately is read again. */
@@ -30,7 +36,9 @@ export async function readVersion(config: Pick<ServedConfig, 'versions'>, name: 
   const { versions } = config
   const present = versions.get(name)
   if (present) return present
-  findVersion(config, name)
+  await findVersion(config, name)
+  const found = versions.get(name)
+  if (found) return found
   const { bytes, format } = await versions.source(name)
   const loaded = await versions.check(name, bytes, format)
   if ('faults' in loaded) throw new ParleyError('config_invalid', { faults: loaded.faults })

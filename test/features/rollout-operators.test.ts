@@ -47,6 +47,19 @@ test('an operator pauses, resumes, promotes and rolls back, each with name and r
   await close()
 })
 
+test('what cannot be started is named, and an old version is looked for first', async () => {
+  await using ground = await openRolloutGround({ env: { starts: 'by-hand' } })
+  const { rollouts, close } = await canary(ground)
+  ground.push('v0', { isOld: true })
+  ground.push('v3', { status: 'refused' })
+  const start = (version: string) => rollouts.start(operator(), { version, ifMatch: rollouts.view().etag })
+  await assert.rejects(start('v9'), { code: 'config_not_found', message: 'There is no config version "v9".' })
+  await assert.rejects(start('v3'), { code: 'config_invalid', message: /^v3 is refused; npx parley config show v3/ })
+  assert.equal((await start('v0')).live?.candidate.version, 'v0')
+  await assert.rejects(start('v2'), { code: 'rollout_state', message: /^The rollout of v0 is live/ })
+  await close()
+})
+
 test('only operators decide', async () => {
   await using ground = await openRolloutGround()
   const { rollouts, close } = await canary(ground)

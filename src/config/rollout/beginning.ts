@@ -101,14 +101,23 @@ export function createBeginnings(options: BeginningOptions) {
 
     /** Rejects with config_not_found, config_invalid, second_operator_needed, and as the transition does. */
     async beginByHand(name: string, starter: Starter & { operator: string }): Promise<void> {
+      // An old one is known once it was asked for, and looked for.
+      if (!versions.get(name)) await versions.refresh()
       const entry = versions.list().find((one) => one.name === name)
-      const message = `There is no config version ${JSON.stringify(name)}.`
-      if (!entry) throw new ParleyError('config_not_found', { message })
+      if (!entry) throw refusal('config_not_found', `There is no config version ${JSON.stringify(name)}.`)
       const candidate = versions.get(name)
-      if (entry.status === 'refused' || !candidate) throw new ParleyError('config_invalid')
-      if (shared.present.live) throw new ParleyError('rollout_state', { message: 'Another rollout is live.' })
+      if (entry.status === 'refused' || !candidate) {
+        throw refusal('config_invalid', `${name} is refused; npx parley config show ${name} says why.`)
+      }
+      const { live } = shared.present
+      if (live)
+        throw refusal('rollout_state', `The rollout of ${live.candidate.version} is live, and has to end first.`)
       if (needsSecond(candidate, entry, starter.operator)) throw new ParleyError('second_operator_needed')
       await begin(candidate, starter)
     },
   }
+}
+
+function refusal(code: 'config_not_found' | 'config_invalid' | 'rollout_state', message: string): ParleyError {
+  return new ParleyError(code, { message })
 }

@@ -185,6 +185,24 @@ test('two versions are compared; each has to be a sound one', async () => {
   assert.equal(await diff('v002', 'v004'), 'v004', 'what is not in memory is read again')
 })
 
+test('an old version is there once it was asked for: it is looked for before it is said not to be', async () => {
+  const config = new ScriptedConfig()
+  let asked = ''
+  const { get } = config.versions
+  config.versions.get = (name) => {
+    asked = name
+    return get(name)
+  }
+  config.versions.refresh = async () => {
+    if (asked.startsWith('v00')) config.add(asked, 'old')
+  }
+  await using transport = await start(config)
+  assert.equal((await bodyOf(await fetch(`${transport.url}${path}/v000`))).name, 'v000')
+  assert.equal((await bodyOf(await fetch(`${transport.url}${path}/v001/diff/v002`))).from, 'v001')
+  const { code, message } = await errorOf(await fetch(`${transport.url}${path}/v9`))
+  assert.deepEqual([code, message], ['config_not_found', 'There is no config version "v9".'])
+})
+
 test('only operators may look or push', async () => {
   await using transport = await start(new ScriptedConfig(), ['Chat.User', 'Action.Approver'])
   const asked = [

@@ -56,7 +56,7 @@ export function configVersionRoutes(routes: Routes, config: ServedConfig): void 
       },
     },
     handler: async (request, reply) => {
-      const entry = findVersion(config, request.params.version)
+      const entry = await findVersion(config, request.params.version)
       const type = preferredType(request.headers.accept, ['application/json', ...yamlTypes])
       if (type === undefined) throw new ParleyError('not_acceptable', { param: 'accept' })
       const etag = `"${entry.hash}"`
