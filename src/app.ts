@@ -190,7 +190,7 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
   const ledger = openLedger({ sql, kv, clock, log, keepMs: env.retention.ledgerMs })
   opened.defer(() => ledger.close())
   opened.defer(events.on('relay.ended', ledger.relayEnded))
-  const auditing = openAuditing({ sql, clock, log, events, identity: env.identity })
+  const auditing = openAuditing({ sql, clock, log, events, isAwake: hasSql, identity: env.identity })
   opened.defer(() => auditing.close())
   const { audit } = auditing
   if (hasRuns)
@@ -315,6 +315,7 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
       conversations,
       serving,
       models,
+      note: audit.note,
       limits,
       version: manifest.version,
       ready,

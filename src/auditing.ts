@@ -12,7 +12,7 @@ export interface Auditing {
   audit: Audit
   /** The tenant that operates. */
   home: string
-  /** A step of a rollout: told, and noted if it was a person who took it; what the system does stands in the history. */
+  /** A step of a rollout is told and noted, whoever took it. */
   onStep(step: Step): void
   /** Steps that a replica wrote and did not live to note. Never rejects. */
   lookBack(rollouts: Pick<Rollouts, 'history'>): Promise<void>
@@ -28,17 +28,19 @@ const LOOKED_BACK = 50
 export interface AuditingOptions extends AuditOptions {
   events: Pick<Events, 'emit'>
   identity: IdentityEnv
+  /** There is a database: for what the system does by itself none is opened, and it stands in the history. */
+  isAwake(): boolean
 }
 
-export function openAuditing({ identity, events, ...options }: AuditingOptions): Auditing {
+export function openAuditing({ identity, events, isAwake, ...options }: AuditingOptions): Auditing {
   const { clock, log } = options
   const audit = createAudit(options)
   const home = identity.engine === 'entra' ? identity.tenant : 'local'
   const refusals = new Refusals(audit.note, clock)
 
   function onStep({ epoch, at, rollout, candidate, from, to, operator }: Step): void {
-    if (operator === null) return
-    const who = { tenant: home, actor: partitionOf({ tenant: home, id: operator }) }
+    if (operator === null && (rollout === null || !isAwake())) return
+    const who = { tenant: home, actor: operator === null ? null : partitionOf({ tenant: home, id: operator }) }
     const details = { epoch, rollout, from, to }
     audit.note({ ...who, kind: 'rollout.moved', subject: candidate, details, id: `rollout ${epoch}`, at })
   }

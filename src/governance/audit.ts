@@ -41,6 +41,7 @@ export const auditKinds = [
   'budget.set',
   'budget.overridden',
   'kill-switch.set',
+  'circuit.set',
   'usage.exported',
   'key.created',
   'key.rotated',

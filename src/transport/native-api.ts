@@ -55,7 +55,7 @@ export function registerNativeApi(server: FastifyInstance, deps: NativeDeps): vo
   runDecisionRoutes(routes, deps)
   runRepairRoutes(routes, deps.actions)
   runUndoRoute(routes, deps)
-  modelRoutes(routes, deps.models)
+  modelRoutes(routes, deps)
   meRoute(routes)
   registerDocs(server)
 }

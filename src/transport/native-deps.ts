@@ -2,6 +2,7 @@ import type { Actions } from '#actions/actions.ts'
 import type { Chat } from '#chat/chat.ts'
 import type { Serving } from '#config/serving.ts'
 import type { Conversations } from '#conversations/conversations.ts'
+import type { Audit } from '#governance/audit.ts'
 import type { Log } from '#log.ts'
 import type { Models } from '#models/models.ts'
 import type { Clock } from '#platform/clock.ts'
@@ -17,6 +18,8 @@ export interface NativeDeps {
   conversations: Pick<Conversations, 'get' | 'list' | 'rename' | 'messages'>
   serving: Pick<Serving, 'stable'>
   models: Pick<Models, 'health' | 'setCircuit'>
+  /** In the audit log. */
+  note: Audit['note']
   limits: TransportLimits
   /** Of this program. */
   version: string

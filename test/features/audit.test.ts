@@ -175,7 +175,7 @@ test('refusals are counted by the minute: an attacker makes few entries, whoever
   )
 })
 
-test('a step of a rollout that an operator takes is in the log once, also one that nobody lived to note', async () => {
+test('a step of a rollout is in the log once, whoever takes it, also one that nobody lived to note', async () => {
   await using opened = new AsyncDisposableStack()
   const engines = opened.use(await startSharedEngines())
   const variables = { ...engines.variables, PARLEY_ROLLOUT_STARTS: 'by-hand' }
@@ -219,6 +219,12 @@ test('a step of a rollout that an operator takes is in the log once, also one th
       [[1, 'v2']],
     )
   }
+  // What the system does by itself has no actor.
+  await using app = await startApp({ config, variables: engines.variables })
+  const pushed = await nativeClient(app.url).call('PUT', '/api/v1/config/versions/v3', { ...config, description: 'v3' })
+  assert.equal(pushed.status, 201, JSON.stringify(pushed.body))
+  const begun = await until(async () => (await listed(app.url)).find(({ subject }) => subject === 'v3'))
+  assert.deepEqual([begun.actor, typeof begun.details.rollout], [null, 'string'])
 })
 
 test('who pushed a version, and who agreed to it, is in the log once, with its hash and what it guards less', async () => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
-import type { Role } from '#identity/principal.ts'
+import { beforeEach, test } from 'node:test'
+import type { AuditEntry } from '#governance/audit.ts'
+import { partitionOf, type Role } from '#identity/principal.ts'
 import type { ModelHealth } from '#models/models.ts'
 import { caller, startTransport } from '../../../test/support/transport-server.ts'
 import type { Routes } from '../routing.ts'
@@ -21,11 +22,19 @@ const health: ModelHealth = {
   coolingUntil: undefined,
 }
 
+let noted: AuditEntry[] = []
+const deps = {
+  models: { health: () => [health], setCircuit: () => health },
+  note: (entry: AuditEntry) => noted.push(entry) > 0,
+}
+beforeEach(() => {
+  noted = []
+})
+
 const start = (...roles: Role[]) =>
-  startTransport(
-    (server) => modelRoutes(server as unknown as Routes, { health: () => [health], setCircuit: () => health }),
-    { authenticate: () => ({ principal: { ...caller, roles } }) },
-  )
+  startTransport((server) => modelRoutes(server as unknown as Routes, deps), {
+    authenticate: () => ({ principal: { ...caller, roles } }),
+  })
 
 test('what has no value yet is null, so that the shape is always the same', async () => {
   await using transport = await start()
@@ -53,4 +62,14 @@ test('a circuit is for operators and administrators', async () => {
     const body = (await response.json()) as { error?: { code: string } }
     assert.equal(body.error?.code, status === 403 ? 'forbidden' : undefined)
   }
+  // Who keeps calls away from a model has decided something for others.
+  const { tenant } = caller
+  const entry = {
+    tenant,
+    kind: 'circuit.set',
+    actor: partitionOf(caller),
+    subject: 'primary',
+    details: { state: 'open' },
+  }
+  assert.deepEqual(noted, [entry, entry])
 })

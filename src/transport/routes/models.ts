@@ -1,6 +1,8 @@
 import { ParleyError } from '#errors.ts'
+import { partitionOf } from '#identity/principal.ts'
 import type { ModelHealth } from '#models/models.ts'
 import type { NativeDeps } from '../native-deps.ts'
+import { principalOf } from '../request-context.ts'
 import type { Routes } from '../routing.ts'
 import { CircuitChange, IdPath, ModelPage, ModelState } from '../schema.ts'
 import { errors } from '../schema-replies.ts'
@@ -8,7 +10,7 @@ import { whom } from '../whom.ts'
 
 const tags = ['models']
 
-export function modelRoutes(routes: Routes, models: NativeDeps['models']): void {
+export function modelRoutes(routes: Routes, { models, note }: Pick<NativeDeps, 'models' | 'note'>): void {
   routes.get('/api/v1/models', {
     config: whom.known,
     schema: {
@@ -32,8 +34,11 @@ export function modelRoutes(routes: Routes, models: NativeDeps['models']): void 
       response: { 200: ModelState, ...errors(400, 401, 403, 404, 415) },
     },
     handler: async (request) => {
-      const health = models.setCircuit(request.params.id, request.body.state)
+      const { state } = request.body
+      const health = models.setCircuit(request.params.id, state)
       if (!health) throw new ParleyError('model_not_found')
+      const by = principalOf(request)
+      note({ tenant: by.tenant, kind: 'circuit.set', actor: partitionOf(by), subject: health.name, details: { state } })
       return present(health)
     },
   })
