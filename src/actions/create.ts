@@ -90,8 +90,10 @@ export function createActions(options: ActionsOptions): Actions {
   const sending = new Sending({ queue, sql, clock, log, maxWaiting: options.maxWaiting })
   const waiting = new Waiting({ sql, seals, news, clock })
   const shared = { sql, seals, sending, news, configs, stops, clock, log }
-  const decisions = new Decisions({ ...shared, ...(audit && { audit }) })
-  const dispatcher = new Dispatcher({ ...shared, serving, onPending: (row) => void previewOf(shared, executors, row) })
+  const { userToken } = options
+  const onPending = (row: RunRow) => void previewOf({ ...shared, userToken }, executors, row)
+  const decisions = new Decisions({ ...shared, onPending, ...(audit && { audit }) })
+  const dispatcher = new Dispatcher({ ...shared, serving, onPending })
   const wishes = new LateWishes(sql, kv)
   const sweeper = new RunSweeper({ ...shared, wishes, everyMs: options.sweepEveryMs })
   const worker = new Worker({ spans: noSpans, ...shared, ...options, work: new RunWork(sql, replica) })

@@ -30,6 +30,8 @@ export interface DecisionsOptions {
   log: Log
   /** Where it is noted who decided what, with the decision itself; nowhere when absent. */
   audit?: Pick<Audit, 'within'>
+  /** A run waits for approval with other arguments: what they would do may be shown. */
+  onPending(row: RunRow): void
 }
 
 /** Of many that are replayed at once: somebody else was quicker, or its owner was erased meanwhile; or it cannot be for now. */
@@ -77,7 +79,9 @@ export class Decisions {
     if (!stillPending) return this.#change(principal, row, { ...go, input: revision }, notedEdit)
     const approval = { ...pending, expiresAt: row.approval.expiresAt }
     const wait = { status: row.status, reason: row.reason, dueAt: row.dueAt, approval, input: revision, now }
-    return this.#change(principal, row, wait, notedEdit)
+    const waiting = await this.#change(principal, row, wait, notedEdit)
+    this.#options.onPending(waiting)
+    return waiting
   }
 
   async reject(principal: Principal, id: string, reason: string): Promise<RunRow> {

@@ -5,7 +5,7 @@ import path from 'node:path'
 import type { Actions } from '../../src/actions/actions.ts'
 import { createActions } from '../../src/actions/create.ts'
 import { createBuiltinExecutors } from '../../src/actions/executors/builtin/registry.ts'
-import type { Executor } from '../../src/actions/executors/executor.ts'
+import type { Executor, ExecutorKind } from '../../src/actions/executors/executor.ts'
 import { createExecutors } from '../../src/actions/executors/executors.ts'
 import type { ActionCall, Run } from '../../src/actions/port.ts'
 import { runMigrations } from '../../src/actions/runs/migrations.ts'
@@ -41,6 +41,9 @@ export interface Ground extends AsyncDisposable {
 
 export interface ReplicaOptions {
   functions?: Record<string, Executor>
+  /** What they would do, by the same names. */
+  dryRuns?: Record<string, Executor>
+  userToken?: (principal: Principal, scope: string) => Promise<string>
   actions?: Record<string, ActionSpec>
   works?: boolean
   leaseMs?: number
@@ -144,16 +147,20 @@ export async function openGround(engines: { sql?: Sql; queue?: Queue } = {}): Pr
     log,
     lines,
     seal,
-    actions({ functions = {}, actions = {}, works = true, leaseMs = 2000, maxWaiting = 10_000, ...more } = {}) {
+    actions(options = {}) {
+      const { functions = {}, dryRuns = {}, actions = {}, works = true, leaseMs = 2000, maxWaiting = 10_000 } = options
+      const { userToken = () => Promise.reject(new Error('No sign-in is expected here.')), ...more } = options
+      const builtin = createBuiltinExecutors(new Map(Object.entries(functions)))
+      const dryRunOf: ExecutorKind['dryRunOf'] = (_document, _name, spec) => dryRuns[spec.builtin ?? '']
       const version = versionOf(actions)
       const serving = more.serving ?? new ScriptedServing(version)
       const replica = createActions({
         sealOf: async () => seal,
         ...{ sql, queue, kv, clock, log, works, leaseMs, maxWaiting, ...more },
-        executors: createExecutors([createBuiltinExecutors(new Map(Object.entries(functions)))]),
+        executors: createExecutors([{ ...builtin, dryRunOf }]),
         ...{ serving, events },
         configs: { find: async (name) => serving.get(name), current: () => serving.stable() },
-        userToken: () => Promise.reject(new Error('No sign-in is expected here.')),
+        userToken,
         replica: `replica-${replicas++}`,
         concurrency: 32,
         sweepEveryMs: 50,

@@ -1,5 +1,8 @@
 import { call, load } from './turn-client.js'
 
+/** A target may take a moment to say what would happen. */
+const LOOK_AGAIN_MS = [1000, 3000, 8000]
+
 /**
  * What waits for approval, as the server holds it, with the buttons to decide. `onRun` hears what the run is then, and what
  * came of it if that is known within a minute.
@@ -12,8 +15,9 @@ export function approvalForm(id, onRun) {
   async function refresh() {
     try {
       const run = await load(path)
-      if (run.status === 'awaiting-approval') show(run)
-      else onRun(run)
+      if (run.status !== 'awaiting-approval') return onRun(run)
+      show(run)
+      void lookForPreview(run)
     } catch (error) {
       problem.textContent = error.message
       form.append(problem)
@@ -35,15 +39,26 @@ export function approvalForm(id, onRun) {
         textContent: `${action} waits for approval until ${new Date(approval.expiresAt).toLocaleString()}.`,
       }),
       make('pre', { textContent: JSON.stringify(given, null, 2) }),
-      ...(approval.preview === null
-        ? []
-        : [make('pre', { textContent: `It would do: ${JSON.stringify(approval.preview, null, 2)}` })]),
+      ...foretold(approval),
       make('p', { className: 'hash', textContent: `SHA-256 ${hash}` }),
       approve,
       reason,
       reject,
       problem,
     )
+  }
+
+  async function lookForPreview({ argumentsHash, approval }) {
+    if (approval.preview !== null) return
+    for (const ms of LOOK_AGAIN_MS) {
+      await new Promise((resolve) => setTimeout(resolve, ms))
+      if (!form.isConnected) return
+      const run = await load(path).catch(() => undefined)
+      if (run?.status !== 'awaiting-approval' || run.argumentsHash !== argumentsHash) return
+      const said = foretold(run.approval)
+      // What is being written meanwhile stays.
+      if (said.length > 0) return form.querySelector('pre').after(...said)
+    }
   }
 
   async function decide(verb, body) {
@@ -68,6 +83,11 @@ export function approvalForm(id, onRun) {
 
   void refresh()
   return form
+}
+
+function foretold({ preview }) {
+  if (preview === null) return []
+  return [make('pre', { textContent: `It would do: ${JSON.stringify(preview, null, 2)}` })]
 }
 
 function make(tag, properties) {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Executor } from '../../../src/actions/executors/executor.ts'
 import type { ActionSpec } from '../../../src/config/action-spec.ts'
-import { actionSpec, callOf, type Ground, person, settledRun, versionOf } from '../../support/runs-at-hand.ts'
+import { actionSpec, callOf, type Ground, person, settledRun, until, versionOf } from '../../support/runs-at-hand.ts'
 
 const approver = person('carl', ['Action.Approver'])
 const admin = person('root', ['Admin'])
@@ -66,6 +66,56 @@ export function decisionsSuite(ground: () => Ground): void {
     assert.notEqual(approved.argumentsHash, hash)
     await settledRun(actions, { ...run, status: 'queued' })
     assert.deepEqual(seen.at(-1), { x: 1, title: 'new' })
+  })
+
+  test('what would happen is shown to whoever decides, in the name of who asks, and anew when that is edited', async () => {
+    const specs = write({ approval: { when: { x: [1] }, roles: ['Admin'], editable: ['x'] } })
+    const said = new Map<unknown, PromiseWithResolvers<string>>()
+    const preview: Executor = async ({ x }, { principal, userToken }) => {
+      const token = await userToken('api://desk')
+      return {
+        x,
+        costs: await said.getOrInsertComputed(x, () => Promise.withResolvers()).promise,
+        for: principal.id,
+        token,
+      }
+    }
+    await using actions = ground().actions({
+      ...{ actions: specs, functions: { do: note }, dryRuns: { do: preview } },
+      userToken: async ({ id }, scope) => `${id} at ${scope}`,
+    })
+    const run = await actions.dispatch(callOf(versionOf(specs), 'do_it', { arguments: '{"x":2}', untrusted: true }))
+    const changes = actions.follow(person('ada'), run.id, new AbortController().signal)[Symbol.asyncIterator]()
+    const next = async () => (await changes.next()).value
+    assert.equal((await next())?.approval?.preview, null)
+    await until(() => said.has(2))
+    said.get(2)?.resolve('2 EUR')
+    const shown = { for: 'ada', token: 'ada at api://desk' }
+    assert.deepEqual((await next())?.approval?.preview, { x: 2, costs: '2 EUR', ...shown })
+    // By its rule somebody else has to decide now.
+    const hash = String(run.approval?.hash)
+    const edited = await actions.approve(approver, run.id, { hash, edited: { x: 1 } })
+    assert.deepEqual([edited.status, edited.approval?.preview], ['awaiting-approval', null])
+    assert.equal((await next())?.approval?.preview, null)
+    await until(() => said.has(1))
+    said.get(1)?.resolve('1 EUR')
+    assert.deepEqual((await next())?.approval?.preview, { x: 1, costs: '1 EUR', ...shown })
+    await actions.cancel(person('ada'), run.id)
+  })
+
+  test('a target that cannot say what would happen keeps nobody from deciding', async () => {
+    const specs = write({ approval: {} })
+    const preview: Executor = () => {
+      throw new Error('Busy.')
+    }
+    await using actions = ground().actions({ actions: specs, functions: { do: note }, dryRuns: { do: preview } })
+    const run = await actions.dispatch(callOf(versionOf(specs), 'do_it'))
+    const isTold = ({ run: id, msg }: Record<string, unknown>) =>
+      id === run.id && msg === 'A run could not be previewed'
+    await until(() => ground().lines.some(isTold))
+    const approved = await actions.approve(approver, run.id, { hash: String(run.approval?.hash) })
+    assert.equal(approved.approval?.preview, null)
+    assert.equal((await settledRun(actions, { ...run, status: 'queued' })).status, 'succeeded')
   })
 
   test('a rejection says why, and the model is told', async () => {
