@@ -55,15 +55,12 @@ export function isNotCompleted({ status, finish }: Pick<TurnEnded, 'status' | 'f
   return status === 'cancelled' || finish === 'length' || finish === 'content_filter'
 }
 
-/** Reasons for which the system rejects a run that are the version's doing: its models ask for what cannot be. */
-const versionsRejections: ReadonlySet<string> = new Set(['unknown_action', 'arguments_invalid', 'read_only'])
-
 /**
- * Whether a run speaks against its version: it failed, was given up, or nobody knows. What a person decided (rejected, cancelled,
- * withdrawn, discarded, said by hand) or left undone (approval and sign-in expired), and a role that a caller lacks, does not.
+ * Whether a run speaks against its version: it was rejected (by the rules, or by whoever had to approve it), it failed, was given
+ * up, or nobody knows. That callers lack a role, or approvers are strict, befalls both arms alike; where it befalls one, it is what
+ * its models ask for. What a person called off, said by hand or left undone (approval and sign-in expired) says nothing.
  */
 export function isFailedRun({ status, reason }: Pick<RunSettled, 'status' | 'reason'>): boolean {
-  if (status === 'rejected') return reason !== null && versionsRejections.has(reason)
   if (reason === 'settled_by_hand') return false
-  return status === 'failed' || status === 'dead-lettered' || status === 'unknown'
+  return status === 'rejected' || status === 'failed' || status === 'dead-lettered' || status === 'unknown'
 }
