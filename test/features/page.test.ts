@@ -122,6 +122,7 @@ test('Stop ends a long answer, at the provider, too; so does Escape', async () =
     await untilLong(30)
     await stop()
     await lastAnswer().getByText('Stopped.').waitFor()
+    assert.equal(await page.getByText('Was this answer of use?').isVisible(), false)
     const request = upstream.requests.at(-1)
     await request?.closed
     assert.notEqual(request?.abortedAt, undefined)
@@ -245,6 +246,27 @@ test('an error shows its code and its request, and Retry asks again', async () =
   await page.getByRole('button', { name: 'Retry' }).click()
   await answered()
   assert.equal(await page.locator('article').count(), 6)
+})
+
+test('what the reader thinks of the last answer is told, kept, and can be said anew', async () => {
+  const bar = page.getByText('Was this answer of use?')
+  const [yes, no] = ['Yes', 'No'].map((name) => page.getByRole('button', { name, exact: true, pressed: true }))
+  assert.equal(await bar.isVisible(), false)
+  await say('mock: tokens=5')
+  await answered()
+  await page.getByRole('button', { name: 'No', exact: true }).click()
+  await no?.waitFor()
+  await page.reload()
+  await no?.waitFor()
+  await page.route('**/feedback', (route) => route.fulfill({ status: 503, json: {} }), { times: 1 })
+  await page.getByRole('button', { name: 'Yes', exact: true }).click()
+  await page.getByText('It could not be noted.').waitFor()
+  assert.equal(await yes?.count(), 0)
+  await page.getByRole('button', { name: 'Yes', exact: true }).click()
+  await yes?.waitFor()
+  assert.equal(await no?.count(), 0)
+  await page.getByRole('button', { name: 'New conversation' }).click()
+  assert.equal(await bar.isVisible(), false)
 })
 
 test('a conversation that is not there says so', async () => {

@@ -8,6 +8,7 @@ const FILES = {
   '/page/page.js': { file: 'page.js', type: 'text/javascript; charset=utf-8' },
   '/page/turn-client.js': { file: 'turn-client.js', type: 'text/javascript; charset=utf-8' },
   '/page/answer-view.js': { file: 'answer-view.js', type: 'text/javascript; charset=utf-8' },
+  '/page/judgement.js': { file: 'judgement.js', type: 'text/javascript; charset=utf-8' },
   '/page/approval-form.js': { file: 'approval-form.js', type: 'text/javascript; charset=utf-8' },
 }
 

@@ -1,4 +1,5 @@
 import { AnswerView } from './answer-view.js'
+import { askAbout, askAgain } from './judgement.js'
 import { call, follow, load, Refusal, readTurn } from './turn-client.js'
 
 const byId = (id) => document.getElementById(id)
@@ -65,6 +66,7 @@ function setLive(answer, text = '') {
   live = answer
   send.hidden = Boolean(answer)
   stop.hidden = !answer
+  askAbout(undefined)
   status.textContent = text
 }
 
@@ -103,6 +105,7 @@ async function answer(open, again) {
   const view = new AnswerView(messages, onSettled)
   const mine = { leave: new AbortController(), turn: undefined, stopping: false }
   const { signal } = mine.leave
+  let isComplete = false
   setLive(mine, 'Answering…')
   spoken.textContent = ''
   const onBreak = () => {
@@ -117,6 +120,7 @@ async function answer(open, again) {
         mine.turn = event.turn
         if (mine.stopping) void cancel()
       }
+      isComplete = event.id !== undefined && event.type === 'turn.completed'
       if (event.id && event.type === 'turn.failed') throw new Refusal(event.data.error, event.response)
     }
     spoken.textContent = 'Answer complete.'
@@ -128,7 +132,10 @@ async function answer(open, again) {
       void again(mine.turn)
     })
   } finally {
-    if (live === mine) setLive(undefined)
+    if (live === mine) {
+      setLive(undefined)
+      if (isComplete) askAbout(mine.turn)
+    }
   }
 }
 
@@ -178,6 +185,8 @@ async function restore(id) {
   specialist.value = partner
   showSaid(said)
   showPending(pending.items.filter((run) => run.conversation === id && run.turn !== running?.id))
+  const isStill = () => conversation === id && !live
+  if (!running && said.length > 0) void askAgain(said.at(-1).turn, isStill).catch(() => {})
   if (!running) return
   if (running.message) addMessage(running.message)
   void answer(readTurn(liveTurn), () => say(running.message))
