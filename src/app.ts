@@ -152,7 +152,7 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
   const { fetch, mailer, sealOf, authenticator, userTokens, signIn, revoke, ...identifying } = openIdentifying({
     ...{ env, kv, conversations, clock, log, onUnauthorized },
     groupsWanted: (tenant) => budgets.groups(tenant),
-    withdrawals: () => stops,
+    ...{ withdrawals: () => stops, onAway: (away) => events.emit('identity.away', away) },
   })
   opened.defer(() => identifying.close())
 

@@ -1,4 +1,5 @@
 import type { Conversations } from '#conversations/conversations.ts'
+import type { Facts } from '#events/events.ts'
 import type { Withdrawals } from '#identity/keys.ts'
 import { type Identity, openIdentity } from '#identity/open.ts'
 import type { Owner } from '#identity/principal.ts'
@@ -21,6 +22,8 @@ export interface IdentifyingOptions {
   groupsWanted(tenant: string): readonly string[]
   /** Where it is told whose tokens were revoked; asked for once somebody calls. */
   withdrawals(): Withdrawals
+  /** Hears that the signing keys of a tenant cannot be had. */
+  onAway(away: Facts['identity.away']): void
   /** The authority does not take our secret. */
   onUnauthorized(): void
 }
@@ -43,6 +46,7 @@ export function openIdentifying({
   log,
   groupsWanted,
   withdrawals,
+  onAway,
   onUnauthorized,
 }: IdentifyingOptions): Identifying {
   const authority = env.identity.engine === 'entra' ? [env.identity.authority, env.identity.graph ?? []].flat() : []
@@ -54,7 +58,19 @@ export function openIdentifying({
   const sealOf = (owner: Owner) => conversations.seal(owner)
   const entra = openEntra({ env: env.identity, fetch, clock, onUnauthorized })
   const { corsOrigins } = env.http
-  const options = { env: env.identity, corsOrigins, fetch, entra, groupsWanted, withdrawals, kv, sealOf, clock, log }
+  const options = {
+    env: env.identity,
+    corsOrigins,
+    fetch,
+    entra,
+    groupsWanted,
+    withdrawals,
+    onAway,
+    kv,
+    sealOf,
+    clock,
+    log,
+  }
   const identity = openIdentity(options)
   const mailUrl = () => env.governance.alerts.mail?.smtpUrl ?? ''
   const mailer = createSmtpMailer({ url: mailUrl, connect: streaming.connect, clock })

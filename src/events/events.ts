@@ -10,6 +10,7 @@ export interface Facts {
   'rollout.moved': RolloutMoved
   'kill-switch.set': KillSwitchSet
   'audit.broken': AuditBroken
+  'identity.away': IdentityAway
 }
 
 /** Which version a unit was served from, and where it counts: see `#config/serving.ts`. */
@@ -145,6 +146,14 @@ export interface AuditBroken {
   at: number
 }
 
+/** The keys that a tenant's tokens are signed with cannot be had; told at each try. */
+export interface IdentityAway {
+  tenant: string
+  /** Those of before will do for a day; else nobody of the tenant gets in. */
+  hasKeys: boolean
+  at: number
+}
+
 export interface Events {
   /** Tells every listener at once. Never throws: what a listener throws is logged. */
   emit<Name extends keyof Facts>(name: Name, fact: Facts[Name]): void
@@ -164,6 +173,7 @@ export function createEvents(log: Log): Events {
     'rollout.moved': new Set(),
     'kill-switch.set': new Set(),
     'audit.broken': new Set(),
+    'identity.away': new Set(),
   }
   return {
     emit(name, fact) {

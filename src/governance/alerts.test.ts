@@ -133,24 +133,30 @@ test('of runs of an action in the dead letters it is told once an hour, by which
   assert.ok(lonely.lines.some(({ run }) => run === 'run_6'))
 })
 
-test('a kill-switch, and an audit log that does not hold, are told of as badly as they are', async (t) => {
+test('a kill-switch, an audit log that does not hold and an identity provider that is away are told of as badly as they are', async (t) => {
   const { replica, told, settle } = site(t)
   const { events, alerts } = replica()
   events.emit('kill-switch.set', { tenant: 't', scope: 'model:primary', at: 1 })
   events.emit('kill-switch.set', { tenant: 't', scope: 'all', at: 1 })
   for (let time = 0; time < 2; time++) {
     events.emit('audit.broken', { tenant: 't', seq: 7, because: 'changed', at: 1 })
+    for (const hasKeys of [true, false]) events.emit('identity.away', { tenant: 't', hasKeys, at: 1 })
     await settle()
   }
   assert.deepEqual(alerts.figures().raised, [
     { severity: 'warning', kind: 'kill-switch.set', count: 1 },
     { severity: 'critical', kind: 'kill-switch.set', count: 1 },
     { severity: 'critical', kind: 'audit.broken', count: 1 },
+    { severity: 'warning', kind: 'identity.away', count: 1 },
+    { severity: 'critical', kind: 'identity.away', count: 1 },
   ])
   assert.deepEqual(channelsOf(told), [
     'email audit.broken',
+    'email identity.away',
     'email kill-switch.set',
     'webhook audit.broken',
+    'webhook identity.away',
+    'webhook identity.away',
     'webhook kill-switch.set',
     'webhook kill-switch.set',
   ])

@@ -1,4 +1,5 @@
 import type { IdentityEnv } from '#env.ts'
+import type { Facts } from '#events/events.ts'
 import type { Log } from '#log.ts'
 import type { Clock } from '#platform/clock.ts'
 import type { EntraClient } from '#platform/entra/entra.ts'
@@ -28,6 +29,8 @@ export interface OpenIdentityOptions {
   groupsWanted(tenant: string): readonly string[]
   /** Where it is told whose tokens were revoked; asked for once somebody calls. */
   withdrawals(): Withdrawals
+  /** Hears that the signing keys of a tenant cannot be had. */
+  onAway?: ((away: Facts['identity.away']) => void) | undefined
   kv: Kv
   sealOf(owner: Owner): Promise<OwnersSeal>
   clock: Clock

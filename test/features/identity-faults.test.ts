@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { test } from 'node:test'
+import { setTimeout } from 'node:timers/promises'
+import { capturedLog } from '../support/captured-log.ts'
 import { chatConfig, upstreamModel } from '../support/chat-config.ts'
 import { startEntraApp } from '../support/entra-app.ts'
 import { nativeClient } from '../support/native-client.ts'
@@ -15,9 +17,10 @@ test('with the authority away, and with its keys rotated, what was begun goes on
   opened.defer(() => upstream.close())
   const config = chatConfig({ primary: upstreamModel('primary', upstream.baseUrl) })
   const variables = { PARLEY_EGRESS_HOSTS: upstream.host }
+  const { log, lines } = capturedLog()
   const [app, late] = [
     opened.use(await startEntraApp({ issuer, config, variables })),
-    opened.use(await startEntraApp({ issuer, config, variables })),
+    opened.use(await startEntraApp({ issuer, config, log, variables })),
   ]
   const { call } = nativeClient(app.url)
   const ana = await app.as({ oid: 'ana' })
@@ -47,6 +50,7 @@ test('with the authority away, and with its keys rotated, what was begun goes on
   const refused = await nativeClient(late.url).call('GET', '/api/v1/me', undefined, another)
   assert.deepEqual([refused.status, refused.body.error.code], [503, 'identity_unavailable'])
   assert.ok(Number(refused.headers.get('retry-after')) > 0)
+  while (!lines.some(({ kind, severity }) => kind === 'identity.away' && severity === 'critical')) await setTimeout(10)
   issuer.down = false
   const cancelled = await call('POST', `/api/v1/turns/${turn.headers.get('x-parley-turn')}/cancel`, undefined, ana)
   assert.equal(cancelled.status, 202)

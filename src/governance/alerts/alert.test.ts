@@ -40,6 +40,11 @@ const said: [News, string, RegExp][] = [
     '[Parley] critical: an audit log is not what was written',
     /^The audit log of tenant contoso does not hold from entry 7 on: changed\./,
   ],
+  [
+    { ...common, severity: 'critical', kind: 'identity.away', hasKeys: false },
+    '[Parley] critical: the identity provider is away',
+    /tenant contoso are signed with cannot be had\. Nobody of this tenant gets in\./,
+  ],
 ]
 
 for (const [news, subject, text] of said) {

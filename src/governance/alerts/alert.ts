@@ -16,6 +16,7 @@ export type News = { severity: Severity; tenant: string; at: number } & (
   | RunDeadLettered
   | KillSwitchSet
   | AuditBroken
+  | IdentityAway
 )
 
 interface BudgetReached {
@@ -54,6 +55,12 @@ interface AuditBroken {
   because: string
 }
 
+interface IdentityAway {
+  kind: 'identity.away'
+  /** Those that are known go on for a day; else nobody of the tenant gets in. */
+  hasKeys: boolean
+}
+
 /** As a person reads it. */
 export function wordsOf(alert: Alert): { subject: string; text: string } {
   const { subject, lines } = said(alert)
@@ -85,6 +92,14 @@ function said(alert: News): { subject: string; lines: string[] } {
     return {
       subject: 'an audit log is not what was written',
       lines: [`The audit log of tenant ${tenant} does not hold from entry ${seq} on: ${because}.`],
+    }
+  }
+  if (alert.kind === 'identity.away') {
+    const { tenant, hasKeys } = alert
+    const then = hasKeys ? 'Those that are known go on for a day.' : 'Nobody of this tenant gets in.'
+    return {
+      subject: 'the identity provider is away',
+      lines: [`The keys that tokens of tenant ${tenant} are signed with cannot be had. ${then}`],
     }
   }
   if (alert.kind === 'run.dead-lettered') {

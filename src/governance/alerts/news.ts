@@ -31,6 +31,12 @@ export function hearNews(events: Pick<Events, 'on'>, raise: Raise): () => void {
     events.on('audit.broken', ({ tenant, seq, because, at }) => {
       raise({ severity: 'critical', kind: 'audit.broken', tenant, seq, because, at }, `audit:${tenant}:${seq}`)
     }),
+
+    events.on('identity.away', ({ tenant, hasKeys, at }) => {
+      const news = { kind: 'identity.away', tenant, hasKeys, at } as const
+      if (hasKeys) raise({ ...news, severity: 'warning' }, `identity-away:${tenant}`)
+      else raise({ ...news, severity: 'critical' }, `nobody-in:${tenant}`)
+    }),
   ]
   return () => {
     for (const stop of stops) stop()

@@ -7,6 +7,8 @@ export interface SigningKeysOptions {
   /** Of the issuer: where its OpenID configuration is. */
   discovery: URL
   fetch: typeof fetch
+  /** Hears of each try to no avail, but for a first one that nobody has to notice: whether there are keys to go on with. */
+  onAway?: ((hasKeys: boolean) => void) | undefined
   clock: Clock
   log: Log
 }
@@ -34,6 +36,7 @@ export class SigningKeys {
   readonly #options: SigningKeysOptions
   #known: Known | undefined
   #triedAt = Number.NEGATIVE_INFINITY
+  #failures = 0
   #fetching: Promise<void> | undefined
 
   constructor(options: SigningKeysOptions) {
@@ -66,7 +69,7 @@ export class SigningKeys {
 
   /** Never rejects. One at a time, and none soon after another. */
   #refresh(): Promise<void> {
-    const { clock, log } = this.#options
+    const { clock, log, onAway } = this.#options
     if (this.#fetching) return this.#fetching
     // Without any key, nobody gets in: those who wait are not told to come back in half a minute.
     const cooldownMs = this.#known ? COOLDOWN_MS : 1000
@@ -76,8 +79,14 @@ export class SigningKeys {
       .then(
         (keys) => {
           this.#known = { keys: createLocalJWKSet(keys), at: clock.monotonic() }
+          this.#failures = 0
         },
-        (error: unknown) => log.warn({ err: error }, 'The signing keys of the identity provider could not be fetched'),
+        (error: unknown) => {
+          log.warn({ err: error }, 'The signing keys of the identity provider could not be fetched')
+          this.#failures += 1
+          const hasKeys = this.#known !== undefined && clock.monotonic() - this.#known.at <= STALE_MS
+          if (!hasKeys || this.#failures > 1) onAway?.(hasKeys)
+        },
       )
       .finally(() => {
         this.#fetching = undefined

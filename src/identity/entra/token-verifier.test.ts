@@ -3,6 +3,7 @@ import { createHmac, createPublicKey, generateKeyPairSync, randomUUID } from 'no
 import { after, before, test } from 'node:test'
 import type { JSONWebKeySet } from 'jose'
 import { ParleyError } from '#errors.ts'
+import type { Facts } from '#events/events.ts'
 import type { Clock } from '#platform/clock.ts'
 import { systemClock } from '#platform/clock.ts'
 import { capturedLog } from '../../../test/support/captured-log.ts'
@@ -26,7 +27,11 @@ function shiftedClock(): Clock & { shiftMs: number } {
   return clock
 }
 
-function verifier(clock: Clock = systemClock, at = issuer): TokenVerifier {
+function verifier(
+  clock: Clock = systemClock,
+  at = issuer,
+  onAway?: (away: Facts['identity.away']) => void,
+): TokenVerifier {
   return createTokenVerifier({
     authority: at.authority,
     v1Issuer: at.authority,
@@ -35,6 +40,7 @@ function verifier(clock: Clock = systemClock, at = issuer): TokenVerifier {
     audiences: [at.clientId, `api://${at.clientId}`],
     scope: SCOPE,
     fetch,
+    onAway,
     clock,
     log: capturedLog().log,
   })
@@ -191,7 +197,11 @@ test('made-up keys do not make us ask for each', async () => {
 test('with the issuer away, known keys keep working for a day; without any it is told to come back', async () => {
   await using own = await startOidcIssuer()
   const clock = shiftedClock()
-  const tokens = verifier(clock, own)
+  const told: boolean[] = []
+  const tokens = verifier(clock, own, ({ tenant, hasKeys }) => {
+    assert.equal(tenant, own.home.id)
+    told.push(hasKeys)
+  })
   own.down = true
   const refusal = await refusedAs('identity_unavailable', tokens.verify(await own.home.sign()))
   assert.ok(refusal.retryAfterMs)
@@ -202,6 +212,13 @@ test('with the issuer away, known keys keep working for a day; without any it is
   const later = (jti: string) => own.home.sign({ jti, exp: Math.floor(clock.now() / 1000) + 60 })
   clock.shiftMs += 23 * 3_600_000
   await tokens.verify(await later('2'))
+  // One try to no avail is nothing; the next says so.
+  clock.shiftMs += 60_000
+  await refusedAs(
+    'unauthenticated',
+    tokens.verify(await own.home.sign({ jti: 'x' }, { header: { kid: randomUUID() } })),
+  )
+  assert.deepEqual(told, [false, true])
   clock.shiftMs += 2 * 3_600_000
   await refusedAs('identity_unavailable', tokens.verify(await later('3')))
   own.down = false

@@ -2,6 +2,7 @@ import { hash } from 'node:crypto'
 import { decodeJwt, errors, type JWTPayload, jwtVerify } from 'jose'
 import { LRUCache } from 'lru-cache'
 import { ParleyError } from '#errors.ts'
+import type { Facts } from '#events/events.ts'
 import type { Log } from '#log.ts'
 import type { Clock } from '#platform/clock.ts'
 import type { Identified } from '../authenticator.ts'
@@ -21,6 +22,8 @@ export interface TokenVerifierOptions {
   audiences: readonly string[]
   scope: string
   fetch: typeof fetch
+  /** Hears that the keys of a tenant cannot be had. */
+  onAway?: ((away: Facts['identity.away']) => void) | undefined
   clock: Clock
   log: Log
 }
@@ -87,9 +90,10 @@ export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifie
   }
 }
 
-function issuerOf(tid: string, { authority, fetch, clock, log }: TokenVerifierOptions): SigningKeys {
-  const discovery = new URL(`${authority.replace(/\/+$/, '')}/${tid}/v2.0/.well-known/openid-configuration`)
-  return new SigningKeys({ discovery, fetch, clock, log })
+function issuerOf(tenant: string, { authority, fetch, onAway, clock, log }: TokenVerifierOptions): SigningKeys {
+  const discovery = new URL(`${authority.replace(/\/+$/, '')}/${tenant}/v2.0/.well-known/openid-configuration`)
+  const tell = (hasKeys: boolean) => onAway?.({ tenant, hasKeys, at: clock.now() })
+  return new SigningKeys({ discovery, fetch, onAway: tell, clock, log })
 }
 
 /** What it says of itself before anything is believed: only to know whose keys to ask. */
