@@ -4,7 +4,7 @@ import type { Ground } from '../ground.ts'
 import { wrongs } from '../wrongs.ts'
 import { origin, PENDING, pendingCookie, SESSION, sessionCookie } from './cookies.ts'
 import { letIn, type Person } from './signed-in.ts'
-import type { Step } from './steps.ts'
+import type { Nth, SessionCookie, Step } from './steps.ts'
 
 type Of<Kind extends Step['kind']> = Extract<Step, { kind: Kind }>
 
@@ -38,6 +38,7 @@ const KEPT = 30
 const STALE_MS = 1100
 const CODE = 'made-up-code'
 const STATE = 'b'.repeat(43)
+const NOBODYS = `YQ.YQ.${'a'.repeat(43)}`
 const HOSTILE = '%00%0d%0aset-cookie:a=b'
 
 /** What browsers have by now, and what has to come of it. One step after the other, for the authority knows one person at a time. */
@@ -135,7 +136,9 @@ export class Browsers {
   }
 
   async #return({ at, state, code, cookie, error, more, times }: Of<'return'>): Promise<void> {
-    const ready = this.#pendings.filter((each) => each.code)
+    const ready = this.#pendings
+      .filter((each) => each.code)
+      .toSorted((one, next) => Number(one.isTaken) - Number(next.isTaken))
     const pending = ready[at % ready.length]
     const own = pending?.code
     if (!pending || !own) return
@@ -195,20 +198,17 @@ export class Browsers {
   }
 
   async #use({ at, other, cookie, from, method }: Of<'use'>): Promise<void> {
-    const session = this.#sessions[at % this.#sessions.length]
-    if (!session) return
-    const another = this.#sessions[other % this.#sessions.length] ?? session
-    const { cookie: sent, isOwn } = sessionCookie(cookie, session.cookie, another.cookie)
+    const { session, sent } = this.#brought(at, other, cookie)
     const { headers, reads, changes } = origin(from, this.#ground.app.url, this.#listed)
     const asks =
       method === 'GET' ? (['getMe', '/api/v1/me'] as const) : (['signOutEverywhere', '/api/v1/me/sessions'] as const)
-    const isOver = session.endedAt !== undefined
+    const isOver = session?.endedAt !== undefined
     const isStale = isOver && performance.now() - (session.endedAt ?? 0) < STALE_MS
     const { answer, tell } = await this.#ask(asks[0], method, asks[1], { cookie: sent, ...headers })
-    const counts = isOwn && (method === 'GET' ? reads : changes)
+    const counts = session !== undefined && (method === 'GET' ? reads : changes)
     if (answer.status < 400 !== (counts && !isOver) && !(counts && isStale))
       tell(`${answer.status} for ${isOver ? 'a session that is over' : 'a session'} with ${cookie} cookie from ${from}`)
-    if (answer.status >= 400) return
+    if (answer.status >= 400 || !session) return
     const { person } = session
     if (method === 'GET') {
       const { tenant, id } = JSON.parse(answer.text) as { tenant?: unknown; id?: unknown }
@@ -219,15 +219,20 @@ export class Browsers {
   }
 
   async #leave({ at, other, cookie, from }: Of<'leave'>): Promise<void> {
-    const session = this.#sessions[at % this.#sessions.length]
-    if (!session) return
-    const another = this.#sessions[other % this.#sessions.length] ?? session
-    const { cookie: sent, isOwn } = sessionCookie(cookie, session.cookie, another.cookie)
+    const { session, sent } = this.#brought(at, other, cookie)
     const { headers, changes } = origin(from, this.#ground.app.url, this.#listed)
     const { answer, tell } = await this.#ask('signOut', 'POST', '/auth/logout', { cookie: sent, ...headers })
     if (answer.status !== (changes ? 204 : 403)) tell(`${answer.status} from ${from}`)
     if (answer.status === 204 && !isCookieDropped(answer, SESSION)) tell('the cookie is kept')
-    if (answer.status === 204 && isOwn) session.endedAt ??= performance.now()
+    if (answer.status === 204 && session) session.endedAt ??= performance.now()
+  }
+
+  /** What goes along as a cookie, and the session that it is of. */
+  #brought(at: Nth, other: Nth, kind: SessionCookie): { session: Session | undefined; sent: string } {
+    const sessions = this.#sessions
+    const [own = NOBODYS, another = NOBODYS] = [at, other].map((nth) => sessions[nth % sessions.length]?.cookie)
+    const { cookie, value } = sessionCookie(kind, own, another)
+    return { session: sessions.find((each) => each.cookie === value), sent: cookie }
   }
 
   async #hostile({ method, target, cookie }: Of<'hostile'>): Promise<void> {

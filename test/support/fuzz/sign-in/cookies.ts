@@ -22,8 +22,8 @@ export function pendingCookie(kind: PendingCookie, own: string, another: string)
   return { cookie: cookies[kind], isOwn: kind.startsWith('own') || own === another }
 }
 
-/** What is sent, and whether it is the session. */
-export function sessionCookie(kind: SessionCookie, own: string, another: string): { cookie: string; isOwn: boolean } {
+/** What is sent, and the value that it gives the session. */
+export function sessionCookie(kind: SessionCookie, own: string, another: string): { cookie: string; value: string } {
   const [tenant = '', id = '', secret = ''] = own.split('.')
   const [otherTenant = '', otherId = '', otherSecret = ''] = another.split('.')
   const values: Record<SessionCookie, string> = {
@@ -36,7 +36,7 @@ export function sessionCookie(kind: SessionCookie, own: string, another: string)
     'parts too many': `${own}.x`,
     empty: '',
   }
-  return { cookie: `a=b; ${SESSION}=${values[kind]}`, isOwn: values[kind] === own }
+  return { cookie: `a=b; ${SESSION}=${values[kind]}`, value: values[kind] }
 }
 
 /** What a browser says of the page that asks, and whether a session counts for it: where it reads, and where it changes something. */
