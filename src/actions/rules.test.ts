@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { ActionSpec } from '#config/action-spec.ts'
-import { approvalFor, rulesOf } from './rules.ts'
+import { approvalFor, refusalOf, rulesOf } from './rules.ts'
 
 const spec = (more: Partial<ActionSpec> = {}): ActionSpec => ({
   ...{ description: 'd', builtin: 'b', parameters: { type: 'object' } },
@@ -41,4 +41,26 @@ test('once strangers have spoken, a write needs the confirmation of the user or 
   assert.deepEqual([approval?.because, approval?.roles, approval?.ownAllowed], ['untrusted', ['Action.Approver'], true])
   assert.equal(approvalFor(spec({ access: 'read' }), {}, user, true, 0), null)
   assert.equal(approvalFor(spec({ afterUntrusted: 'allowed' }), {}, user, true, 0), null)
+})
+
+test('who has no user behind it calls nothing on behalf of one, by whichever way that is done', () => {
+  const onBehalfOf = 'api://desk/.default'
+  const url = 'https://desk.example/'
+  const document = {
+    ...{ description: '', models: {}, routes: {}, specialists: {} },
+    mcpServers: { desk: { url, onBehalfOf } },
+    openapi: { desk: { url, onBehalfOf } },
+  }
+  const { builtin: _, ...by } = spec()
+  const service = { roles: [], kind: 'service' } as const
+  for (const way of [
+    { http: { method: 'POST', url, onBehalfOf } },
+    { mcp: { server: 'desk', tool: 'open' } },
+    { openapi: { document: 'desk', operation: 'open' } },
+  ] as const) {
+    const named: ActionSpec = { ...by, ...way }
+    assert.equal(refusalOf({ document }, 'act', named, service), 'user_missing', JSON.stringify(way))
+    assert.equal(refusalOf({ document }, 'act', named, { roles: [], kind: 'user' }), undefined)
+  }
+  assert.equal(refusalOf({ document }, 'act', spec(), service), undefined)
 })

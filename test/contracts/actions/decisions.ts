@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Executor } from '../../../src/actions/executors/executor.ts'
+import { CorrectableError, type Executor, PassingError } from '../../../src/actions/executors/executor.ts'
+import type { Run } from '../../../src/actions/port.ts'
 import type { ActionSpec } from '../../../src/config/action-spec.ts'
 import { actionSpec, callOf, type Ground, person, settledRun, until, versionOf } from '../../support/runs-at-hand.ts'
 
@@ -192,6 +193,43 @@ export function decisionsSuite(ground: () => Ground): void {
     await assert.rejects(actions.discard(person('ada'), first.id, 'no'), { code: 'forbidden' })
     assert.equal((await actions.discard(admin, first.id, 'Nobody wants it.')).status, 'discarded')
     assert.equal((await settledRun(actions, second)).status, 'succeeded')
+  })
+
+  test('however an ordered run ends, it leaves the way free; where nobody knows how, a person does', async () => {
+    const order = { order: 'conversation', effect: 'at-most-once' } as const
+    const specs = {
+      ask_first: actionSpec('do', { ...order, access: 'write', approval: {} }),
+      act: actionSpec('do', { ...order, access: 'write' }),
+    }
+    const act: Executor = async ({ x }, { begin }) => {
+      if (x === 1) throw new CorrectableError('No.')
+      await begin()
+      if (x === 2) throw new PassingError('Cut off.', { reason: 'cut_off' })
+      return 'done'
+    }
+    await using actions = ground().actions({ actions: specs, functions: { do: act } })
+    const conversation = `conv_${Math.random()}`
+    const ask = (name: string, x: number) =>
+      actions.dispatch(callOf(versionOf(specs), name, { conversation, arguments: `{"x":${x}}` }))
+    const runs: Run[] = []
+    for (const name of ['ask_first', 'ask_first', 'ask_first', 'act', 'act', 'act']) {
+      runs.push(await ask(name, Math.max(0, runs.length - 2)))
+    }
+    const [rejected, cancelled, expired, failed, unknown, last] = runs
+    assert.ok(rejected && cancelled && expired && failed && unknown && last)
+    const blockerOfLast = async () => (await actions.get(admin, last.id)).blockedBy
+    assert.equal(await blockerOfLast(), rejected.id)
+    await actions.reject(approver, rejected.id, 'No.')
+    assert.equal(await blockerOfLast(), cancelled.id)
+    await actions.cancel(person('ada'), cancelled.id)
+    assert.equal(await blockerOfLast(), expired.id)
+    await ground().sql.query('system', 'UPDATE runs SET due_at = 1 WHERE id = $1', [expired.id])
+    assert.equal((await settledRun(actions, unknown)).status, 'unknown')
+    assert.equal((await actions.get(admin, failed.id)).status, 'failed')
+    const { status, blockedBy } = await actions.get(admin, last.id)
+    assert.deepEqual([status, blockedBy], ['queued', unknown.id])
+    await actions.settle(admin, unknown.id, { status: 'failed', note: 'It is not there.' })
+    assert.equal((await settledRun(actions, last)).status, 'succeeded')
   })
 
   test('all dead letters of an action are replayed at once', async () => {

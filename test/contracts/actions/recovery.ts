@@ -157,13 +157,19 @@ export function recoverySuite(ground: () => Ground): void {
   })
 
   test('what can never succeed ends at its first attempt, with its reason', async () => {
-    const run = await unheard()
-    await overdue(run.id)
-    const narrower = { do_it: actionSpec('do', { parameters: { type: 'object', required: ['y'] } }) }
-    await using actions = ground().actions({ actions: narrower, functions: { do: () => 1 } })
-    const end = await settledRun(actions, run)
-    const { reason, attempts } = await actions.get(person('ada'), run.id)
-    assert.deepEqual([end.status, reason, attempts.length], ['dead-lettered', 'arguments_invalid', 1])
+    for (const [now, expected] of [
+      [{ do_it: actionSpec('do', { parameters: { type: 'object', required: ['y'] } }) }, 'arguments_invalid'],
+      [{ do_it: actionSpec('do', { roles: ['Admin'] }) }, 'role_missing'],
+      [{ other: actionSpec('do') }, 'unknown_action'],
+    ] as const) {
+      const run = await unheard()
+      await overdue(run.id)
+      let executed = 0
+      await using actions = ground().actions({ actions: { ...now }, functions: { do: () => ++executed } })
+      const end = await settledRun(actions, run)
+      const { reason, attempts } = await actions.get(person('ada'), run.id)
+      assert.deepEqual([end.status, reason, attempts.length, executed], ['dead-lettered', expected, 1, 0])
+    }
   })
 
   test('as many runs as may wait are taken on, further ones are refused until some are done', async () => {

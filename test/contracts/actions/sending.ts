@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { type Executor, PassingError } from '../../../src/actions/executors/executor.ts'
 import { lookAtGivenUp, readGivenUp } from '../../../src/actions/given-up.ts'
 import { ParleyError } from '../../../src/errors.ts'
-import type { Queue } from '../../../src/platform/queue/queue.ts'
+import type { Delivery, Queue, QueueMessage } from '../../../src/platform/queue/queue.ts'
 import { actionSpec, callOf, deafQueue, type Ground, settledRun, until, versionOf } from '../../support/runs-at-hand.ts'
 
 const plain = { do_it: actionSpec('do') }
@@ -25,16 +26,17 @@ export function sendingSuite(ground: () => Ground): void {
 
     test('it is sent for within seconds, and what was sent already is not delivered twice for that', async () => {
       const { queue, sql } = ground()
-      const sent: string[] = []
+      const sent: QueueMessage[] = []
       const counted: Queue = {
         ...deafQueue(queue),
         send: (messages) => {
-          sent.push(...messages.map(({ id }) => id))
+          sent.push(...messages)
           return queue.send(messages)
         },
       }
+      const traceparent = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`
       await using asking = ground().actions({ actions: plain, works: false, queue: counted })
-      const run = await asking.dispatch(callOf(versionOf(plain), 'do_it'))
+      const run = await asking.dispatch(callOf(versionOf(plain), 'do_it', { traceparent }))
       const rowOf = async () => {
         const text = 'SELECT due_at - created_at AS "dueMs", sent_again AS "sentAgain", version FROM runs WHERE id = $1'
         const [row] = await sql.query<{ dueMs: number; sentAgain: number | null; version: number }>('system', text, [
@@ -47,7 +49,9 @@ export function sendingSuite(ground: () => Ground): void {
       await until(async () => (await rowOf())?.sentAgain === 1)
       assert.ok(Number((await rowOf())?.dueMs) >= 60_000)
       await until(() => sent.length === 2)
-      assert.deepEqual(sent, [`${run.id}:0:1`, `${run.id}:0:1`])
+      // Run, attempt and trace: what is asked, and for whom, is in the row alone.
+      const message = { id: `${run.id}:0:1`, body: JSON.stringify({ run: run.id, attempt: 0 }), traceparent }
+      assert.deepEqual(sent, [message, message])
 
       const delivered: string[] = []
       const heard: Queue = {
@@ -67,6 +71,43 @@ export function sendingSuite(ground: () => Ground): void {
         delivered.filter((id) => id.startsWith(run.id)),
         [`${run.id}:0:1`],
       )
+    })
+
+    test('the next attempt is scheduled, under another id, before the message of this one is completed', async () => {
+      const { queue } = ground()
+      const course: string[] = []
+      let renewForMs = 0
+      const heard: Queue = {
+        ...deafQueue(queue),
+        send: (messages) => queue.send(messages),
+        schedule: async (messages, at) => {
+          const handles = await queue.schedule(messages, at)
+          course.push(...messages.map(({ id }) => `scheduled ${id}`))
+          return handles
+        },
+        receive: (handler, options) => {
+          renewForMs = options.renewForMs
+          return queue.receive(async (delivery) => {
+            const complete = () => delivery.complete().then(() => void course.push(`completed ${delivery.id}`))
+            const { id, body, deliveryCount, signal } = delivery
+            const abandon = () => delivery.abandon()
+            const deadLetter = (...why: Parameters<Delivery['deadLetter']>) => delivery.deadLetter(...why)
+            await handler({ id, body, deliveryCount, signal, complete, abandon, deadLetter })
+          }, options)
+        },
+      }
+      const executor: Executor = (_, { attempt }) => {
+        if (attempt === 1) throw new PassingError('Busy.', { reason: 'server_error' })
+        return 'done'
+      }
+      await using actions = ground().actions({ actions: plain, functions: { do: executor }, queue: heard })
+      const run = await actions.dispatch(callOf(versionOf(plain), 'do_it'))
+      assert.equal((await settledRun(actions, run)).status, 'succeeded')
+      const ofRun = () => course.filter((step) => step.includes(run.id))
+      await until(() => ofRun().length === 3)
+      assert.deepEqual(ofRun(), [`scheduled ${run.id}:1:3`, `completed ${run.id}:0:1`, `completed ${run.id}:1:3`])
+      // Ten minutes are the most that an attempt may take.
+      assert.ok(renewForMs > 600_000, `${renewForMs} ms`)
     })
 
     test('as long as the broker is away nothing is sent for again', async () => {
