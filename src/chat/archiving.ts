@@ -9,7 +9,7 @@ import type { Owner } from '#identity/principal.ts'
 import { loadFinished } from './store/finished.ts'
 import { placeOf, turnKeys } from './store/turn-keys.ts'
 import type { ChatRoom, TurnContext } from './turn-context.ts'
-import { readInput, type TurnInput, type TurnOutcome } from './turn-input.ts'
+import { loggedOf, readInput, type TurnInput, type TurnOutcome } from './turn-input.ts'
 
 /** How long a turn's end waits for the archive; of a short lease it takes a part that leaves time for the commit. */
 const WAIT_MS = 2000
@@ -32,10 +32,10 @@ export async function archiveEnd(
     const sealedInput = seal.seal(JSON.stringify(input), placeOf(keys.turn, 'input'))
     const finished = { ...end, id: input.turn, owner: input.principal, fence, endedAt: clock.now(), input: sealedInput }
     const isKept = await Promise.race([archive.keep(finished, seal).then(() => true), over.promise])
-    if (!isKept) log.warn({ turn: input.turn }, 'the archive takes too long; a turn ends without and is archived later')
+    if (!isKept) log.warn(loggedOf(input), 'the archive takes too long; a turn ends without and is archived later')
     return isKept
   } catch (error) {
-    log.warn({ turn: input.turn, err: error }, 'a turn ends without the archive and is archived later')
+    log.warn({ ...loggedOf(input), err: error }, 'a turn ends without the archive and is archived later')
     return false
   } finally {
     stopWaiting()
@@ -47,7 +47,7 @@ export async function withdrawEnd({ room, input, fence }: TurnContext): Promise<
   try {
     await room.archive?.withdraw(input.principal, input.turn, fence)
   } catch (error) {
-    room.log.warn({ turn: input.turn, err: error }, 'what the archive has of a lost turn could not be taken back')
+    room.log.warn({ ...loggedOf(input), err: error }, 'what the archive has of a lost turn could not be taken back')
   }
 }
 

@@ -19,7 +19,8 @@ export async function answerPaid(
   asked: AnswerRequest,
   sink: AnswerSink,
 ): Promise<Answer> {
-  const request = { ...asked, tenant: principal.tenant, person: partitionOf(principal) }
+  const { config, arm } = served
+  const request = { ...asked, served: { config, arm }, tenant: principal.tenant, person: partitionOf(principal) }
   const spending = room.budgets?.spending(principal, served)
   if (!spending) return answerUnlessStopped(room, request, sink)
   const before: AnswerRequest['before'] = async (candidate, messages, parameters) =>

@@ -18,7 +18,7 @@ import { releaseTurn } from './store/lease.ts'
 import { deadlineEntry, replicaKey, turnKeys } from './store/turn-keys.ts'
 import { type ChatRoom, type TurnContext, TurnStop } from './turn-context.ts'
 import type { TurnEvent } from './turn-events.ts'
-import type { TurnInput } from './turn-input.ts'
+import { loggedOf, type TurnInput } from './turn-input.ts'
 import { type Loss, TurnLog } from './turn-log.ts'
 
 /** A turn that this replica holds the fence of. */
@@ -216,7 +216,7 @@ export class Producers {
       if (error instanceof TurnStop && error.kind === 'hand-over') await this.#handOver(turn, held.fence)
       else if (!(error instanceof TurnStop)) {
         room.log.error(
-          { turn: input.turn, err: error },
+          { ...loggedOf(input), err: error },
           'a turn could not be ended; its lease runs out and it is taken over',
         )
       }
@@ -265,7 +265,7 @@ export class Producers {
       await this.#room.kv.run(releaseTurn, [turn.keys.turn], [fence])
     } catch (error) {
       this.#room.log.warn(
-        { turn: turn.input.turn, err: error },
+        { ...loggedOf(turn.input), err: error },
         'a turn could not be handed over at once; its lease runs out',
       )
     }
@@ -279,7 +279,7 @@ export class Producers {
   }
 
   #onLoss(input: TurnInput, loss: Loss, cause: unknown, abort: AbortController): void {
-    const fields = { turn: input.turn, loss, ...(cause !== undefined && { err: cause }) }
+    const fields = { ...loggedOf(input), loss, ...(cause !== undefined && { err: cause }) }
     this.#room.log.warn(fields, 'this replica lost a turn that it produced')
     abort.abort(new TurnStop(loss))
   }

@@ -7,7 +7,8 @@ export async function settle({ settled, log }: Pick<ChatRoom, 'settled' | 'log'>
     await settled?.(fact)
     return true
   } catch (error) {
-    log.warn({ turn: fact.turn, err: error }, 'what a turn cost could not be kept; it is told again')
+    const { turn, config, arm } = fact
+    log.warn({ turn, config, arm, err: error }, 'what a turn cost could not be kept; it is told again')
     return false
   }
 }

@@ -27,6 +27,11 @@ export interface TurnInput {
   traceparent?: string | undefined
 }
 
+/** What every line of the log says of it. */
+export function loggedOf({ turn, config, arm }: TurnInput) {
+  return { turn, config, arm }
+}
+
 /** What the turn is judged as: see `Served`. */
 export function unitOf({ conversation, turn }: Pick<TurnInput, 'conversation' | 'turn'>): string {
   return conversation ?? turn

@@ -44,6 +44,8 @@ export interface AnswerRequest {
   mode: 'text' | 'relay'
   /** For whom; tenants take turns where calls wait. */
   tenant?: string
+  /** What it is served from, for the log. */
+  served?: { config: string; arm: string }
   /** A pseudonym of who asks, for providers that a version says are to have it. */
   person?: string
   /** Waited for before each call; where it rejects, so does the answer, and nobody is called. */

@@ -125,7 +125,9 @@ export function createServer(options: ServerOptions): FastifyInstance {
     server.addHook('onResponse', (request, reply, done) => {
       const { method, id: requestId } = request
       const { elapsedTime: durationMs, statusCode: status } = reply
-      log.debug({ requestId, method, route: request.routeOptions.url, status, durationMs }, 'Request answered')
+      const served = { config: reply.getHeader('x-parley-config'), arm: reply.getHeader('x-parley-arm') }
+      const asked = { requestId, method, route: request.routeOptions.url }
+      log.debug({ ...asked, ...served, status, durationMs }, 'Request answered')
       done()
     })
   }

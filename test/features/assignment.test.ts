@@ -6,6 +6,7 @@ import { after, before, beforeEach, test } from 'node:test'
 import type { ConfigDocument, ConfigVersion } from '#config/document.ts'
 import type { Facts } from '#events/events.ts'
 import { startApp, type TestApp } from '../support/app.ts'
+import { capturedLog } from '../support/captured-log.ts'
 import { chatConfig, upstreamModel } from '../support/chat-config.ts'
 import { ask } from '../support/completions.ts'
 import { collect, nativeClient } from '../support/native-client.ts'
@@ -22,6 +23,7 @@ let http: ReturnType<typeof nativeClient>
 let serving: ScriptedServing
 let told: { [Name in 'turn.ended' | 'relay.ended' | 'feedback.given' | 'run.settled']: Facts[Name][] }
 const versions = new Map<string, ConfigVersion>()
+const { log, lines } = capturedLog()
 
 /** `v2` has a specialist more, and its `default` route begins with a model that is not there. */
 function documentOf(name: string): ConfigDocument {
@@ -48,6 +50,7 @@ before(async () => {
     await writeFile(path.join(folder, `${name}.json`), JSON.stringify(documentOf(name)))
   }
   app = await startApp({
+    log,
     variables: { PARLEY_CONFIG_DIR: folder, PARLEY_EGRESS_HOSTS: upstream.host },
     overrides: {
       serving(all) {
@@ -79,6 +82,7 @@ before(async () => {
 })
 
 beforeEach(() => {
+  lines.length = 0
   serving = startRollout()
   told = { 'turn.ended': [], 'relay.ended': [], 'feedback.given': [], 'run.settled': [] }
 })
@@ -109,6 +113,11 @@ test('a conversation of the canary says so in every answer, and is served from s
   assert.deepEqual(servedBy(read), ['v2', 'canary'])
   const [started] = await collect(await http.resume(first.body.id))
   assert.match(JSON.stringify(started?.data), /"config":"v2","arm":"canary"/)
+  for (const message of ['A model failed.', 'a turn has ended', 'Request answered']) {
+    while (lines.every(({ msg }) => msg !== message)) await new Promise((resolve) => setTimeout(resolve, 5))
+    const line = lines.find(({ msg }) => msg === message)
+    assert.deepEqual([line?.config, line?.arm], ['v2', 'canary'], message)
+  }
 
   serving.settle(serving.stable(), Date.now())
   const second = await say()
@@ -162,6 +171,8 @@ test('so is a request that is passed through, and what it came to is told', asyn
   assert.deepEqual([fact.status, fact.finish, fact.code], ['completed', 'stop', null])
   assert.deepEqual(fact.faults, [{ model: 'gone', kind: 'misconfigured' }])
   assert.ok((fact.firstTokenMs ?? -1) >= 0 && fact.endedAt >= fact.startedAt)
+  const failed = lines.findLast(({ msg }) => msg === 'A model failed.')
+  assert.deepEqual([failed?.model, failed?.config, failed?.arm], ['gone', 'v2', 'canary'])
 
   serving = new ScriptedServing(serving.stable())
   const wrong = await ask(app.url, { messages: [{ role: 'user', content: 'mock: status=400' }] })
