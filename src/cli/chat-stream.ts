@@ -69,11 +69,16 @@ export async function* followTurn(
       cause = error
     }
     const pause = patience.retryMs[tries]
-    if (pause === undefined) throw cause ?? new Error('A stream ended again and again before its turn did.')
+    if (pause === undefined) throw cause ?? endless()
     onBreak()
     // Not all who lose a process at once are to be at the next at once.
     await wait(pause * (0.5 + Math.random()), undefined, { signal })
   }
+}
+
+function endless(): Refused {
+  const message = 'The stream ended again and again, before its turn did.'
+  return new Refused({ error: { code: 'unreachable', message, type: 'server_error', param: null, request_id: null } })
 }
 
 /** Reads a turn that runs, or ran. */

@@ -202,6 +202,15 @@ test('what is not given as it is taken ends with 2, and asks nobody', async () =
   assert.match((await cli.run('config', 'push', '--help')).out, /--dry-run/)
 })
 
+test('who is not known is told what to send', async () => {
+  await using transport = await startTransport((server, log) => registerConfigApi(server, new ScriptedConfig(), log), {
+    authenticate: () => Promise.reject(new ParleyError('unauthenticated')),
+  })
+  const { code, err } = await cliRun(transport.url, undefined, ['config', 'list'])
+  assert.equal(code, 1)
+  assert.match(err, /^parley: The request carries no valid identity\.\nPARLEY_TOKEN .+\n$/)
+})
+
 test('a process that is not there is said not to be, and an address that is none is refused', async () => {
   const host = { ...quietHost(), token: undefined, out: () => {} }
   let said = ''

@@ -22,6 +22,11 @@ const areas: Readonly<Record<string, Commands>> = {
   usage: usageCommands,
 }
 
+/** What to do here about an error of the process. */
+const HINTS: Readonly<Record<string, string>> = {
+  unauthenticated: 'PARLEY_TOKEN is sent as bearer: an access token, or a Parley key.\n',
+}
+
 const HELP = ['help', '--help', '-h']
 
 /** Runs a command and gives its exit code: 0 done, 1 refused, 2 not given as it takes it, 130 cancelled by Ctrl-C. */
@@ -44,7 +49,7 @@ export async function runCli(args: readonly string[], host: Host): Promise<numbe
     if (host.signal.aborted) return 0
     if (!(error instanceof Refused)) throw error
     if (isJson) host.out(`${JSON.stringify(error.body, null, 2)}\n`)
-    else host.err(`parley: ${error.message}\n`)
+    else host.err(`parley: ${error.message}\n${HINTS[error.code] ?? ''}`)
     return 1
   }
 }
