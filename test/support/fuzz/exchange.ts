@@ -15,7 +15,7 @@ export interface Answer {
 /** So long a stream is read. */
 const STREAM_MS = 100
 /** Who has heard nothing for so long gives up. */
-const PATIENCE_MS = 20_000
+const PATIENCE_MS = 60_000
 
 /** Asks, over connections that are kept; rejects where there is no answer. */
 export function exchanges(url: string, atOnce: number) {

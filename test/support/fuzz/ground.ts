@@ -23,7 +23,7 @@ const EVERY_ROLE = ['Chat.User', 'Action.Approver', 'Config.Operator', 'Finance.
 const LIMITS = ['REQUESTS', 'TENANT_REQUESTS', 'CLIENT_REQUESTS', 'ADDRESS_REQUESTS'].map((of) => `${of}_PER_MINUTE`)
 const STANDSTILL_MS = 30_000
 /** Connections that nobody has any more are gone after so long. */
-const GONE_MS = 15_000
+const GONE_MS = 60_000
 /** From the first quarter of many requests to their end; caches fill meanwhile. */
 const GROWTH_MIB = 64
 const MANY = 4000
@@ -52,6 +52,8 @@ export interface Ground extends AsyncDisposable {
   asks(what: string): void
   /** One more request of so many, and how it was answered where that is to be told. */
   count(asked: string, answered: string | undefined, of: number): void
+  /** Resolves once the process has let go of the connections from these ports. */
+  gone(ports: Iterable<number>): Promise<void>
   /** That the process lives, that it has let go of the connections from these ports, and of memory. */
   conclude(ports: Iterable<number>): Promise<void>
   /** What was found since the last time. */
@@ -116,6 +118,11 @@ export async function startGround(variables: Record<string, string> = {}): Promi
   }
   await Promise.all(callers.map(issue))
   const known = new Known(callers)
+  const gone = async (ports: Iterable<number>) => {
+    const left = () => [...ports].filter((each) => open.has(each)).length
+    for (let waited = 0; left() > 0 && waited < GONE_MS; waited += 50) await passed(50)
+    if (left() > 0) found('connections are left', `${left()}`)
+  }
   const closing = opened.move()
   return {
     app,
@@ -133,12 +140,11 @@ export async function startGround(variables: Record<string, string> = {}): Promi
       if (answered !== undefined) counted.set(answered, (counted.get(answered) ?? 0) + 1)
       if (of >= MANY && report.requests === Math.floor(of / 4)) early = heapMib()
     },
+    gone,
     async conclude(ports) {
       const alive = await fetch(`${app.url}/health/live`)
       if (alive.status !== 200) found('the process does not live', `${alive.status}`)
-      const left = () => [...ports].filter((each) => open.has(each)).length
-      for (let waited = 0; left() > 0 && waited < GONE_MS; waited += 50) await passed(50)
-      if (left() > 0) found('connections are left', `${left()}`)
+      await gone(ports)
       const grown = Math.round(heapMib() - early)
       if (grown > GROWTH_MIB) found('memory has grown', `by ${grown} MiB since the first quarter`)
     },

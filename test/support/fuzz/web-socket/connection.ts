@@ -1,5 +1,5 @@
 import { connect, type Socket } from 'node:net'
-import { decodeFrames } from './frame.ts'
+import { decodeFrames, encodeFrame, opcodes } from './frame.ts'
 
 /** What the server answered a handshake with. */
 export interface Shaken {
@@ -14,9 +14,9 @@ export interface Heard {
 }
 
 const HEAD_END = '\r\n\r\n'
-const PATIENCE_MS = 20_000
+const PATIENCE_MS = 60_000
 
-/** A TCP connection for one handshake and what follows; it says nothing by itself. */
+/** A TCP connection for one handshake and what follows; it says nothing by itself but that it is there. */
 export class FuzzConnection {
   readonly socket: Socket
   readonly heard: Heard[] = []
@@ -79,6 +79,9 @@ export class FuzzConnection {
     try {
       const { frames, rest } = decodeFrames(this.#bytes)
       this.heard.push(...frames)
+      // Or it would be taken for one that is gone.
+      for (const { opcode, payload } of frames)
+        if (opcode === opcodes.ping) this.send(encodeFrame({ opcode: opcodes.pong, payload }))
       this.#bytes = rest
     } catch (error) {
       this.broken = String(error)

@@ -13,7 +13,12 @@ const text = (payload: string | Buffer, rest = {}) =>
 const more = (fin: boolean) => encodeFrame({ opcode: opcodes.more, payload: Buffer.alloc(0), fin })
 
 /** Each limit of a connection at its edge, and one past it. Nobody else may be connected meanwhile. */
-export async function* atTheLimits(ground: Ground, head: (text: string) => string, count: Count) {
+export async function* atTheLimits(
+  ground: Ground,
+  head: (text: string) => string,
+  count: Count,
+  allGone: () => Promise<void>,
+) {
   const open = () => {
     const connection = new FuzzConnection(ground.port)
     connection.shake(head(soundHandshake('hermes').head))
@@ -22,7 +27,8 @@ export async function* atTheLimits(ground: Ground, head: (text: string) => strin
   for (const calls of [CALLS_AT_ONCE, CALLS_AT_ONCE + 1, CALLS_PATIENCE, CALLS_PATIENCE + 1, 4 * CALLS_PATIENCE])
     yield await flood(ground, open(), calls, count)
   yield await sizes(ground, open(), count)
-  yield* await crowd(ground, open, count)
+  await allGone()
+  yield* crowd(ground, open, count)
 }
 
 /** As many are allowed as at once, and those that time has given back meanwhile; who goes on beyond all patience is cut off. */

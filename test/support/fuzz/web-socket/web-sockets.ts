@@ -81,7 +81,7 @@ export async function fuzzWebSockets(ground: Ground, requests: number, seed: num
     }
   }
   await Promise.all(Array.from({ length: AT_ONCE }, worker))
-  for await (const from of atTheLimits(ground, headOf(0), count)) keep(from)
+  for await (const from of atTheLimits(ground, headOf(0), count, () => ground.gone(ports))) keep(from)
   await ground.conclude(ports)
   const { size } = app.app.server.eventStreams
   if (size > 0) found('WebSocket: connections are still counted', `${size}`)
