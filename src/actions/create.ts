@@ -143,7 +143,7 @@ export function createActions(options: ActionsOptions): Actions {
     async settled(run, patience, signal, onChange) {
       const seen = await waiting.settled(run, patience, signal, onChange).catch(async (error: unknown) => {
         // The turn ends without it; what has started goes on, and is reported.
-        if (signal.aborted) await wishes.want(run.id).catch(() => false)
+        if (signal.aborted) await wishes.wantAfterAll(run.id).catch(() => {})
         throw error
       })
       if (isSettled(seen) || (await wishes.want(run.id))) return seen

@@ -45,6 +45,7 @@ const dropWishes: Operation<void> = {
 const GRANT = `
   WITH wished AS (
     UPDATE runs SET follow_up = true WHERE id = ANY($1::text[]) AND conversation IS NOT NULL AND turn IS NOT NULL
+      AND (status <> 'cancelled' OR $2)
     RETURNING id, version, tenant, turn, settled_at)
   INSERT INTO follow_ups (run, version, tenant, turn)
   SELECT id, version, tenant, turn FROM wished WHERE settled_at IS NOT NULL
@@ -74,6 +75,19 @@ export class LateWishes {
     }
   }
 
+  /**
+   * For a turn that has ended while it waited: also where the run has come to rest since the turn heard of it, unless it was called
+   * off. Rejects with state_unavailable.
+   */
+  async wantAfterAll(run: string): Promise<void> {
+    try {
+      await this.#sql.query('system', GRANT, [[run], false])
+    } catch (error) {
+      if (!isAway(error)) throw error
+      await this.note(run)
+    }
+  }
+
   /** For the time when the database is back. */
   note(run: string): Promise<void> {
     return this.#kv.run(noteWish, [wishes], [run])
@@ -86,7 +100,7 @@ export class LateWishes {
       const runs = await this.#kv.run(oldestWishes, [wishes], [AT_ONCE])
       count = runs.length
       if (count === 0) return
-      await this.#sql.query('system', GRANT, [runs])
+      await this.#sql.query('system', GRANT, [runs, true])
       await this.#kv.run(dropWishes, [wishes], runs)
     }
   }

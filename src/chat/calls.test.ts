@@ -110,3 +110,21 @@ test('a fault of ours while calls are dispatched ends the turn typed', async () 
   assert.deepEqual([events.at(-1)?.type, failed.error.code], ['turn.failed', 'internal'])
   assert.doesNotMatch(failed.error.message, /bug/)
 })
+
+test('where one call of a step fails for a fault of ours, what comes of the others is reported later', async () => {
+  const calls = [call(1), call(2)]
+  await using hand = await chatAtHand({ say: [{ calls }, { text: 'It is done.' }] })
+  const { dispatch } = hand.actions.port
+  hand.actions.port.dispatch = async (asked) => {
+    if (asked.arguments.includes('2')) throw new Error('a bug')
+    return dispatch(asked)
+  }
+  const conversation = await hand.converse()
+  const { events, ended } = await hand.say(conversation, 'act')
+  await ended
+  assert.equal(events.at(-1)?.type, 'turn.failed')
+  hand.actions.change(0, 'succeeded', '"done"')
+  await hand.pass(1000)
+  const { items } = await hand.conversations.messages(somebody, conversation, 0, 10)
+  assert.equal(items.at(-1)?.content, 'It is done.')
+})

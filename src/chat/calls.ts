@@ -17,7 +17,9 @@ const PENDING = 'This very call was made before in this turn and has no result y
  * asks for the same runs, by the same keys, and never for others. The caller's own calls are left to the caller.
  */
 export async function settleCalls(turn: TurnContext): Promise<void> {
-  const { progress, log, signal } = turn
+  const { progress, log } = turn
+  const failed = new AbortController()
+  const signal = AbortSignal.any([turn.signal, failed.signal])
   const { calls } = progress.current
   await log.flushed()
   signal.throwIfAborted()
@@ -25,12 +27,17 @@ export async function settleCalls(turn: TurnContext): Promise<void> {
   const tooMany = new Set(beyond > 0 ? calls.slice(-beyond) : [])
   const untrusted = hasStrangersWords(turn)
   const open = ownCalls(turn).filter((call) => !isSettled(call))
-  await Promise.all(
-    open.map((call) => {
-      if (tooMany.has(call)) return refuse(turn, call, TOO_MANY)
-      return isPending(progress.steps, call) ? refuse(turn, call, PENDING) : settle(turn, call, untrusted)
-    }),
-  )
+  const settled = open.map((call) => {
+    if (tooMany.has(call)) return refuse(turn, call, TOO_MANY)
+    return isPending(progress.steps, call) ? refuse(turn, call, PENDING) : settle(turn, call, untrusted, signal)
+  })
+  try {
+    await Promise.all(settled)
+  } catch (error) {
+    // Nobody is there to hear of the others any more: they are reported later.
+    failed.abort(error)
+    throw error
+  }
   await log.flushed()
 }
 
@@ -41,8 +48,8 @@ export function ownCalls(turn: TurnContext): readonly CallProgress[] {
 }
 
 /** Within the share that a turn waits, whatever the run waits for: its worker, its approval, its principal. */
-async function settle(turn: TurnContext, call: CallProgress, untrusted: boolean): Promise<void> {
-  const { room, input, config, progress, signal } = turn
+async function settle(turn: TurnContext, call: CallProgress, untrusted: boolean, signal: AbortSignal): Promise<void> {
+  const { room, input, config, progress } = turn
   const { step } = progress.current
   const run = await room.actions.dispatch({
     key: `${input.turn}/${step}/${call.index}`,

@@ -42,10 +42,14 @@ export function actionsAtHand(clock: Clock): ActionsAtHand {
     },
     settled: (run, { mostMs, identityMs = mostMs }, signal, onChange) =>
       new Promise((resolve, reject) => {
-        signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+        const known = runs.get(run.key)
+        const leave = () => {
+          if (known) known.isLate = true
+          reject(signal.reason)
+        }
+        signal.addEventListener('abort', leave, { once: true })
         const give = () => {
           watchers.delete(run.key)
-          const known = runs.get(run.key)
           if (known && !isSettled(known.run)) known.isLate = true
           resolve(known?.run ?? run)
         }

@@ -364,6 +364,15 @@ export function recoverySuite(ground: () => Ground): void {
       return found
     }
     assert.deepEqual(await reported(run.id), ['"after all"'])
+    // It came to rest before the turn heard of it, and the turn ended then.
+    const unheard = await actions.dispatch(callOf(versionOf(specs), 'do_it', { conversation }))
+    await settledRun(actions, unheard)
+    const over = AbortSignal.abort(new Error('It has ended.'))
+    await assert.rejects(
+      actions.settled({ ...unheard, status: 'queued' }, { mostMs: 10_000 }, over, () => {}),
+      /has ended/,
+    )
+    assert.deepEqual(await reported(unheard.id), ['"after all"'])
     const letter = await actions.dispatch(callOf(versionOf(specs), 'dead', { conversation }))
     assert.equal((await settledRun(actions, letter)).status, 'dead-lettered')
     away = false
