@@ -46,7 +46,7 @@ export async function measureAdmission({ quick, say }: BenchOptions): Promise<Pa
     const env = { engine: 'redis', url: shared.redis.url, cluster: false, auth: 'url' } as const
     const kv = await openKv({ env, ...common })
     opened.defer(() => kv.close())
-    const stops = { set: async () => {}, lift: async () => true }
+    const stops = { get: () => undefined, set: async () => {}, lift: async () => true }
     const [events, spent, audit] = [{ emit: () => {} }, async () => 0, async () => {}]
     const budgets = createBudgets({ sql, kv, ...common, events, stops, spent, audit, awake: true, alone: false })
     opened.defer(() => budgets.close())

@@ -54,6 +54,7 @@ function budgetsOver(kv: Kv, given: { spent?: number | Error; clock?: ManualCloc
   const told: BudgetReached[] = []
   const audited: AuditEntry[] = []
   const stopped: Stop[] = []
+  const away = { stops: false, tries: 0 }
   let asked = 0
   const budgets = createBudgets({
     sql,
@@ -62,7 +63,12 @@ function budgetsOver(kv: Kv, given: { spent?: number | Error; clock?: ManualCloc
     log,
     events: { emit: (_, fact) => void told.push(fact as BudgetReached) },
     stops: {
-      set: async (stop) => void stopped.push(stop),
+      get: (scope) => stopped.find((stop) => stop.scope === scope),
+      set: async (stop) => {
+        away.tries += 1
+        if (away.stops) throw new ParleyError('state_unavailable')
+        stopped.push(stop)
+      },
       lift: async (scope) => {
         stopped.splice(0, stopped.length, ...stopped.filter((stop) => stop.scope !== scope))
         return true
@@ -82,6 +88,7 @@ function budgetsOver(kv: Kv, given: { spent?: number | Error; clock?: ManualCloc
     told,
     audited,
     stopped,
+    away,
     clock,
     asked: () => asked,
     [Symbol.asyncDispose]: () => budgets.close(),
@@ -178,21 +185,42 @@ for (const kv of [sqlite, redis]) {
     assert.ok(reached.every(({ served: told }) => told === served))
     await assert.rejects(budgets.check(ana), { code: 'budget_exceeded' })
     assert.deepEqual(stopped, [])
+    const cut = () =>
+      assert.deepEqual(
+        stopped.map(({ scope }) => scope),
+        [`budget:${scope}`],
+      )
+    till.away.stops = true
     await spend(1)
-    assert.deepEqual(
-      stopped.map(({ scope }) => scope),
-      [`budget:${scope}`],
-    )
+    while (till.away.tries < 1) await told(kv)
+    assert.deepEqual(stopped, [])
+    till.away.stops = false
+    await spend(0.001)
+    while (stopped.length === 0) await told(kv)
+    await spend(0.001)
+    cut()
     const override = { addUsd: 5, until: clock.now() + 60_000, reason: 'a release' }
     await budgets.override(finance, scope, override, version)
     assert.deepEqual(stopped, [])
     await budgets.check(ana)
+    // Of a replica that has not heard of the override yet: it looks before it cuts anew.
+    await using late = budgetsOver(kv, { clock })
+    await late.budgets.list()
+    await budgets.override(finance, scope, { ...override, addUsd: 9 }, version + 1)
+    late.budgets.spending(ana, served)?.charge(6)
+    while (late.told.length === 0) await told(kv)
+    await late.budgets.list()
+    assert.deepEqual(late.stopped, [])
     assert.deepEqual(
       till.audited.map(({ kind }) => kind),
-      ['budget.set', 'budget.overridden'],
+      ['budget.set', 'budget.overridden', 'budget.overridden'],
     )
     clock.advance(60_000)
     await assert.rejects(budgets.check(ana), { code: 'budget_exceeded' })
+    await spend(0.001)
+    while (stopped.length === 0) await told(kv)
+    cut()
+    assert.equal(till.away.tries, 3)
   })
 
   test(`${on}: what nobody knows of is counted from the ledger, and without it nobody spends`, async () => {

@@ -23,7 +23,7 @@ export interface BudgetsOptions {
   clock: Clock
   log: Log
   events: Pick<Events, 'emit'>
-  stops: Pick<Stops, 'set' | 'lift'>
+  stops: Pick<Stops, 'get' | 'set' | 'lift'>
   spent: Ledger['spent']
   /** What is set, and above all overridden, is not set unseen. */
   audit(entry: AuditEntry): Promise<void>
@@ -34,11 +34,14 @@ export interface BudgetsOptions {
 }
 
 const CUT_AT = 110
+/** Of the second that a cut may take. */
+const LOOK_FOR_MS = 300
 
 export function createBudgets(options: BudgetsOptions): Budgets {
   const { sql, kv, clock, log, events, stops, spent, audit, awake, alone } = options
   const kept = createKeptBudgets(sql)
   const book = new BudgetBook({ kept, clock, log, awake, alone })
+  const cutting = new Set<string>()
   const till = new Till({ kv, clock, log, spent, onSettled })
 
   function onSettled(budget: Budget, { before, after, spent: micro }: Settled, served: Served | undefined): void {
@@ -56,20 +59,29 @@ export function createBudgets(options: BudgetsOptions): Budgets {
         ...(served && { served }),
         at: now,
       })
-      if (percent === CUT_AT) cut(budget, now)
     }
+    if (after < CUT_AT || cutting.has(scope) || stops.get(`budget:${scope}`)) return
+    cutting.add(scope)
+    cut(budget, toUsd(micro))
+      .catch((error) => log.error({ err: error }, 'Answers over budget could not be cut'))
+      .finally(() => cutting.delete(scope))
   }
 
-  /** What was metered late has passed the limit by far: answers under way end, on every replica. */
-  function cut(budget: Budget, at: number): void {
-    const stop = {
-      scope: `budget:${budget.scope}`,
-      reason: 'over budget',
-      by: null,
-      at,
-      until: periodOf(budget, at).end,
-    }
-    stops.set(stop).catch((error) => log.error({ err: error }, 'Answers over budget could not be cut'))
+  /**
+   * What was metered late has passed the limit by far: answers under way end, on every replica. Each settlement past the limit sees
+   * to it: the one before may not have reached the store, or an override that let them go on has ended. One that has just begun
+   * elsewhere is looked for, though not for long: nobody is cut by terms of before.
+   */
+  async function cut(budget: Budget, spentUsd: number): Promise<void> {
+    const isLate = Promise.withResolvers<void>()
+    const cancel = clock.after(LOOK_FOR_MS, isLate.resolve)
+    await Promise.race([isLate.promise, book.look().catch(() => {})])
+    cancel()
+    const at = clock.now()
+    const present = book.get(budget.scope) ?? budget
+    if (spentUsd * 100 < effectiveLimit(present, at) * CUT_AT) return
+    const until = periodOf(present, at).end
+    await stops.set({ scope: `budget:${budget.scope}`, reason: 'over budget', by: null, at, until })
   }
 
   async function viewOf(budget: Budget): Promise<BudgetView> {
