@@ -1,3 +1,5 @@
+import { Type } from 'typebox'
+import { Value } from 'typebox/value'
 import type { Rollouts } from '#config/rollouts.ts'
 import type { Events } from '#events/events.ts'
 import { type AuditOptions, createAudit } from '#governance/audit/create.ts'
@@ -25,6 +27,9 @@ type Step = Awaited<ReturnType<Rollouts['history']>>[number]
 
 const LOOKED_BACK = 50
 
+/** What a rollout was begun with is in the evidence of its first step: the metrics, by name, that it is not judged by. */
+const Begun = Type.Object({ steps: Type.Array(Type.Unknown()), waived: Type.Array(Type.String(), { minItems: 1 }) })
+
 export interface AuditingOptions extends AuditOptions {
   events: Pick<Events, 'emit'>
   identity: IdentityEnv
@@ -38,10 +43,10 @@ export function openAuditing({ identity, events, isAwake, ...options }: Auditing
   const home = identity.engine === 'entra' ? identity.tenant : 'local'
   const refusals = new Refusals(audit.note, clock)
 
-  function onStep({ epoch, at, rollout, candidate, from, to, operator }: Step): void {
+  function onStep({ epoch, at, rollout, candidate, from, to, operator, evidence }: Step): void {
     if (operator === null && (rollout === null || !isAwake())) return
     const who = { tenant: home, actor: operator === null ? null : partitionOf({ tenant: home, id: operator }) }
-    const details = { epoch, rollout, from, to }
+    const details = { epoch, rollout, from, to, ...waivedIn(evidence) }
     audit.note({ ...who, kind: 'rollout.moved', subject: candidate, details, id: `rollout ${epoch}`, at })
   }
 
@@ -95,4 +100,8 @@ function refusalOf({ code, param, principal }: Refused, home: string): Refusal {
   const isGuestWhoWouldOperate = tenant !== home && code === 'forbidden'
   if (isGuestWhoWouldOperate) return { tenant: home, kind: 'tenant.refused', actor, details: { code, tenant } }
   return { tenant, kind: 'access.refused', actor, details: { code } }
+}
+
+function waivedIn(evidence: unknown): { waived?: string } {
+  return Value.Check(Begun, evidence) ? { waived: evidence.waived.join(', ') } : {}
 }

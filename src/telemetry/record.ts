@@ -30,7 +30,12 @@ function recordSegment(
   add('ai_cost_total', costUsd, { ...served, model })
   if (!call) return
   const { firstTokenMs, durationMs } = call
-  const asked = { [genAi.operation]: CHAT, [genAi.provider]: providerName(call.provider), [genAi.model]: model }
+  const asked = {
+    ...served,
+    [genAi.operation]: CHAT,
+    [genAi.provider]: providerName(call.provider),
+    [genAi.model]: model,
+  }
   const errorType = errorTypeOf(call)
   record(genAi.duration, durationMs / 1000, { ...asked, ...(errorType && { [genAi.errorType]: errorType }) })
   record(genAi.tokenUsage, inputTokens, { ...asked, [genAi.tokenType]: 'input' })

@@ -188,15 +188,15 @@ test('a step of a rollout is in the log once, whoever takes it, also one that no
     assert.equal(pushed.status, 201, JSON.stringify(pushed.body))
     const { body: before } = await call('GET', '/api/v1/config/rollout')
     const tag = { 'if-match': `"${before.etag}"` }
-    const started = await call('POST', '/api/v1/config/rollout/start', { version: 'v2' }, tag)
+    const started = await call('POST', '/api/v1/config/rollout/start', { version: 'v2', waive: ['cost-high'] }, tag)
     assert.equal(started.status, 200, JSON.stringify(started.body))
     const [step] = await until(async () => {
       const found = await listed(app.url)
       return found.length > 0 ? found : undefined
     })
     assert.deepEqual(
-      [step?.actor, step?.subject, step?.details.rollout],
-      [partitionOf({ tenant: 'local', id: 'local' }), 'v2', started.body.finished[0].id],
+      [step?.actor, step?.subject, step?.details.rollout, step?.details.waived],
+      [partitionOf({ tenant: 'local', id: 'local' }), 'v2', started.body.finished[0].id, 'cost-high'],
     )
   }
   // As if the process had died before it noted the step.

@@ -29,14 +29,15 @@ test('a turn, its calls, its runs and the present state are metrics that Prometh
   const value = (name: string, labels: Record<string, string>) => valuesOf(scraped, name, labels)[0]
   const count = (name: string, labels: Record<string, string>) => value(`${name}_count`, labels)
 
+  const served = { config: 'v1', arm: 'stable' }
   const called = {
+    ...served,
     gen_ai_operation_name: 'chat',
     gen_ai_provider_name: 'openai-compatible',
     gen_ai_request_model: 'only',
   }
   assert.equal(count('gen_ai_client_operation_duration', called), '3')
   assert.equal(count('gen_ai_client_token_usage', { ...called, gen_ai_token_type: 'output' }), '3')
-  const served = { config: 'v1', arm: 'stable' }
   assert.equal(count('ai_first_token_duration_ms', { ...served, addressee: 'helper' }), '1')
   assert.ok(Number(value('ai_tokens_total', { ...served, model: 'only', direction: 'input' })) > 0)
   assert.equal(value('parley_turns_total', { ...served, addressee: 'helper', status: 'completed' }), '1')

@@ -75,7 +75,8 @@ export function createBeginnings(options: BeginningOptions) {
     const at = isAtOnce ? clock.now() : (await counters.read(own.id, 0)).now
     const { name: version, hash } = candidate
     const beginning = { ...own, ...plan, candidate: { version, hash }, waived, startedBy: by }
-    const evidence = isAtOnce ? null : { ...plan, waived, baseline: own.baseline }
+    const isPlain = isAtOnce && waived.length === 0
+    const evidence = isPlain ? null : { ...plan, waived, baseline: own.baseline }
     await shared.move((state) => start(state, beginning, { by, operator, reason, evidence, at }))
   }
 
