@@ -32,6 +32,8 @@ export interface TransportServerOptions {
   limits?: Partial<TransportLimits>
   logLevel?: string
   authenticate?: Authenticator['authenticate']
+  /** Throws overloaded while the server is to take nothing new. */
+  checkLoad?(): void
 }
 
 /** The HTTP server alone, listening, with the routes that a test gives it. */
@@ -42,11 +44,13 @@ export async function startTransport(
     limits,
     logLevel = 'warn',
     authenticate = () => ({ principal: caller }),
+    checkLoad = () => {},
   }: TransportServerOptions = {},
 ): Promise<TransportServer> {
   const logged: Record<string, unknown>[] = []
   const log = pino({ level: logLevel }, { write: (line) => void logged.push(JSON.parse(line)) })
-  const server = createServer({ log, clock, limits: { ...defaultLimits, ...limits }, authenticator: { authenticate } })
+  const authenticator = { authenticate }
+  const server = createServer({ log, clock, limits: { ...defaultLimits, ...limits }, authenticator, checkLoad })
   // What a test gives is served to everyone unless it says otherwise.
   server.addHook('onRoute', (route) => {
     route.config = { roles: 'any', ...route.config }

@@ -62,8 +62,11 @@ test('what comes before every route of its kind is in the document, though no ro
   assert.deepEqual(paths['/health/thing']?.get.security, [])
 })
 
-test('the page and all that it loads come from here, and may load nothing from elsewhere', async () => {
-  await using transport = await start()
+test('the page and all that it loads come from here, however busy it is, and may load nothing from elsewhere', async () => {
+  const checkLoad = () => {
+    throw new ParleyError('overloaded')
+  }
+  await using transport = await start({ checkLoad })
   const page = await fetch(`${transport.url}/docs`)
   assert.equal(page.status, 200)
   assert.match(String(page.headers.get('content-security-policy')), /^default-src 'self'; /)
@@ -72,6 +75,7 @@ test('the page and all that it loads come from here, and may load nothing from e
     ([, address]) => new URL(address ?? '', page.url),
   )
   assert.ok(references.length >= 5)
+  assert.match(html, /<title>Parley API<\/title>/)
   for (const reference of references) {
     assert.equal(reference.origin, transport.url)
     const asset = await fetch(reference)
@@ -80,6 +84,7 @@ test('the page and all that it loads come from here, and may load nothing from e
   }
   const initializer = await (await fetch(`${transport.url}/docs/static/swagger-initializer.js`)).text()
   assert.match(initializer, /"validatorUrl":null/)
+  assert.match(initializer, /"layout":"BaseLayout"/)
 })
 
 test('what is not there is answered in the one shape', async () => {

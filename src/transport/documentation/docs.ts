@@ -10,7 +10,8 @@ export function registerDocs(server: FastifyInstance): void {
     await (await opening)?.close()
   })
   for (const url of ['/openapi.json', '/docs', '/docs/*']) {
-    server.get(url, { config: whom.known, schema: { hide: true } }, async (request, reply) => {
+    // To open it takes a while, which alone may be the load that a replica takes nothing new for.
+    server.get(url, { config: { ...whom.known, vital: true }, schema: { hide: true } }, async (request, reply) => {
       opening ??= openDocs(server)
       const docs = await opening
       reply.hijack()
@@ -35,8 +36,9 @@ async function openDocs(server: FastifyInstance): Promise<FastifyInstance> {
   await docs.register(swaggerUi, {
     routePrefix: '/docs',
     staticCSP: contentSecurityPolicy,
-    // No badge from another server.
-    uiConfig: { validatorUrl: null },
+    // No badge from another server, and no bar that leads to other documents.
+    uiConfig: { validatorUrl: null, layout: 'BaseLayout' },
+    theme: { title: 'Parley API', favicon: [] },
   })
   docs.setNotFoundHandler((_request, reply) => {
     const requestId = String(reply.raw.getHeader('x-request-id'))

@@ -1,14 +1,20 @@
 import assert from 'node:assert/strict'
 import { readdirSync } from 'node:fs'
 import { test } from 'node:test'
+import { ParleyError } from '#errors.ts'
 import { startTransport } from '../../../test/support/transport-server.ts'
 import { registerPage } from './page-routes.ts'
 
-const startPage = () =>
-  startTransport(registerPage, { authenticate: () => Promise.reject(new Error('Nobody is asked who they are.')) })
+const startPage = (checkLoad?: () => void) =>
+  startTransport(registerPage, {
+    authenticate: () => Promise.reject(new Error('Nobody is asked who they are.')),
+    ...(checkLoad && { checkLoad }),
+  })
 
-test('serves the page and all that it is made of, under a policy that lets nothing else in', async () => {
-  await using transport = await startPage()
+test('serves the page and all that it is made of, however busy it is, under a policy that lets nothing else in', async () => {
+  await using transport = await startPage(() => {
+    throw new ParleyError('overloaded')
+  })
   const index = await (await fetch(transport.url)).text()
   assert.match(index, /^<!doctype html>/)
   const parts = readdirSync('src/transport/page').filter((name) => /\.(js|css)$/.test(name))

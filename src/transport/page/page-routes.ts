@@ -23,7 +23,8 @@ const HEADERS = {
 export function registerPage(server: FastifyInstance): void {
   for (const [url, { file, type }] of Object.entries(FILES)) {
     const body = readFileSync(new URL(file, import.meta.url))
-    server.get(url, { config: { open: true }, schema: { hide: true } }, (request, reply) => {
+    // Some kilobytes that are at hand: a page that is there can say that the process has too much to do, and try again.
+    server.get(url, { config: { open: true, vital: true }, schema: { hide: true } }, (request, reply) => {
       // The router takes the target `*` for `/`.
       if (request.raw.url === '*') throw new ParleyError('not_found')
       reply.headers({ ...HEADERS, 'content-type': type }).send(body)
