@@ -8,24 +8,12 @@ export interface Clock {
   after(delayMs: number, task: () => void): () => void
 }
 
-/** From so late on, a process was held up. */
-const HELD_UP_MS = 50
-
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
   after: (delayMs, task) => {
-    const dueAt = performance.now() + delayMs
-    let afterReading: NodeJS.Immediate | undefined
-    const timer = setTimeout(() => {
-      if (performance.now() - dueAt < HELD_UP_MS) return task()
-      // What came while the process was held up is read first: a limit must not take it that nothing did.
-      afterReading = setImmediate(task)
-    }, delayMs)
-    return () => {
-      clearTimeout(timer)
-      clearImmediate(afterReading)
-    }
+    const timer = setTimeout(task, delayMs)
+    return () => clearTimeout(timer)
   },
 }
 
@@ -43,4 +31,21 @@ export function delay(clock: Clock, delayMs: number, signal?: AbortSignal): Prom
     })
     signal?.addEventListener('abort', onAbort, { once: true })
   })
+}
+
+/** From so late on, a process was held up. */
+const HELD_UP_MS = 50
+const GRACE_MS = 100
+
+/**
+ * As `clock.after`, for how long somebody else may take. When the process itself was held up, what came meanwhile has not been
+ * read yet: it is, before it is taken that nothing came.
+ */
+export function waitAtMost(clock: Clock, limitMs: number, onOver: () => void): () => void {
+  const overAt = clock.monotonic() + limitMs
+  let cancel = clock.after(limitMs, () => {
+    if (clock.monotonic() - overAt < HELD_UP_MS) return onOver()
+    cancel = clock.after(GRACE_MS, onOver)
+  })
+  return () => cancel()
 }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { ContainerClient } from '@azure/storage-blob'
 import type { Log } from '#log.ts'
-import type { Clock } from '../clock.ts'
+import { type Clock, waitAtMost } from '../clock.ts'
 import { type AzureAccount, serviceOf } from './azure-client.ts'
 import { blobFault, isConditionLost, isLeaseLost, isMissingBlob, statusOf } from './azure-fault.ts'
 import { type Blob, type BlobCondition, type BlobInfo, type BlobStore, blobLimits, type Lease } from './blob.ts'
@@ -177,10 +177,10 @@ export class AzureBlobStore implements BlobStore {
     const { clock, operationTimeoutMs } = this.#options
     const late = new AbortController()
     const limitMs = operationTimeoutMs + bytes / bytesPerMs
-    let stop = clock.after(limitMs, () => late.abort())
+    let stop = waitAtMost(clock, limitMs, () => late.abort())
     const hasMoved = () => {
       stop()
-      stop = clock.after(limitMs, () => late.abort())
+      stop = waitAtMost(clock, limitMs, () => late.abort())
     }
     const signal = AbortSignal.any([late.signal, this.#closing.signal])
     // A token that is slow to come knows nothing of the signal.

@@ -1,6 +1,6 @@
 import { Redis, type RedisOptions } from 'ioredis'
 import type { Log } from '#log.ts'
-import type { Clock } from '../clock.ts'
+import { type Clock, waitAtMost } from '../clock.ts'
 import { isUnauthorized } from './redis-fault.ts'
 import { splitAddress } from './redis-slots.ts'
 
@@ -91,7 +91,9 @@ export class RedisLink {
   #watch(): void {
     this.#stopWatch?.()
     if (this.#closed) return
-    this.#stopWatch = this.#options.clock.after(connectTimeoutMs, () => this.giveUp('Redis took too long to connect'))
+    this.#stopWatch = waitAtMost(this.#options.clock, connectTimeoutMs, () =>
+      this.giveUp('Redis took too long to connect'),
+    )
   }
 
   /** ioredis ends for good when a connection could not even be tried. */

@@ -1,6 +1,6 @@
 import type { Command, Redis, RedisOptions } from 'ioredis'
 import type { Log } from '#log.ts'
-import type { Clock } from '../clock.ts'
+import { type Clock, waitAtMost } from '../clock.ts'
 import { unavailable } from './engine.ts'
 import { FlushPacing } from './flush-pacing.ts'
 import type { Reply } from './kv.ts'
@@ -235,7 +235,7 @@ export class RedisNode {
     if (this.#stopWatch || !oldest) return
     const { clock, commandTimeoutMs } = this.#options
     const leftMs = oldest.sentAt + commandTimeoutMs - clock.monotonic()
-    this.#stopWatch = clock.after(Math.max(1, leftMs), () => {
+    this.#stopWatch = waitAtMost(clock, Math.max(1, leftMs), () => {
       this.#stopWatch = undefined
       if (this.#batches[0] === oldest) this.link.giveUp('Redis does not answer')
       else this.#watch()

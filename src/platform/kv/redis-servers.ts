@@ -1,6 +1,6 @@
 import { Redis, type RedisOptions } from 'ioredis'
 import type { Log } from '#log.ts'
-import type { Clock } from '../clock.ts'
+import { type Clock, waitAtMost } from '../clock.ts'
 import { unavailable } from './engine.ts'
 import type { Key } from './kv.ts'
 import type { RedisCall } from './redis-command.ts'
@@ -187,7 +187,7 @@ export class RedisServers {
   async #askOne(redis: Redis, host: string): Promise<SlotRange[] | undefined> {
     const { clock, log, commandTimeoutMs } = this.#options
     const late = Promise.withResolvers<never>()
-    const cancel = clock.after(commandTimeoutMs, () => late.reject(new Error('no answer')))
+    const cancel = waitAtMost(clock, commandTimeoutMs, () => late.reject(new Error('no answer')))
     const ask = async () => {
       if (redis.status === 'wait') {
         await redis.connect()

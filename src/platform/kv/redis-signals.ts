@@ -1,6 +1,6 @@
 import type { RedisOptions } from 'ioredis'
 import type { Log } from '#log.ts'
-import type { Clock } from '../clock.ts'
+import { type Clock, waitAtMost } from '../clock.ts'
 import { unavailable } from './engine.ts'
 import type { Key } from './kv.ts'
 import { type LinkOptions, RedisLink } from './redis-link.ts'
@@ -123,7 +123,7 @@ export class RedisSignals {
     const { clock, timeoutMs } = this.#options
     const { link, ready } = this.#subscriberAt(topic.address)
     const late = Promise.withResolvers<never>()
-    const cancel = clock.after(timeoutMs, () => {
+    const cancel = waitAtMost(clock, timeoutMs, () => {
       late.reject(new Error('Redis does not answer'))
       if (link.redis.status === 'ready') link.giveUp('Redis does not answer')
     })

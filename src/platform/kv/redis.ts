@@ -1,5 +1,5 @@
 import type { Log } from '#log.ts'
-import type { Clock } from '../clock.ts'
+import { type Clock, waitAtMost } from '../clock.ts'
 import type { TokenSource } from '../credential.ts'
 import { type Call, type Engine, unavailable } from './engine.ts'
 import type { Key } from './kv.ts'
@@ -65,7 +65,7 @@ export class RedisEngine implements Engine {
   async connect(patienceMs: number): Promise<void> {
     const waited = Promise.withResolvers<void>()
     this.#onReachable.add(waited.resolve)
-    const cancel = this.#options.clock.after(patienceMs, waited.resolve)
+    const cancel = waitAtMost(this.#options.clock, patienceMs, waited.resolve)
     if (this.#login) void this.#login.start().then(() => this.#servers.connect())
     else this.#servers.connect()
     await waited.promise

@@ -1,5 +1,5 @@
 import type { Log } from '#log.ts'
-import type { Clock } from '../clock.ts'
+import { type Clock, waitAtMost } from '../clock.ts'
 import * as limits from './limits.ts'
 import type { DeadLetter, Delivery, Queue, QueueMessage, ReceiveOptions, Receiver, ScheduledHandle } from './queue.ts'
 import { ServiceBusConnection } from './service-bus-connection.ts'
@@ -53,7 +53,7 @@ export class ServiceBusQueue implements Queue {
   /** Begins to connect; resolves when connected, or after `patienceMs` without. */
   async connect(patienceMs: number): Promise<void> {
     void this.#connection.connect()
-    const cancel = this.#options.clock.after(patienceMs, this.#firstUp.resolve)
+    const cancel = waitAtMost(this.#options.clock, patienceMs, this.#firstUp.resolve)
     await this.#firstUp.promise
     cancel()
   }

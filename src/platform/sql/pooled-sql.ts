@@ -1,6 +1,6 @@
 import type { Pool, PoolClient } from 'pg'
 import type { Log } from '#log.ts'
-import { type Clock, delay } from '../clock.ts'
+import { type Clock, delay, waitAtMost } from '../clock.ts'
 import { type Answer, exchange, type Statement } from './exchange.ts'
 import { endsConnection, isContention, isStale, isUnavailable, translate, unavailable } from './faults.ts'
 import { inOrder, migrate } from './migrations.ts'
@@ -192,7 +192,7 @@ export class PooledSql implements Sql {
 
   /** A connection that says nothing for so long is cut, and all that wait on it hear of it. */
   async #within<Result>(limitMs: number, client: PoolClient, work: () => Promise<Result>): Promise<Result> {
-    const cancel = this.#options.clock.after(limitMs, () => {
+    const cancel = waitAtMost(this.#options.clock, limitMs, () => {
       const silence = new Error(`no answer for ${limitMs} ms`)
       client.connection.stream.destroy(silence)
       this.#reach.lost(silence)
