@@ -15,6 +15,14 @@ test('docs/openapi.json is what the app serves', async () => {
   assert.equal(committed.length, served.length)
 })
 
+test('every operation is under a tag that says what it is about, and no tag is empty', () => {
+  const { tags, paths } = JSON.parse(published)
+  const used = Object.values<Record<string, { tags?: string[] }>>(paths).flatMap((path) =>
+    Object.values(path).flatMap((operation) => operation.tags ?? ['none']),
+  )
+  assert.deepEqual([...new Set(used)].sort(), tags.map(({ name }: { name: string }) => name).sort())
+})
+
 test('no client of an earlier document is broken, unless the version says so', (t) => {
   const commits = new Set([branchPoint(), previousChange()].filter((commit) => commit !== undefined))
   const earlier = [...commits].map((commit) => git('show', `${commit}:${path}`)).filter((text) => text !== undefined)
