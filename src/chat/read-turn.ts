@@ -23,15 +23,7 @@ const PATIENCE_MS = 30_000
  * The events after `after` until the terminal one. Read from memory while this replica produces the turn and the reader
  * keeps up, else from the log; a reader that finds the producer gone takes the turn over, so none waits in vain.
  */
-export async function* readTurn(...reading: Parameters<typeof batchesOf>): AsyncGenerator<Batch> {
-  try {
-    yield* batchesOf(...reading)
-  } catch (error) {
-    throw asGone(error, 'turn_not_found')
-  }
-}
-
-async function* batchesOf(
+export async function* readTurn(
   room: ChatRoom,
   producers: Producers,
   principal: Principal,
@@ -40,17 +32,16 @@ async function* batchesOf(
   signal: AbortSignal,
 ): AsyncGenerator<Batch> {
   const keys = turnKeys(principal, turn)
-  let here = producers.liveTurn(principal, turn)
-  const last = here ? here.end - 1 : (await loaded(room, principal, turn))?.top
-  if (last === undefined) return yield* readArchived(room, principal, turn, after)
-  if (!Number.isSafeInteger(after) || after < -1 || after > last) throw new ParleyError('bad_position')
-
-  let seal = await room.conversations.seal(principal)
   const wakeups = new Wakeups(room, keys.log, signal)
   let next = after + 1
   let provisional = false
   let unreachableSinceMs: number | undefined
   try {
+    let here = producers.liveTurn(principal, turn)
+    const last = here ? here.end - 1 : (await loaded(room, principal, turn))?.top
+    if (last === undefined) return yield* readArchived(room, principal, turn, after)
+    if (!Number.isSafeInteger(after) || after < -1 || after > last) throw new ParleyError('bad_position')
+    let seal = await room.conversations.seal(principal)
     while (!signal.aborted) {
       here ??= producers.liveTurn(principal, turn)
       const batch = here?.from(next)
@@ -82,7 +73,7 @@ async function* batchesOf(
           if (!record.end) throw new ParleyError('turn_lost')
           if (next > record.top) return
           if ((await room.kv.read(keys.log, next - 1, 1)).length > 0) continue
-          return yield* snapshotOf(seal.unseal(record.end ?? Buffer.alloc(0), placeOf(keys.turn, 'end')), next)
+          return yield* snapshotOf(seal.unseal(record.end, placeOf(keys.turn, 'end')), next)
         }
         const isHeld = record.leaseLeftMs >= 0 || (await takeOver(room, producers, principal, turn)).kind === 'held'
         if (isHeld) await wakeups.signalled(POLL_MS)
@@ -100,6 +91,8 @@ async function* batchesOf(
         await wakeups.signalled(POLL_MS)
       }
     }
+  } catch (error) {
+    throw asGone(error, 'turn_not_found')
   } finally {
     wakeups.close()
   }
