@@ -32,7 +32,7 @@ before(async () => {
         ...Object.fromEntries(
           continuations.map((name) => [
             name,
-            { models: ['primary', name], firstTokenTimeoutMs: 1500, stallTimeoutMs: 600 },
+            { models: ['primary', name], firstTokenTimeoutMs: 2000, stallTimeoutMs: 2000 },
           ]),
         ),
       },

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { after, before, test } from 'node:test'
+import { setTimeout } from 'node:timers/promises'
 import type { ConfigDocument } from '#config/document.ts'
 import { partitionOf } from '#identity/principal.ts'
 import { chatConfig, upstreamModel } from '../support/chat-config.ts'
@@ -54,6 +55,15 @@ async function signedIn(roles: readonly string[] = ['Chat.User']): Promise<{ oid
 
 function headersOf(browser: SignInBrowser): Record<string, string> {
   return { cookie: browser.cookies(here.url), origin: here.url }
+}
+
+/** What is noted in the background is not there at once. */
+async function until<Result>(look: () => Promise<Result | undefined>): Promise<Result> {
+  for (;;) {
+    const found = await look()
+    if (found !== undefined) return found
+    await setTimeout(20)
+  }
 }
 
 /** What a stream said last. */
@@ -174,9 +184,12 @@ test('an Admin signs somebody out, of the own tenant alone, and it stands in the
   for (const wrong of [{}, { person: '' }, { person: 'x'.repeat(129) }, { person: oid, more: 1 }]) {
     assert.equal((await call('POST', '/api/v1/people/sign-out', wrong, admin)).status, 400)
   }
-  const { items } = (await call('GET', '/api/v1/audit?kind=sessions.ended', undefined, admin)).body
   const subject = partitionOf({ tenant: issuer.home.id, id: oid })
-  const noted = items.filter((entry: { subject: string }) => entry.subject === subject)
+  const noted = await until(async () => {
+    const { items } = (await call('GET', '/api/v1/audit?kind=sessions.ended', undefined, admin)).body
+    const found = items.filter((entry: { subject: string }) => entry.subject === subject)
+    return found.length >= 2 ? found : undefined
+  })
   assert.deepEqual(
     noted.map(({ actor, details }: { actor: string; details: unknown }) => [actor, details]),
     [0, 1].map((ended) => [partitionOf({ tenant: issuer.home.id, id: 'admin' }), { ended, tokens: 'revoked' }]),

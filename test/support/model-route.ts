@@ -31,7 +31,7 @@ export interface Asked {
 }
 
 /** For tests that wait for a silent model; long enough for one that answers on a busy machine. */
-export const impatient = { connectTimeoutMs: 600, firstTokenTimeoutMs: 600, stallTimeoutMs: 600 }
+export const impatient = { connectTimeoutMs: 2000, firstTokenTimeoutMs: 2000, stallTimeoutMs: 2000 }
 
 export interface RouteOptions extends Omit<TestAppOptions, 'config'> {
   timers?: Omit<RouteSpec, 'models'>
