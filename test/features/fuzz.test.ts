@@ -24,10 +24,10 @@ test('whatever is asked of the documented API, the answer is a documented one, a
   finds(t, 'http', 250))
 
 test('whatever is sent to a WebSocket, it is answered or closed as documented, and lets go of', (t) =>
-  finds(t, 'websocket', 150))
+  finds(t, 'websocket', 100))
 
 test('whoever comes back to sign in, with whatever of whom, only who began it has a session, and nobody is led elsewhere', (t) =>
-  finds(t, 'sign-in', 150))
+  finds(t, 'sign-in', 100))
 
 test('whatever page asks, only those of the list may read the answer, and none may with what the browser has of us', (t) =>
-  finds(t, 'cross-origin', 100))
+  finds(t, 'cross-origin', 80))
