@@ -3,6 +3,11 @@ import type { Clock } from '#platform/clock.ts'
 const WINDOW_MS = 5 * 60_000
 const MAX_SAMPLES = 512
 
+/** As people are told of a duration in ms: what a clock says beyond that is noise. */
+export function toTenths(durationMs: number): number {
+  return Math.round(durationMs * 10) / 10
+}
+
 /** Durations of the last five minutes, at most the newest 512 of them. */
 export class Latency {
   readonly #clock: Clock
@@ -29,7 +34,10 @@ export class Latency {
       .subarray(0, held)
       .filter((_, slot) => (this.#times[slot] ?? 0) >= oldest)
       .sort()
-    const rank = (share: number) => recent[Math.ceil(share * recent.length) - 1]
+    const rank = (share: number) => {
+      const found = recent[Math.ceil(share * recent.length) - 1]
+      return found === undefined ? undefined : toTenths(found)
+    }
     return { p50: rank(0.5), p95: rank(0.95) }
   }
 }

@@ -18,8 +18,8 @@ function consumption(more: Partial<Consumption>): Consumption {
     messages: [{ role: 'user' }],
     tools: undefined,
     output: () => '12345',
-    firstTokenMs: 12,
-    durationMs: 34,
+    firstTokenMs: 12.04999999,
+    durationMs: 33.96000002,
     ...more,
   }
 }

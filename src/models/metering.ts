@@ -1,5 +1,6 @@
 import type { Candidate, ChatMessage, FailureReason, Segment } from './answer.ts'
 import type { Usage } from './chunk-reader.ts'
+import { toTenths } from './latency.ts'
 import type { ModelSpec } from './schema.ts'
 
 export interface TokenCounter {
@@ -39,8 +40,8 @@ export async function meter(consumption: Consumption, counter: TokenCounter): Pr
     estimated,
     outcome,
     ...(reason && { reason }),
-    ...(firstTokenMs !== undefined && { firstTokenMs }),
-    durationMs,
+    ...(firstTokenMs !== undefined && { firstTokenMs: toTenths(firstTokenMs) }),
+    durationMs: toTenths(durationMs),
   }
 }
 
