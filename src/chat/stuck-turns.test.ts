@@ -7,6 +7,8 @@ import { type ChatAtHand, chatAtHand, LEASE_MS, somebody } from '../../test/supp
 import { deadlineEntry, turnKeys } from './store/turn-keys.ts'
 
 const HOUR = 60 * 60_000
+/** In such a time there is a sweep, with all jitter. */
+const LOOK_MS = LEASE_MS / 2
 
 /** KEYS turn, log · ARGV what is damaged: a field of the record, or the log. */
 const damage: Operation<void> = {
@@ -40,8 +42,8 @@ async function isNoted({ store, conversations }: ChatAtHand, turn: string): Prom
 /** Hours pass, with a look whenever one is due. */
 async function passHours(hand: ChatAtHand, hours: number): Promise<void> {
   for (let hour = 0; hour < hours; hour++) {
-    hand.clock.advance(HOUR - LEASE_MS)
-    await hand.pass(LEASE_MS)
+    hand.clock.advance(HOUR - LOOK_MS)
+    await hand.pass(LOOK_MS)
   }
 }
 
@@ -122,7 +124,7 @@ test('a turn that ended and cannot be told of is looked at more and more rarely,
   await ended
   const { turn: record, log: events } = turnKeys(somebody, turn)
   await hand.store.run(damage, [record, events], ['end'])
-  await passHours(hand, 30)
+  await passHours(hand, 14)
   const isLost = ({ msg }: Record<string, unknown>) => msg === GIVEN_UP
   assert.deepEqual([await isNoted(hand, turn), lines.filter(isLost)], [true, []])
   await hand.store.delete(record)
