@@ -100,15 +100,17 @@ for (const kv of [sqlite, redis]) {
     assert.equal(there.list().length, 101)
   })
 
-  test(`stops on ${kv.engine}: however many keys are withdrawn, there is room for what stops everything`, async () => {
+  test(`stops on ${kv.engine}: however many texts of keys are withdrawn, there is room for what stops everything, and for keys and people`, async () => {
     await using both = await replicas(kv)
-    const full = Array.from({ length: 10_000 }, (_, n) => stop(`key:key_${n}`))
+    const full = Array.from({ length: 10_000 }, (_, n) => stop(`secret:${n}`))
     await kv.put(key('stops', 'state'), Buffer.from(JSON.stringify(full)))
     await assert.rejects(both.here.set(stop('secret:one')), { code: 'overloaded' })
-    await both.here.set(stop('key:key_7'))
-    await both.here.set(stop('all'))
-    assert.ok(both.here.get('all'))
-    await both.here.lift('key:key_7')
+    await both.here.set(stop('secret:7'))
+    for (const scope of ['all', 'key:key_1', 'person:ana']) {
+      await both.here.set(stop(scope))
+      assert.ok(both.here.get(scope))
+    }
+    await both.here.lift('secret:7')
     await both.here.set(stop('secret:one'))
   })
 
