@@ -4,6 +4,7 @@ import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { json } from 'node:stream/consumers'
 import { createRemoteJWKSet, decodeJwt, jwtVerify } from 'jose'
+import { keepAliveTimeout } from './keep-alive.ts'
 import { localhostCertificate, localhostKey } from './localhost-certificate.ts'
 import type { OidcIssuer } from './oidc-issuer.ts'
 
@@ -23,7 +24,7 @@ const MOST = 20
 
 /** Over https, and to whoever the issuer vouches for; `trustLocalhost` is the issuer's. */
 export async function startGraph(issuer: OidcIssuer): Promise<Graph> {
-  const server = createServer({ key: localhostKey, cert: localhostCertificate })
+  const server = createServer({ key: localhostKey, cert: localhostCertificate, keepAliveTimeout })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const graph: Graph = {

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http'
 import { createServer as createRawServer, type Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
+import { keepAliveTimeout } from './keep-alive.ts'
 
 /** A request as it came in. */
 export interface Received {
@@ -31,7 +32,7 @@ export async function httpTarget(
     requests.push(request)
     answer(request, response)
   }
-  const server = createServer({ maxHeaderSize: 65_536 }, listener).listen(port, host)
+  const server = createServer({ maxHeaderSize: 65_536, keepAliveTimeout }, listener).listen(port, host)
   await once(server, 'listening')
   const bound = portOf(server.address())
   return {

@@ -4,6 +4,7 @@ import { createServer as createProxy, type IncomingMessage, type ServerResponse 
 import { createServer } from 'node:https'
 import { type AddressInfo, connect, type Socket } from 'node:net'
 import { getCACertificates, setDefaultCACertificates } from 'node:tls'
+import { keepAliveTimeout } from './keep-alive.ts'
 import { keyVaultCertificate, keyVaultKey } from './key-vault-certificate.ts'
 
 /**
@@ -58,19 +59,22 @@ export async function startKeyVault(name = `kv-${randomUUID().slice(0, 8)}`): Pr
   const asked: string[] = []
   const sockets = new Set<Socket>()
 
-  const server = createServer({ key: keyVaultKey, cert: keyVaultCertificate }, (request, response) => {
-    const { pathname, searchParams } = new URL(request.url ?? '', url)
-    if (vault.fault?.kind === 'cut') return void request.socket.destroy()
-    if (vault.fault?.kind === 'silent') return
-    if (request.headers.authorization !== `Bearer ${token}` || vault.fault?.kind === 'foreign-token') {
-      const challenge = `Bearer authorization="https://login.microsoftonline.com/${randomUUID()}", resource="${vault.resource}"`
-      response.setHeader('www-authenticate', challenge)
-      return refuse(response, 401, 'Unauthorized', request.headers.authorization ? 'AKV10032' : undefined)
-    }
-    asked.push(`${request.method} ${pathname}`)
-    if (!searchParams.has('api-version')) return refuse(response, 400, 'MissingApiVersionParameter')
-    answer(request, response, pathname)
-  })
+  const server = createServer(
+    { key: keyVaultKey, cert: keyVaultCertificate, keepAliveTimeout },
+    (request, response) => {
+      const { pathname, searchParams } = new URL(request.url ?? '', url)
+      if (vault.fault?.kind === 'cut') return void request.socket.destroy()
+      if (vault.fault?.kind === 'silent') return
+      if (request.headers.authorization !== `Bearer ${token}` || vault.fault?.kind === 'foreign-token') {
+        const challenge = `Bearer authorization="https://login.microsoftonline.com/${randomUUID()}", resource="${vault.resource}"`
+        response.setHeader('www-authenticate', challenge)
+        return refuse(response, 401, 'Unauthorized', request.headers.authorization ? 'AKV10032' : undefined)
+      }
+      asked.push(`${request.method} ${pathname}`)
+      if (!searchParams.has('api-version')) return refuse(response, 400, 'MissingApiVersionParameter')
+      answer(request, response, pathname)
+    },
+  )
 
   function answer({ method }: IncomingMessage, response: ServerResponse, pathname: string): void {
     const { fault } = vault

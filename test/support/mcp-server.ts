@@ -10,6 +10,7 @@ import { join } from 'node:path'
 import { NodeStreamableHTTPServerTransport, toNodeHandler } from '@modelcontextprotocol/node'
 import { createMcpHandler } from '@modelcontextprotocol/server'
 import { StdioServerTransport, serveStdio } from '@modelcontextprotocol/server/stdio'
+import { keepAliveTimeout } from './keep-alive.ts'
 import { buildServer, type McpServerPlan, STATUS_DESCRIPTION } from './mcp-tools.ts'
 
 export interface HttpMcpServer {
@@ -48,7 +49,7 @@ export async function startMcpServer(options: HttpMcpServerOptions = {}): Promis
   const responseMode = options.streaming ? 'sse' : 'auto'
   const handler = createMcpHandler(() => buildServer(plan), { responseMode })
   const serve = options.revisions === 'handshake' ? serveSessions(plan, sessions) : toNodeHandler(handler)
-  const server = createServer(async (request, response) => {
+  const server = createServer({ keepAliveTimeout }, async (request, response) => {
     headers.push(request.headers)
     const chunks: Buffer[] = []
     for await (const chunk of request) chunks.push(chunk)

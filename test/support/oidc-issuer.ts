@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net'
 import tls from 'node:tls'
 import { type JWTHeaderParameters, type JWTPayload, jwtVerify, SignJWT } from 'jose'
 import { type Configuration, Provider } from 'oidc-provider'
+import { keepAliveTimeout } from './keep-alive.ts'
 import { localhostCertificate, localhostKey } from './localhost-certificate.ts'
 
 /** An OIDC issuer over https that speaks as Entra ID does: one per tenant, JWT access tokens with Entra's claims. */
@@ -67,13 +68,16 @@ export async function startOidcIssuer(redirectUris: readonly string[] = []): Pro
   trustLocalhost()
   const asked: string[] = []
   const tenants = new Map<string, { handle(request: IncomingMessage, response: ServerResponse): void }>()
-  const server = createServer({ key: localhostKey, cert: localhostCertificate }, (request, response) => {
-    const path = request.url?.split('?')[0] ?? ''
-    asked.push(path)
-    const tenant = tenants.get(path.split('/')[1] ?? '')
-    if (issuer.down || !tenant) response.writeHead(issuer.down ? 503 : 404).end()
-    else tenant.handle(request, response)
-  })
+  const server = createServer(
+    { key: localhostKey, cert: localhostCertificate, keepAliveTimeout },
+    (request, response) => {
+      const path = request.url?.split('?')[0] ?? ''
+      asked.push(path)
+      const tenant = tenants.get(path.split('/')[1] ?? '')
+      if (issuer.down || !tenant) response.writeHead(issuer.down ? 503 : 404).end()
+      else tenant.handle(request, response)
+    },
+  )
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const authority = `https://localhost:${(server.address() as AddressInfo).port}`

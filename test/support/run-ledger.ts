@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import { json } from 'node:stream/consumers'
 import { setTimeout as pass } from 'node:timers/promises'
+import { keepAliveTimeout } from './keep-alive.ts'
 
 /** What a run asks of the target: who it is, and where it stands in its lane. */
 export interface Asked {
@@ -75,7 +76,7 @@ export async function startRunLedger(random: () => number): Promise<RunLedger> {
     response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ done: asked.x }))
   }
 
-  const server = createServer((request, response) => {
+  const server = createServer({ keepAliveTimeout }, (request, response) => {
     busy += 1
     // A worker that was killed has hung up.
     serve(request, response)

@@ -3,6 +3,7 @@ import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { gunzipSync } from 'node:zlib'
+import { keepAliveTimeout } from './keep-alive.ts'
 import { localhostCertificate, localhostKey } from './localhost-certificate.ts'
 
 /** What telemetry is sent to: takes all of it, and shows what came. */
@@ -24,8 +25,8 @@ export async function telemetrySink(secure: boolean): Promise<TelemetrySink> {
     response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(answer))
   }
   const server = secure
-    ? createServer({ cert: localhostCertificate, key: localhostKey }, (...pair) => void take(...pair))
-    : createHttpServer((...pair) => void take(...pair))
+    ? createServer({ cert: localhostCertificate, key: localhostKey, keepAliveTimeout }, (...pair) => void take(...pair))
+    : createHttpServer({ keepAliveTimeout }, (...pair) => void take(...pair))
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   return {
     port: (server.address() as AddressInfo).port,

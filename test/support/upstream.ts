@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setImmediate, setTimeout } from 'node:timers/promises'
+import { keepAliveTimeout } from './keep-alive.ts'
 import { eventsOf, type Plan, planFromMessage, wholeAnswer } from './upstream-plan.ts'
 
 export type { Plan } from './upstream-plan.ts'
@@ -43,7 +44,7 @@ export interface Upstream {
 
 export async function startUpstream(plan: Upstream['plan'] = []): Promise<Upstream> {
   const waiting: (() => void)[] = []
-  const server = createServer((request, response) => {
+  const server = createServer({ keepAliveTimeout }, (request, response) => {
     request.socket.setNoDelay(true)
     const chunks: Buffer[] = []
     request.on('data', (chunk) => chunks.push(chunk))
