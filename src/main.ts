@@ -2,6 +2,7 @@ import { createApp } from './app.ts'
 import { rotationFault } from './env/rotation.ts'
 import { readEnv, readSecretsEnv } from './env.ts'
 import { ParleyError } from './errors.ts'
+import { greetingOf } from './greeting.ts'
 import { createLog } from './log.ts'
 import { systemClock } from './platform/clock.ts'
 import { createTokenSource } from './platform/credential.ts'
@@ -23,11 +24,7 @@ async function main(): Promise<void> {
     throw error
   })
 
-  const uses = app.uses.map(({ need, engine }) => `  ${need.padEnd(9)} ${engine}`).join('\n')
-  const places = `  chat      ${address}/\n  OpenAI    ${address}/v1\n  API       ${address}/docs\n\n`
-  process.stdout.write(
-    `Parley is ready.\n${uses}\n\n${env.role === 'worker' ? `  health    ${address}/health/ready\n\n` : places}`,
-  )
+  process.stdout.write(greetingOf(env, app.uses, address))
 
   const stop = (signal: string) => {
     log.info({ signal, turns: app.live() }, 'the process was told to stop')
