@@ -1,8 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { RolloutView } from '#config/rollouts.ts'
 import { failed, openRolloutGround, operator, ROUND_MS, type RolloutReplica } from '../support/rollouts-at-hand.ts'
 
 const MINUTE = 60_000
+
+interface Evidence {
+  figures: NonNullable<RolloutView['figures']>
+}
 
 /** Enough of stable to compare with. */
 function converse(replica: RolloutReplica, times: number, more = {}): void {
@@ -55,7 +60,14 @@ test('a good version passes its steps, bakes and serves everyone, without anybod
     lines.map(({ to, epoch }) => `${epoch} ${to}`),
     ['5 stable', '4 baking', '3 canary 2/2 (50 %)', '2 canary 1/2 (5 %)', '1 stable'],
   )
-  assert.ok(lines.slice(0, 3).every(({ evidence }) => evidence !== null))
+  const [, baking, second] = lines.map(({ evidence }) => evidence as Evidence | null)
+  assert.equal(baking?.figures.metrics.length, 6)
+  assert.ok((baking?.figures.advance.e ?? 0) >= 20 && baking?.figures.trials.canary === 89)
+  assert.deepEqual(
+    second?.figures.metrics.map(({ canary, control, e, threshold }) => [canary, control, e, Math.round(threshold)]),
+    [333, 500, 500, 667, 1000, 2000].map((threshold) => [0, 0, 1, threshold]),
+    'each line has counts and E of every metric',
+  )
   await replica.close()
 })
 
@@ -71,6 +83,12 @@ test('a bad version takes itself back, and never begins by itself again', async 
   const { finished, live, stable } = replica.rollouts.view()
   assert.deepEqual([live, stable.version, finished[0]?.outcome], [null, 'v1', 'rolled-back'])
   assert.match(finished[0]?.reason ?? '', /3 of 3 conversations with failed turns are of v2/)
+  const [line] = await replica.rollouts.history(1)
+  const { figures, why } = (line?.evidence ?? assert.fail('nothing was kept')) as Evidence & { why: unknown }
+  const [turnErrors] = figures.metrics
+  assert.deepEqual([turnErrors?.canary, turnErrors?.control], [3, 0])
+  assert.ok((turnErrors?.e ?? 0) >= (turnErrors?.threshold ?? Number.POSITIVE_INFINITY))
+  assert.deepEqual(why, { kind: 'evidence', metric: 'turn-error' })
   for (const { config, arm, cohort } of bad) {
     assert.equal(replica.serving.resolve({ config: config.name, arm, cohort }).config.name, 'v1')
   }

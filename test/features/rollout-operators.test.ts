@@ -42,6 +42,7 @@ test('an operator pauses, resumes, promotes and rolls back, each with name and r
       ['Otto', 'otto', 'Because.'],
     ],
   )
+  assert.ok(JSON.stringify(lines[1]?.evidence).includes('turn-error'), 'with the figures that there were')
   await ground.pass(5 * ROUND_MS)
   assert.equal(rollouts.view().live, null, 'what was rolled back does not begin again by itself')
   await close()

@@ -34,13 +34,11 @@ export function createOperators({
     return view()
   }
 
-  const occasion = async (by: Principal, { reason }: Decision): Promise<Occasion> => ({
-    by: by.name,
-    operator: by.id,
-    reason,
-    evidence: null,
-    at: await now(),
-  })
+  /** With the figures that there were, whatever the person made of them. */
+  async function occasion(by: Principal, { reason }: Decision): Promise<Occasion> {
+    const { figures } = view()
+    return { by: by.name, operator: by.id, reason, evidence: figures && { figures }, at: await now() }
+  }
 
   return {
     start: (by, { version, waive = [], ifMatch }) =>

@@ -92,6 +92,6 @@ export interface Transition {
   /** The operator's id; null for the system. */
   operator: string | null
   reason: string
-  /** What it was decided on: counts and E per metric, as `RolloutView` shows them; null where a person decided. */
+  /** What it was decided on: counts and E per metric, as `RolloutView` shows them; null where nothing was counted. */
   evidence: unknown
 }
