@@ -23,6 +23,7 @@ import {
 } from '../support/azurite.ts'
 import { capturedLog } from '../support/captured-log.ts'
 import { freePort } from '../support/free-port.ts'
+import { startStopwatch } from '../support/stopwatch.ts'
 import { startTcpProxy } from '../support/tcp-proxy.ts'
 import { found, listed } from './blob/under-test.ts'
 
@@ -33,14 +34,14 @@ after(() => azurite[Symbol.asyncDispose]())
 const tokens = { token: async () => ({ token: 'secret-token', expiresAt: Date.now() + 3_600_000 }) }
 const unavailable = { code: 'blob_unavailable' }
 
-function open(account: Partial<AzureAccount>, container = createContainerName()) {
+function open(account: Partial<AzureAccount>, container = createContainerName(), operationTimeoutMs = 1000) {
   const { log, lines } = capturedLog()
   const store = new AzureBlobStore({
     account: { tokens, ...account },
     container,
     clock: systemClock,
     log,
-    operationTimeoutMs: 1000,
+    operationTimeoutMs,
   })
   return { store, lines, container, [Symbol.asyncDispose]: () => store.close() }
 }
@@ -72,9 +73,9 @@ test('an account that is away is refused within seconds, and is back by itself',
     return refuses(store)
   }
   for (const goAway of [silence, absence]) {
-    const begun = performance.now()
+    using sinceBegun = startStopwatch()
     await goAway()
-    assert.ok(performance.now() - begun < 4000)
+    assert.ok(sinceBegun.ms < 4000)
     assert.equal(store.reachable, false)
     proxy.cut()
     proxy.mend()
@@ -184,7 +185,7 @@ test('a throttled read is tried again, one that stays throttled is out of reach'
   const address = server.address()
   assert.ok(typeof address === 'object' && address)
   try {
-    await using under = open({ connectionString: connectionStringOf(address.port) })
+    await using under = open({ connectionString: connectionStringOf(address.port) }, undefined, 20_000)
     assert.equal((await found(under.store, 'a')).etag, '0x1')
     assert.equal(asked, 3)
     busy = Number.POSITIVE_INFINITY

@@ -177,11 +177,10 @@ test('a caller that leaves stops the provider at once, before the first word and
     const asked = ask(app.url, { model: 'alone', stream: true }, { signal: leave.signal })
     const seen = await first.arrived(count)
     if (!plan.firstDelayMs) for await (const _bytes of (await asked).body ?? []) break
-    const leftAt = performance.now()
     leave.abort()
     await asked.catch(() => {})
     await seen.closed
-    assert.ok((seen.abortedAt ?? Number.POSITIVE_INFINITY) - leftAt < 1000)
+    assert.ok(seen.abortedAt !== undefined && seen.sent < 1000)
   }
 })
 

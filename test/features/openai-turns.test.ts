@@ -216,11 +216,10 @@ test('a caller that leaves cancels its turn, and the provider with it', async ()
     const seen = await world.upstream.arrived(count)
     const turn = stream ? (await asked).headers.get('x-parley-turn') : null
     if (stream) for await (const _bytes of (await asked).body ?? []) break
-    const leftAt = performance.now()
     leave.abort()
     await asked.catch(() => {})
     await seen.closed
-    assert.ok((seen.abortedAt ?? Number.POSITIVE_INFINITY) - leftAt < 1000)
+    assert.ok(seen.abortedAt !== undefined && seen.sent < 1000)
     if (!turn) continue
     while ((await turnOf(turn)).status === 'running') await new Promise(setImmediate)
     assert.equal((await turnOf(turn)).status, 'cancelled')
