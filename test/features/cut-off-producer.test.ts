@@ -54,7 +54,7 @@ test('a producer cut off from the store and its successor never both speak', asy
   // The old producer's reader was told, and nothing that the log does not hold came to it with an id.
   assert.equal(first.at(-1)?.event.type, 'turn.failed')
   const withIds = first.filter(({ event }) => event.id !== undefined).map(({ event }) => event)
-  const whole = second.map(({ event }) => event)
+  const whole = await collect(await nativeClient(heir.url).resume(turn))
   assert.deepEqual(withIds, whole.slice(0, withIds.length))
 
   // The successor spoke only after the old one had fallen silent.
@@ -63,8 +63,10 @@ test('a producer cut off from the store and its successor never both speak', asy
   assert.ok(seam && lastOfOld > cutAt, 'both have spoken')
   assert.ok(seam.at > lastOfOld, 'the successor spoke while the old producer did')
   assert.equal(whole.at(-1)?.type, 'turn.completed')
-  assert.equal(textOf(whole), madeUpPieces(300).join(''))
-  assert.deepEqual(await collect(await nativeClient(heir.url).resume(turn)), whole)
+  // Who follows may hear some of it without ids, on a machine that stalls for longer than an append may take.
+  for (const heard of [whole, second.map(({ event }) => event)]) {
+    assert.equal(textOf(heard), madeUpPieces(300).join(''))
+  }
 
   // Back among the living, it writes nothing more to a turn that is not its own.
   network.mend()
