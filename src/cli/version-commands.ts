@@ -105,8 +105,17 @@ async function push(call: Call): Promise<void> {
   }
 }
 
-/** What the push comes to, in a line or two. */
-async function changeAgainstStable({ client }: Call, version: string): Promise<string> {
+/** What the push comes to, in a line or two: it is done, whatever can be said of it. */
+async function changeAgainstStable(call: Call, version: string): Promise<string> {
+  try {
+    return await changesOf(call, version)
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error
+    return `What it changes could not be told: ${error.message}\n`
+  }
+}
+
+async function changesOf({ client }: Call, version: string): Promise<string> {
   const { stable } = (await client.ask<RolloutView>('GET', '/api/v1/config/rollout')).body
   if (stable.version === version) return ''
   const { body } = await client.ask<ConfigDiff>('GET', `${at(stable.version)}/diff/${encodeURIComponent(version)}`)
