@@ -1,5 +1,5 @@
 import { Type } from 'typebox'
-import type { Audit } from '#governance/audit.ts'
+import type { Audit, AuditEntry } from '#governance/audit.ts'
 import { type Owner, partitionOf } from '#identity/principal.ts'
 import { principalOf } from '../request-context.ts'
 import type { Routes } from '../routing.ts'
@@ -7,6 +7,7 @@ import { errors } from '../schema-replies.ts'
 import { whom } from '../whom.ts'
 import { SignedOut } from './sign-out-route.ts'
 
+/** Resolves with how many sessions were on; where it rejects it is safe to repeat. */
 export type Revoke = (by: Owner, person: Owner) => Promise<number>
 
 const Person = Type.Object(
@@ -36,10 +37,17 @@ export function revokeRoute(routes: Routes, revoke: Revoke, note: Audit['note'])
     handler: async (request) => {
       const admin = principalOf(request)
       const person = { tenant: admin.tenant, id: request.body.person }
-      const ended = await revoke(admin, person)
-      const [actor, subject] = [partitionOf(admin), partitionOf(person)]
-      note({ tenant: admin.tenant, kind: 'sessions.ended', actor, subject, details: { ended, tokens: 'revoked' } })
-      return { ended }
+      const who = { tenant: admin.tenant, actor: partitionOf(admin), subject: partitionOf(person) }
+      const noted = (details: AuditEntry['details']) => note({ ...who, kind: 'sessions.ended', details })
+      try {
+        const ended = await revoke(admin, person)
+        noted({ ended, tokens: 'revoked' })
+        return { ended }
+      } catch (error) {
+        // Some of it may be done; it is to be asked for again.
+        noted({ ended: null })
+        throw error
+      }
     },
   })
 }
