@@ -162,6 +162,10 @@ export function createActions(options: ActionsOptions): Actions {
       for (const row of rows) news.changed(row, await runOf(row, seals), false)
     },
 
+    async reportLater(owner, turn) {
+      if (awake) await wishes.wantOfTurn(owner, turn)
+    },
+
     takeFollowUps: async (limit, forMs) => (awake ? takeFollowUps(sql, seals, clock.now(), limit, forMs) : []),
     followUpDone: (id) => followUpDone(sql, id),
     onFollowUp: (listener) => news.onFollowUp(listener),

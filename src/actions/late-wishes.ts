@@ -1,4 +1,5 @@
 import { ParleyError } from '#errors.ts'
+import type { Owner } from '#identity/principal.ts'
 import { type Kv, key, type Operation } from '#platform/kv/kv.ts'
 import type { Sql } from '#platform/sql/sql.ts'
 import { wantFollowUp } from './late-results.ts'
@@ -42,14 +43,17 @@ const dropWishes: Operation<void> = {
 }
 
 /** Also for a run that has settled since nobody waits for it. Safe to repeat: a row that was reported has its turn open already. */
-const GRANT = `
+const grant = (which: string) => `
   WITH wished AS (
-    UPDATE runs SET follow_up = true WHERE id = ANY($1::text[]) AND conversation IS NOT NULL AND turn IS NOT NULL
-      AND (status <> 'cancelled' OR $2)
+    UPDATE runs SET follow_up = true WHERE ${which} AND conversation IS NOT NULL AND turn IS NOT NULL
     RETURNING id, version, tenant, turn, settled_at)
   INSERT INTO follow_ups (run, version, tenant, turn)
   SELECT id, version, tenant, turn FROM wished WHERE settled_at IS NOT NULL
   ON CONFLICT DO NOTHING`
+const GRANT = grant('id = ANY($1::text[])')
+const GRANT_UNLESS_CANCELLED = grant(`id = $1 AND status <> 'cancelled'`)
+/** The person's runs are found by an index, those of a turn that have come to rest by none. */
+const GRANT_TURN = grant(`tenant = $1 AND owner = $2 AND turn = $3 AND status <> 'cancelled'`)
 
 /**
  * That a turn wants to be told later is noted in the run's row. With the database away it is noted in the live state, where
@@ -81,11 +85,16 @@ export class LateWishes {
    */
   async wantAfterAll(run: string): Promise<void> {
     try {
-      await this.#sql.query('system', GRANT, [[run], false])
+      await this.#sql.query('system', GRANT_UNLESS_CANCELLED, [run])
     } catch (error) {
       if (!isAway(error)) throw error
       await this.note(run)
     }
+  }
+
+  /** The same for all runs of a turn that is lost. Rejects with database_unavailable. */
+  async wantOfTurn({ tenant, id }: Owner, turn: string): Promise<void> {
+    await this.#sql.query('system', GRANT_TURN, [tenant, id, turn])
   }
 
   /** For the time when the database is back. */
@@ -100,7 +109,7 @@ export class LateWishes {
       const runs = await this.#kv.run(oldestWishes, [wishes], [AT_ONCE])
       count = runs.length
       if (count === 0) return
-      await this.#sql.query('system', GRANT, [runs, true])
+      await this.#sql.query('system', GRANT, [runs])
       await this.#kv.run(dropWishes, [wishes], runs)
     }
   }

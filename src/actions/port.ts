@@ -1,5 +1,5 @@
 import type { ConfigVersion } from '#config/document.ts'
-import type { Principal } from '#identity/principal.ts'
+import type { Owner, Principal } from '#identity/principal.ts'
 
 /** What the loop of a turn needs of actions, and all it knows of them. */
 export interface ActionPort {
@@ -14,6 +14,8 @@ export interface ActionPort {
   settled(run: Run, patience: Patience, signal: AbortSignal, onChange: (run: Run) => void): Promise<Run>
   /** Withdraws the runs of a turn that have not started; started ones finish. */
   withdraw(turn: string): Promise<void>
+  /** A turn was lost before it could say what came of its runs: that is reported later. Rejects with database_unavailable. */
+  reportLater(owner: Owner, turn: string): Promise<void>
   /**
    * Runs that `settled` gave back unsettled leave a row when they settle after all, for any replica to report in a turn of
    * its own. Takes at most `limit` of them for `leaseMs`; who does not finish in time leaves them to others.

@@ -13,6 +13,7 @@ import type { LiveTurn } from './live-turn.ts'
 import { Deadline, produce } from './produce.ts'
 import type { Progress } from './progress.ts'
 import { receiptOf } from './receipt.ts'
+import { reportLater } from './report-later.ts'
 import { dropDeadline } from './store/deadlines.ts'
 import { releaseTurn } from './store/lease.ts'
 import { deadlineEntry, replicaKey, turnKeys } from './store/turn-keys.ts'
@@ -206,6 +207,7 @@ export class Producers {
         : await produce(turn, held.history, held.takenOver, deadline)
       deadline.suspend()
       await this.#end(turn, end)
+      if (held.hopeless) await reportLater(room, input.principal, input.turn)
       turn.span.end({
         attributes: { 'parley.turn.status': end.status },
         error: end.status === 'failed' ? end.error.code : undefined,

@@ -67,6 +67,7 @@ for (const what of ['input', 'log']) {
     await read
     const told = () => lines.filter(({ msg }) => msg === GIVEN_UP).map(({ level, turn: id }) => [level, id])
     assert.deepEqual([told(), await isNoted(heir, turn)], [[[50, turn]], false])
+    assert.deepEqual(heir.actions.reportedLater, [turn])
     await passHours(heir, 3)
     assert.equal(told().length, 1)
     await assert.rejects(Array.fromAsync(heir.chat.read(somebody, turn, -1, new AbortController().signal)), {

@@ -5,6 +5,7 @@ import type { Key } from '#platform/kv/kv.ts'
 import { archiveFinished } from './archiving.ts'
 import { turnLifetimes } from './limits.ts'
 import type { Producers } from './producers.ts'
+import { reportLater } from './report-later.ts'
 import { settle } from './settling.ts'
 import { dropDeadline, dueDeadlines, noteDeadline } from './store/deadlines.ts'
 import { giveUpTurn } from './store/give-up.ts'
@@ -127,8 +128,10 @@ export class Sweeper {
       const inMs = Math.min(Math.max(Math.ceil(found.forMs / 10), leaseMs), STUCK_LOOK_AT_LEAST_EVERY_MS)
       return kv.run(noteDeadline, [shard], [member, inMs])
     }
-    if (found.kind === 'given-up')
+    if (found.kind === 'given-up') {
       log.error({ turn, err }, 'a turn that nobody could go on with for half a day is given up')
+      await reportLater(this.#room, owner, turn)
+    }
     if (found.kind === 'gone') log.error({ turn, err }, 'a turn that nobody could read is gone with its record')
     await kv.run(dropDeadline, [shard], [member])
   }

@@ -57,6 +57,7 @@ for (const [producers, outcome] of [
     const { status, error } = await last.chat.get(somebody, turn)
     assert.equal(status, outcome)
     assert.deepEqual([error?.code, last.asked.length], outcome === 'failed' ? ['turn_lost', 0] : [undefined, 1])
+    assert.deepEqual(last.actions.reportedLater, outcome === 'failed' ? [turn] : [])
     assert.deepEqual(await dueIn(last, LEASE_MS), [])
   })
 }

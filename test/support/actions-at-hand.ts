@@ -6,6 +6,8 @@ export interface ActionsAtHand {
   port: ActionPort
   dispatched: ActionCall[]
   withdrawn: string[]
+  /** Turns that were lost. */
+  reportedLater: string[]
   /** Follow-ups that are not done yet, taken ones included. */
   waiting: ReadonlyMap<string, FollowUp>
   /** How often each follow-up was noted as done. */
@@ -19,6 +21,7 @@ export interface ActionsAtHand {
 export function actionsAtHand(clock: Clock): ActionsAtHand {
   const dispatched: ActionCall[] = []
   const withdrawn: string[] = []
+  const reportedLater: string[] = []
   const runs = new Map<string, { call: ActionCall; run: Run; isLate: boolean }>()
   const watchers = new Map<string, (run: Run) => void>()
   const waiting = new Map<string, FollowUp>()
@@ -64,6 +67,9 @@ export function actionsAtHand(clock: Clock): ActionsAtHand {
     withdraw: async (turn) => {
       withdrawn.push(turn)
     },
+    reportLater: async (_owner, turn) => {
+      reportedLater.push(turn)
+    },
     takeFollowUps: async (limit, leaseMs) => {
       const now = clock.monotonic()
       const due = [...waiting.values()].filter(({ id }) => (leasedUntilMs.get(id) ?? -1) < now).slice(0, limit)
@@ -91,6 +97,7 @@ export function actionsAtHand(clock: Clock): ActionsAtHand {
     port,
     dispatched,
     withdrawn,
+    reportedLater,
     waiting,
     done,
     leave,

@@ -373,6 +373,12 @@ export function recoverySuite(ground: () => Ground): void {
       /has ended/,
     )
     assert.deepEqual(await reported(unheard.id), ['"after all"'])
+    // All producers of its turn died, and nobody waits for it.
+    const lost = callOf(versionOf(specs), 'do_it', { conversation })
+    const orphan = await actions.dispatch(lost)
+    await settledRun(actions, orphan)
+    await actions.reportLater(lost.principal, lost.turn)
+    assert.deepEqual(await reported(orphan.id), ['"after all"'])
     const letter = await actions.dispatch(callOf(versionOf(specs), 'dead', { conversation }))
     assert.equal((await settledRun(actions, letter)).status, 'dead-lettered')
     away = false
