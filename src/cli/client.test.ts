@@ -10,8 +10,7 @@ const page = { 'content-type': 'text/html' }
 test('an answer that is not of Parley, or breaks off, is said to be, whatever was asked for', async () => {
   const server = createServer((request, response) => {
     if (request.url?.startsWith('/half')) {
-      response.writeHead(200, { 'content-length': '100' }).write('{')
-      setImmediate(() => response.destroy())
+      response.writeHead(200, { 'content-length': '100' }).write('{', () => response.destroy())
     } else if (request.url?.startsWith('/moved')) response.writeHead(302, { location: '/page' }).end()
     else response.writeHead(200, page).end('<html>Sign in</html>')
   })

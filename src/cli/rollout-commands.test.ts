@@ -8,6 +8,7 @@ import { registerConfigApi } from '#transport/config-api.ts'
 import { cliRun } from '../../test/support/cli-run.ts'
 import { ScriptedConfig } from '../../test/support/scripted-config.ts'
 import { startTransport } from '../../test/support/transport-server.ts'
+import { renderLine } from './render-rollout.ts'
 
 test('a state that was set back is said to be, with what can be done, and is taken by its epoch', async () => {
   const config = new ScriptedConfig()
@@ -19,6 +20,11 @@ test('a state that was set back is said to be, with what can be done, and is tak
   assert.match(out, /store {4}its state was set back to epoch 5 \(v001 stable, of 1970-01-01 00:00:00Z\)/)
   assert.match(out, /config restore --take 5 takes what is there/)
   assert.doesNotMatch(out, /out of reach/)
+  assert.match(
+    renderLine(config.rollouts.view()),
+    /\(store: its state was set back to epoch 5/,
+    'who watches is told, too',
+  )
   assert.equal((await run('restore', '--take', '5', '--reason', 'A backup.')).code, 0)
   assert.equal((await run('restore', '--take', 'five')).code, 2)
   assert.deepEqual(config.asked, [['restore', 'Caller', { reason: 'A backup.', ifMatch: 'e2', take: 5 }]])
