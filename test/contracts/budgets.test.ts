@@ -20,6 +20,7 @@ import { manualClock } from '../support/clock.ts'
 import { startPostgres } from '../support/postgres.ts'
 import { startRedis } from '../support/redis.ts'
 import { unreachableKv } from '../support/unreachable-kv.ts'
+import { until } from './kv/under-test.ts'
 
 const log = createLog('silent')
 const common = { clock: systemClock, log, tokens: { token: async () => ({ token: '', expiresAt: 0 }) } }
@@ -54,7 +55,7 @@ function budgetsOver(kv: Kv, given: { spent?: number | Error; clock?: ManualCloc
   const told: BudgetReached[] = []
   const audited: AuditEntry[] = []
   const stopped: Stop[] = []
-  const away = { stops: false, tries: 0 }
+  const away = { stops: false, tries: 0, meanwhile: async () => {} }
   let asked = 0
   const budgets = createBudgets({
     sql,
@@ -66,6 +67,7 @@ function budgetsOver(kv: Kv, given: { spent?: number | Error; clock?: ManualCloc
       get: (scope) => stopped.find((stop) => stop.scope === scope),
       set: async (stop) => {
         away.tries += 1
+        await away.meanwhile()
         if (away.stops) throw new ParleyError('state_unavailable')
         stopped.push(stop)
       },
@@ -192,11 +194,11 @@ for (const kv of [sqlite, redis]) {
       )
     till.away.stops = true
     await spend(1)
-    while (till.away.tries < 1) await told(kv)
+    await until(() => till.away.tries > 0)
     assert.deepEqual(stopped, [])
     till.away.stops = false
     await spend(0.001)
-    while (stopped.length === 0) await told(kv)
+    await until(() => stopped.length > 0)
     await spend(0.001)
     cut()
     const override = { addUsd: 5, until: clock.now() + 60_000, reason: 'a release' }
@@ -208,7 +210,7 @@ for (const kv of [sqlite, redis]) {
     await late.budgets.list()
     await budgets.override(finance, scope, { ...override, addUsd: 9 }, version + 1)
     late.budgets.spending(ana, served)?.charge(6)
-    while (late.told.length === 0) await told(kv)
+    await until(() => late.told.length > 0)
     await late.budgets.list()
     assert.deepEqual(late.stopped, [])
     assert.deepEqual(
@@ -218,7 +220,7 @@ for (const kv of [sqlite, redis]) {
     clock.advance(60_000)
     await assert.rejects(budgets.check(ana), { code: 'budget_exceeded' })
     await spend(0.001)
-    while (stopped.length === 0) await told(kv)
+    await until(() => stopped.length > 0)
     cut()
     assert.equal(till.away.tries, 3)
   })
@@ -264,6 +266,49 @@ for (const kv of [sqlite, redis]) {
     assert.equal(view?.reservedUsd, 0)
   })
 }
+
+test('nobody is cut by a budget that was removed, nor by terms of before that reach the store late', async () => {
+  for (const decide of ['remove', 'override'] as const) {
+    await using till = budgetsOver(sqlite)
+    const { budgets, stopped, away, clock } = till
+    const ana = somebody()
+    const scope = `tenant:${ana.tenant}`
+    const { version } = await budgets.set(finance, scope, terms, undefined)
+    const underWay = budgets.spending(ana, served)
+    const override = { addUsd: 50, until: clock.now() + 60_000, reason: 'a release' }
+    // The operator decides while the cut is on its way, and so finds nothing to lift.
+    away.meanwhile = () =>
+      decide === 'remove'
+        ? budgets.remove(finance, scope, version)
+        : budgets.override(finance, scope, override, version).then(() => {})
+    underWay?.charge(12)
+    await until(() => away.tries > 0)
+    await budgets.close()
+    assert.deepEqual(stopped, [], decide)
+  }
+  // An answer of before settles after it is gone.
+  await using till = budgetsOver(sqlite)
+  const { budgets, stopped, away, told: reached } = till
+  const ana = somebody()
+  const { version } = await budgets.set(finance, `tenant:${ana.tenant}`, terms, undefined)
+  const underWay = budgets.spending(ana, served)
+  await budgets.remove(finance, `tenant:${ana.tenant}`, version)
+  underWay?.charge(12)
+  await until(() => reached.some(({ percent }) => percent === 110))
+  await budgets.close()
+  assert.deepEqual([stopped, away.tries], [[], 0])
+})
+
+test('a cut that outlived its budget is lifted by whoever removes it again', async () => {
+  await using till = budgetsOver(sqlite)
+  const { budgets, stopped, clock } = till
+  const scope = `tenant:${randomUUID()}`
+  const { version } = await budgets.set(finance, scope, terms, undefined)
+  await budgets.remove(finance, scope, version)
+  stopped.push({ scope: `budget:${scope}`, reason: 'over budget', by: null, at: clock.now(), until: null })
+  await assert.rejects(budgets.remove(finance, scope, version), { code: 'not_found' })
+  assert.deepEqual(stopped, [])
+})
 
 test('of two who decide at once, one hears that the other was first', async () => {
   await using till = budgetsOver(sqlite)

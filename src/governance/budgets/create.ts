@@ -8,7 +8,7 @@ import type { Sql } from '#platform/sql/sql.ts'
 import type { AuditEntry } from '../audit.ts'
 import { type Budget, type Budgets, type BudgetView, budgetLevels, type Spending } from '../budgets.ts'
 import type { Ledger } from '../ledger.ts'
-import type { Stops } from '../stops.ts'
+import type { Stop, Stops } from '../stops.ts'
 import { BudgetBook } from './book.ts'
 import type { Settled } from './counters.ts'
 import { createKeptBudgets } from './kept.ts'
@@ -41,7 +41,7 @@ export function createBudgets(options: BudgetsOptions): Budgets {
   const { sql, kv, clock, log, events, stops, spent, audit, awake, alone } = options
   const kept = createKeptBudgets(sql)
   const book = new BudgetBook({ kept, clock, log, awake, alone })
-  const cutting = new Set<string>()
+  const cutting = new Map<string, Promise<void>>()
   const till = new Till({ kv, clock, log, spent, onSettled })
 
   function onSettled(budget: Budget, { before, after, spent: micro }: Settled, served: Served | undefined): void {
@@ -61,27 +61,42 @@ export function createBudgets(options: BudgetsOptions): Budgets {
       })
     }
     if (after < CUT_AT || cutting.has(scope) || stops.get(`budget:${scope}`)) return
-    cutting.add(scope)
-    cut(budget, toUsd(micro))
+    const cutNow = cut(budget, toUsd(micro))
       .catch((error) => log.error({ err: error }, 'Answers over budget could not be cut'))
       .finally(() => cutting.delete(scope))
+    cutting.set(scope, cutNow)
   }
 
   /**
    * What was metered late has passed the limit by far: answers under way end, on every replica. Each settlement past the limit sees
    * to it: the one before may not have reached the store, or an override that let them go on has ended. One that has just begun
-   * elsewhere is looked for, though not for long: nobody is cut by terms of before.
+   * elsewhere is looked for, though not for long: nobody is cut by terms of before. What was decided while the cut was on its way
+   * came too early to lift it, so it is looked for once more.
    */
   async function cut(budget: Budget, spentUsd: number): Promise<void> {
+    if (!isKeysOwn(budget)) await lookAtMost(LOOK_FOR_MS)
+    const stop = stopOf(budget, spentUsd)
+    if (!stop) return
+    await stops.set(stop)
+    if (isKeysOwn(budget)) return
+    await book.look()
+    if (!stopOf(budget, spentUsd)) await stops.lift(stop.scope)
+  }
+
+  async function lookAtMost(forMs: number): Promise<void> {
     const isLate = Promise.withResolvers<void>()
-    const cancel = clock.after(LOOK_FOR_MS, isLate.resolve)
+    const cancel = clock.after(forMs, isLate.resolve)
     await Promise.race([isLate.promise, book.look().catch(() => {})])
     cancel()
+  }
+
+  /** By the terms of now; undefined where they leave room, or the budget was removed. */
+  function stopOf(budget: Budget, spentUsd: number): Stop | undefined {
     const at = clock.now()
-    const present = book.get(budget.scope) ?? budget
-    if (spentUsd * 100 < effectiveLimit(present, at) * CUT_AT) return
+    const present = isKeysOwn(budget) ? budget : book.get(budget.scope)
+    if (!present || spentUsd * 100 < effectiveLimit(present, at) * CUT_AT) return undefined
     const until = periodOf(present, at).end
-    await stops.set({ scope: `budget:${budget.scope}`, reason: 'over budget', by: null, at, until })
+    return { scope: `budget:${present.scope}`, reason: 'over budget', by: null, at, until }
   }
 
   async function viewOf(budget: Budget): Promise<BudgetView> {
@@ -94,6 +109,11 @@ export function createBudgets(options: BudgetsOptions): Budgets {
     await book.look()
     await stops.lift(`budget:${budget.scope}`)
     return viewOf(budget)
+  }
+
+  async function removed(scope: string): Promise<void> {
+    await book.look()
+    await stops.lift(`budget:${scope}`)
   }
 
   function entryOf(by: Principal, kind: AuditEntry['kind'], scope: string, details: AuditEntry['details']): AuditEntry {
@@ -144,16 +164,26 @@ export function createBudgets(options: BudgetsOptions): Budgets {
     async remove(by, scope, ifVersion) {
       checkSettable(scope)
       await audit(entryOf(by, 'budget.set', scope, { removed: true }))
-      await kept.remove(scope, ifVersion)
-      await book.look()
-      await stops.lift(`budget:${scope}`)
+      try {
+        await kept.remove(scope, ifVersion)
+      } catch (error) {
+        // Whoever removed it may not have got as far as lifting the cut.
+        if (error instanceof ParleyError && error.code === 'not_found') await removed(scope)
+        throw error
+      }
+      await removed(scope)
     },
 
     async close() {
       till.close()
-      await book.close()
+      await Promise.all([book.close(), ...cutting.values()])
     },
   }
+}
+
+/** Made with its key, it is not in the book. */
+function isKeysOwn({ version }: Budget): boolean {
+  return version === 0
 }
 
 function spendingFrom(till: Till, budgets: readonly Budget[], served: Served): Spending {
