@@ -3,9 +3,9 @@ import { test } from 'node:test'
 import { createLog } from '#log.ts'
 import { AzureBlobStore } from '#platform/blob/azure.ts'
 import { createContainerName, startAzurite } from '../support/azurite.ts'
-import { failed, openRolloutGround, operator, ROUND_MS } from '../support/rollouts-at-hand.ts'
+import { failed, openRolloutGround, operator } from '../support/rollouts-at-hand.ts'
 
-test('over Blob Storage a rollout begins, is led by one, is decided by one of two operators, and takes itself back', async () => {
+test('over Blob Storage a rollout begins, is led by one, is decided by one of two operators, takes itself back, and is not set back by a blob', async () => {
   await using opened = new AsyncDisposableStack()
   const azurite = opened.use(await startAzurite())
   const ground = opened.use(await openRolloutGround())
@@ -44,6 +44,16 @@ test('over Blob Storage a rollout begins, is led by one, is decided by one of tw
     [lines[0]?.to, lines.length, replicas.map(({ serving }) => serving.stable().name)],
     ['rolled-back', 4, ['v1', 'v1']],
   )
-  await ground.pass(ROUND_MS)
+  // Somebody puts back what the container had before it was rolled back.
+  const known = two.rollouts.view().epoch
+  const store = open()
+  const line = await store.get(`history/${String(known - 1).padStart(9, '0')}.json`)
+  const { state, ...last } = JSON.parse(line && line !== 'unchanged' ? line.bytes.toString() : '')
+  await store.put('state.json', Buffer.from(JSON.stringify({ ...state, last })))
+  await ground.passUntil(() => replicas.every(({ rollouts }) => rollouts.view().diverged?.epoch === known - 1))
+  const restored = await two.rollouts.restore(operator(), { reason: 'By mistake.', ifMatch: String(known) })
+  assert.deepEqual([restored.live, restored.epoch], [null, known + 1])
+  await ground.passUntil(() => one.rollouts.view().epoch === known + 1)
+  assert.equal(one.rollouts.view().diverged, null)
   await Promise.all(replicas.map((replica) => replica.close()))
 })
