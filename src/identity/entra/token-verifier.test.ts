@@ -213,11 +213,11 @@ test('with the issuer away, known keys keep working for a day; without any it is
   clock.shiftMs += 23 * 3_600_000
   await tokens.verify(await later('2'))
   // One try to no avail is nothing; the next says so.
-  clock.shiftMs += 60_000
-  await refusedAs(
-    'unauthenticated',
-    tokens.verify(await own.home.sign({ jti: 'x' }, { header: { kid: randomUUID() } })),
-  )
+  while (told.length < 2) {
+    clock.shiftMs += 31_000
+    const unknown = await own.home.sign({ jti: randomUUID() }, { header: { kid: randomUUID() } })
+    await refusedAs('unauthenticated', tokens.verify(unknown))
+  }
   assert.deepEqual(told, [false, true])
   clock.shiftMs += 2 * 3_600_000
   await refusedAs('identity_unavailable', tokens.verify(await later('3')))
