@@ -30,4 +30,4 @@ test('whoever comes back to sign in, with whatever of whom, only who began it ha
   finds(t, 'sign-in', 100))
 
 test('whatever page asks, only those of the list may read the answer, and none may with what the browser has of us', (t) =>
-  finds(t, 'cross-origin', 80))
+  finds(t, 'cross-origin', 50))
