@@ -1,4 +1,4 @@
-import type { Clock } from '#platform/clock.ts'
+import { type Clock, waitAtMost } from '#platform/clock.ts'
 import type { FailureReason } from './answer.ts'
 import { ChunkReader, type Piece } from './chunk-reader.ts'
 import type { ByteHandler, Flight, Provider, ProviderCall, Refusal } from './providers/provider.ts'
@@ -199,7 +199,7 @@ export class ModelCall implements ByteHandler, Flight {
     if (this.#cancelAlarm && this.#alarmAt <= endsAt) return
     this.#cancelAlarm?.()
     this.#alarmAt = endsAt
-    this.#cancelAlarm = this.#clock.after(Math.max(0, endsAt - this.#clock.monotonic()), () => this.#alarm())
+    this.#cancelAlarm = waitAtMost(this.#clock, Math.max(0, endsAt - this.#clock.monotonic()), () => this.#alarm())
   }
 
   #alarm(): void {
