@@ -182,11 +182,6 @@ test('a second process on the same data folder is refused, and the first one goe
 
 const nowhere: Record<string, { given: Record<string, string>; why: RegExp; logged?: string[] }> = {
   'an address that other machines can reach': { given: { HOST: '0.0.0.0' }, why: /HOST/ },
-  'a name that may be anything': { given: { HOST: 'example.org' }, why: /HOST/ },
-  'a store that replicas share without a key that they share': {
-    given: { REDIS_URL: 'redis://127.0.0.1:1' },
-    why: /REDIS_URL needs PARLEY_MASTER_KEYS/,
-  },
   'several faults at once': {
     given: { PORT: 'http', PARLEY_TURN_LEASE_MS: '1', PARLEY_MASTER_KEYS: 'short:a2V5', OPENAI_BASE_URL: 'ftp://x' },
     why: /PORT.*OPENAI_BASE_URL.*PARLEY_MASTER_KEYS.*PARLEY_TURN_LEASE_MS/,

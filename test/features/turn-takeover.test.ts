@@ -17,9 +17,11 @@ let upstream: Upstream
 let folder: string
 let replicas: Replica[] = []
 
-async function startReplicas(count: number): Promise<Replica[]> {
+/** Two that live; those that earlier tests have left go on, since starting one takes its time. */
+async function twoReplicas(): Promise<Replica[]> {
+  replicas = replicas.filter(({ process: { exitCode, signalCode } }) => exitCode === null && signalCode === null)
   const started = await Promise.all(
-    Array.from({ length: count }, () =>
+    Array.from({ length: 2 - replicas.length }, () =>
       startReplica({
         ...engines.variables,
         PARLEY_CONFIG_DIR: folder,
@@ -31,7 +33,7 @@ async function startReplicas(count: number): Promise<Replica[]> {
     ),
   )
   replicas.push(...started)
-  return started
+  return replicas
 }
 
 before(async () => {
@@ -63,7 +65,7 @@ async function takeUntil(events: AsyncGenerator<SseEvent>, tokens: number): Prom
 }
 
 test('a turn is followed and cancelled from another replica', async () => {
-  const [one, two] = await startReplicas(2)
+  const [one, two] = await twoReplicas()
   assert.ok(one && two)
   const here = nativeClient(one.url)
   const there = nativeClient(two.url)
@@ -85,7 +87,7 @@ test('a turn is followed and cancelled from another replica', async () => {
 })
 
 test('a killed producer is succeeded: every reader gets the rest, nothing lost, nothing twice', async () => {
-  const [one, two] = await startReplicas(2)
+  const [one, two] = await twoReplicas()
   assert.ok(one && two)
   const there = nativeClient(two.url)
   const conversation = await nativeClient(one.url).conversation('plain')
@@ -116,7 +118,7 @@ test('an action that was called before the producer died is not called again', a
   const calling: Plan = { toolCalls: [{ name: 'calculate', arguments: '{"expression":"6*7"}' }] }
   upstream.plan = ({ messages }) =>
     JSON.stringify(messages).includes('"role":"tool"') ? { tokens: 60, pace: 60 } : calling
-  const [one, two] = await startReplicas(2)
+  const [one, two] = await twoReplicas()
   assert.ok(one && two)
   const before = upstream.requests.length
   const conversation = await nativeClient(one.url).conversation('helper')
@@ -133,7 +135,7 @@ test('an action that was called before the producer died is not called again', a
 })
 
 test('a replica that is told to stop hands its turns over at once, and exits with 0', async () => {
-  const [one, two] = await startReplicas(2)
+  const [one, two] = await twoReplicas()
   assert.ok(one && two)
   const conversation = await nativeClient(one.url).conversation('plain')
   const { turn, events } = await nativeClient(one.url).stream(conversation, 'mock: tokens=60 pace=30')
