@@ -83,6 +83,7 @@ export async function* readTurn(
           seal = present
           continue
         }
+        if (isUnreadable(error) && (await isGivenUp(room, principal, turn))) throw new ParleyError('turn_lost')
         if (!(error instanceof ParleyError) || error.code !== 'state_unavailable') throw error
         const now = room.clock.monotonic()
         if (unreachableSinceMs === undefined) yield [noticeOf(error)]
@@ -100,6 +101,12 @@ export async function* readTurn(
 
 function loaded(room: ChatRoom, principal: Principal, turn: string): Promise<TurnRecord | undefined> {
   return room.kv.run(loadTurn, [turnKeys(principal, turn).turn], [])
+}
+
+/** It counts as ended, without an end. */
+async function isGivenUp(room: ChatRoom, principal: Principal, turn: string): Promise<boolean> {
+  const record = await loaded(room, principal, turn)
+  return record?.state === 'done' && !record.end
 }
 
 /** The live state has lost the turn: what the archive has of it, as of a log that is gone. */

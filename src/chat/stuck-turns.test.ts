@@ -99,6 +99,23 @@ test('one whose conversation is damaged shows what was visible of it, and that i
   })
 })
 
+test('one whose log has gone while everything was down ends at once, with what is known of it', async () => {
+  await using lost = await chatAtHand({})
+  const conversation = await lost.converse()
+  const { turn, ended } = await lost.say(conversation, 'hello')
+  lost.reach('away')
+  await lost.store.delete(turnKeys(somebody, turn).log)
+  await using heir = await chatAtHand({ say: [{ text: 'Here I am.' }], sharing: lost })
+  const read = ended.catch(() => {})
+  await heir.pass(2 * LEASE_MS)
+  await read
+  const { status, error } = await heir.chat.get(somebody, turn)
+  assert.deepEqual([status, error?.code, await isNoted(heir, turn)], ['failed', 'turn_lost', false])
+  const next = await heir.say(conversation, 'are you there?')
+  await next.ended
+  assert.equal((await heir.chat.get(somebody, next.turn)).text, 'Here I am.')
+})
+
 test('a conversation whose turn cannot be read is deleted all the same', async () => {
   await using lost = await chatAtHand({})
   const conversation = await lost.converse()

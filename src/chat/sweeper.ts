@@ -114,13 +114,9 @@ export class Sweeper {
   }
 
   async #stuck(shard: Key, member: string, { turn, ...owner }: Owner & { turn: string }, err: unknown): Promise<void> {
-    const { kv, log, leaseMs } = this.#room
+    const { kv, log, leaseMs, replica } = this.#room
     const keys = turnKeys(owner, turn)
-    const found = await kv.run(
-      giveUpTurn,
-      [keys.turn, keys.log],
-      [STUCK_PATIENCE_MS, turnLifetimes.logMs, turnLifetimes.turnMs],
-    )
+    const found = await kv.run(giveUpTurn, [keys.turn, keys.log], [STUCK_PATIENCE_MS, turnLifetimes.turnMs, replica])
     if (found.kind === 'stuck') {
       if (!isUnreadable(err)) log.error({ turn, err }, 'a turn could not be taken over or archived; it is tried again')
       else if (found.forMs === 0)

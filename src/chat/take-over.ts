@@ -46,6 +46,9 @@ export async function takeOver(
   if (claim.kind !== 'claimed') return claim
   const progress = new Progress()
   for await (const batch of readLog(room.kv, keys, seal, -1)) for (const event of batch) progress.replay(event)
+  // It expired while everything was down; nothing brings it back.
+  const isLogGone = progress.next === 0
+  if (isLogGone) progress.next = record.top + 1
   if (progress.next <= record.top) {
     throw new ParleyError('sealed_unreadable', { message: 'The log of the turn is not whole any more.' })
   }
@@ -63,7 +66,7 @@ export async function takeOver(
     leasedAtMs,
     startedAtMs: null,
     takenOver: true,
-    hopeless: claim.fence > PRODUCERS_PER_TURN,
+    hopeless: isLogGone || claim.fence > PRODUCERS_PER_TURN,
   })
   if (claim.cancelled) producers.cancel(turn)
   return { kind: 'taken' }

@@ -62,7 +62,7 @@ async function openedTurn(kv: Kv) {
     return (await open(id, keys.turn, keys.log)).kind
   }
   const free = () => kv.run(freeConversation, [record, kept.record], [turn])
-  const giveUp = (patienceMs: number) => kv.run(giveUpTurn, [record, log], [patienceMs, HOUR, HOUR])
+  const giveUp = (patienceMs: number, replica = 'rep') => kv.run(giveUpTurn, [record, log], [patienceMs, HOUR, replica])
   return { record, log, next, free, giveUp }
 }
 for (const [name, kv] of [
@@ -75,6 +75,7 @@ for (const [name, kv] of [
     await pause(5)
     const stuck = await giveUp(HOUR)
     assert.ok(stuck.kind === 'stuck' && stuck.forMs > 0 && stuck.forMs < HOUR)
+    assert.equal((await giveUp(1, 'another')).kind, 'stuck')
     assert.deepEqual([await giveUp(1), await giveUp(1)], [{ kind: 'given-up' }, { kind: 'known' }])
     const lost = await kv.run(loadTurn, [record], [])
     assert.deepEqual([lost?.state, lost?.end], ['done', undefined])

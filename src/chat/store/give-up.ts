@@ -4,8 +4,8 @@ import { field, integer, text } from './reply.ts'
 /**
  * Notes that a turn can be neither gone on with nor told of, for what is wrong with what is kept of it, since when, and gives it up
  * after `patience`: it counts as ended from then on, without an end. A turn that has ended already is given up by nobody; its
- * record goes by itself.
- * KEYS turn, log · ARGV patience ms, log ttl ms, turn ttl ms
+ * record goes by itself. Nor is one that another replica holds: it can go on with it.
+ * KEYS turn, log · ARGV patience ms, ttl ms, replica
  */
 export type GiveUpResult =
   /** Stuck for so long. */
@@ -18,7 +18,7 @@ export type GiveUpResult =
 export const giveUpTurn: Operation<GiveUpResult> = {
   name: 'turn.give-up',
   lua: `
-    local turn = redis.call('HMGET', KEYS[1], 'state', 'stuck')
+    local turn = redis.call('HMGET', KEYS[1], 'state', 'stuck', 'owner', 'lease')
     if not turn[1] then return {3} end
     if turn[1] == 'lost' then return {2} end
     local now = now_ms()
@@ -28,13 +28,13 @@ export const giveUpTurn: Operation<GiveUpResult> = {
     end
     local stuck = now - tonumber(turn[2])
     if turn[1] ~= 'live' or stuck < tonumber(ARGV[1]) then return {0, stuck} end
+    if turn[3] ~= ARGV[3] and tonumber(turn[4]) > now then return {0, stuck} end
     redis.call('HINCRBY', KEYS[1], 'fence', 1)
     redis.call('HSET', KEYS[1], 'state', 'lost')
-    redis.call('PEXPIRE', KEYS[2], ARGV[2])
-    redis.call('PEXPIRE', KEYS[1], ARGV[3])
+    for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, ARGV[2]) end
     signal(KEYS[2], '')
     return {1}`,
-  twin: (step, [turn, log], [patienceMs, logTtlMs, ttlMs]) => {
+  twin: (step, [turn, log], [patienceMs, ttlMs, replica]) => {
     if (!turn || !log) throw new RangeError('turn.give-up needs two keys')
     const state = step.get(turn, 'state')?.toString()
     if (!state) return [3]
@@ -46,10 +46,11 @@ export const giveUpTurn: Operation<GiveUpResult> = {
     }
     const stuck = step.now - field(since)
     if (state !== 'live' || stuck < integer(patienceMs)) return [0, stuck]
+    const isHeld = step.get(turn, 'owner')?.toString() !== text(replica) && field(step.get(turn, 'lease')) > step.now
+    if (isHeld) return [0, stuck]
     step.increment(turn, 'fence', 1)
     step.set(turn, { state: 'lost' })
-    step.expire(log, integer(logTtlMs))
-    step.expire(turn, integer(ttlMs))
+    for (const key of [turn, log]) step.expire(key, integer(ttlMs))
     step.signal(log, '')
     return [1]
   },
