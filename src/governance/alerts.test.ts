@@ -23,6 +23,7 @@ function site(t: TestContext) {
   const site = {
     told,
     clock,
+    kv,
     /** Whether a channel takes what it is told. */
     takes: (_channel: Channel, _alert: Alert): Promise<void> | void => {},
     replica(store: Parameters<typeof openAlerts>[0]['kv'] = kv) {
@@ -111,13 +112,16 @@ test('of runs of an action in the dead letters it is told once an hour, by which
     tenant: 't',
     settledAt: 1,
   } as const
-  const settle1 = async (events: typeof one.events, run: string, action: string, status = 'dead-lettered') => {
-    events.emit('run.settled', { ...settled, run, action, status, reason: 'target_refused' })
+  const settle1 = async (events: typeof one.events, run: string, action: string, more: object = {}) => {
+    events.emit('run.settled', {
+      ...{ ...settled, run, action, status: 'dead-lettered', reason: 'target_refused' },
+      ...more,
+    })
     await settle()
   }
   await settle1(one.events, 'run_1', 'create_ticket')
   await settle1(other.events, 'run_2', 'create_ticket')
-  await settle1(one.events, 'run_3', 'close_ticket', 'failed')
+  await settle1(one.events, 'run_3', 'close_ticket', { status: 'failed' })
   await settle1(one.events, 'run_4', 'close_ticket')
   const runs = () =>
     [...one.lines, ...other.lines].filter(({ kind }) => kind === 'run.dead-lettered').map(({ run }) => run)
@@ -126,11 +130,45 @@ test('of runs of an action in the dead letters it is told once an hour, by which
   clock.advance(3_600_001)
   await settle1(one.events, 'run_5', 'create_ticket')
   assert.deepEqual(runs(), ['run_1', 'run_4', 'run_5'])
-  // Who cannot tell whether it was told tells it.
+  await settle1(other.events, 'run_6', 'create_ticket', { tenant: 'guest' })
+  assert.deepEqual(runs(), ['run_1', 'run_4', 'run_5', 'run_6'])
+  // Who cannot tell whether it was told tells it, once.
   const away = () => Promise.reject(new Error('away'))
   const lonely = replica({ get: away, put: away })
-  await settle1(lonely.events, 'run_6', 'create_ticket')
-  assert.ok(lonely.lines.some(({ run }) => run === 'run_6'))
+  told.length = 0
+  for (let run = 7; run < 100; run++) await settle1(lonely.events, `run_${run}`, 'create_ticket')
+  const ofLonely = () => lonely.lines.filter(({ kind }) => kind === 'run.dead-lettered').map(({ run }) => run)
+  assert.deepEqual(ofLonely(), ['run_7'])
+  assert.deepEqual(channelsOf(told), ['webhook run.dead-lettered'])
+  clock.advance(3_600_001)
+  await settle1(lonely.events, 'run_100', 'create_ticket')
+  assert.deepEqual(ofLonely(), ['run_7', 'run_100'])
+})
+
+test('what is told once an hour is kept before it is marked: a replica that dies over it leaves it to the others', async (t) => {
+  const world = site(t)
+  const { kv } = world
+  let isDead = false
+  const dying = world.replica({
+    get: (at) => (isDead ? new Promise(() => {}) : kv.get(at)),
+    put: (at, ...rest) => {
+      isDead ||= at.includes('told:')
+      return isDead ? new Promise(() => {}) : kv.put(at, ...rest)
+    },
+  })
+  // Else it would wait for what never ends.
+  t.mock.method(dying.alerts, 'close', async () => {})
+  const fact = { tenant: 't', seq: 7, because: 'changed', at: 1 }
+  dying.events.emit('audit.broken', fact)
+  await world.settle()
+  assert.deepEqual([isDead, world.told], [true, []])
+  const others = [world.replica(), world.replica()]
+  await world.pass(3 * MINUTE)
+  assert.deepEqual(channelsOf(world.told), ['email audit.broken', 'webhook audit.broken'])
+  // Two that come across it at once tell of it once.
+  for (const { events } of others) events.emit('audit.broken', { ...fact, seq: 8 })
+  await world.pass(3 * MINUTE)
+  assert.equal(world.told.length, 4, String(world.told))
 })
 
 test('a kill-switch, an audit log that does not hold and an identity provider that is away are told of as badly as they are', async (t) => {

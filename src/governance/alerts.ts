@@ -1,8 +1,9 @@
+import { LRUCache } from 'lru-cache'
 import type { Events } from '#events/events.ts'
 import { newId } from '#ids.ts'
 import type { Log } from '#log.ts'
 import type { Clock } from '#platform/clock.ts'
-import { type Kv, key } from '#platform/kv/kv.ts'
+import { type Key, type Kv, key } from '#platform/kv/kv.ts'
 import type { Alert, Channel, News, Severity } from './alerts/alert.ts'
 import { hearNews } from './alerts/news.ts'
 import { Outbox, type Pending } from './alerts/outbox.ts'
@@ -39,6 +40,8 @@ const levels = { info: 'info', warning: 'warn', critical: 'error' } as const
 
 /** What is told of once, however many replicas come across it. */
 const ONCE_MS = 3_600_000
+/** What a replica itself has told of so; the store knows of all. */
+const NAMES = 1000
 
 /**
  * Tells people of what they should hear of, such as a budget that runs out: where their severity says, at least once, and never while a turn waits for it. What
@@ -49,6 +52,9 @@ export function openAlerts(options: AlertsOptions): Alerts {
   const outbox = new Outbox(kv)
   const counts = new Map<string, number>()
   const working = new Set<Promise<unknown>>()
+  // Where its time is 0, the cache takes an entry for one without a lifetime.
+  const perf = { now: () => clock.monotonic() + 1 }
+  const toldHere = new LRUCache<string, true>({ max: NAMES, ttl: ONCE_MS, ttlResolution: 0, perf })
   let stopLooking = () => {}
   let closed = false
 
@@ -64,28 +70,47 @@ export function openAlerts(options: AlertsOptions): Alerts {
     working.add(done)
   }
 
-  /** With the store away it cannot be told whether it was: then it is told. */
+  /** With the store away it cannot be told whether another replica has: then it is told, by this one once. */
   async function isTold(name: string): Promise<boolean> {
-    const at = key('alerts', `told:${name}`)
-    const first = kv.put(at, Buffer.from('1'), { ifVersion: 0, ttlMs: ONCE_MS })
-    return first.then(
-      (version) => version === undefined,
-      () => false,
+    if (toldHere.has(name)) return true
+    toldHere.set(name, true)
+    const found = await kv.get(toldKey(name)).catch(() => undefined)
+    if (found) toldHere.delete(name)
+    return found !== undefined
+  }
+
+  /** False where another replica was first. */
+  async function markTold(name: string): Promise<boolean> {
+    const marked = kv.put(toldKey(name), Buffer.from('1'), { ifVersion: 0, ttlMs: ONCE_MS })
+    const isFirst = await marked.then(
+      (version) => version !== undefined,
+      () => true,
     )
+    if (!isFirst) toldHere.delete(name)
+    return isFirst
   }
 
   async function raise(news: News, onceAnHour: string | undefined): Promise<void> {
     if (onceAnHour !== undefined && (await isTold(onceAnHour))) return
     const alert: Alert = { id: newId('alert'), ...news }
+    if (onceAnHour === undefined) note(alert)
+    const left = channels[alert.severity].filter((channel) => senders[channel])
+    const pending = { alert, left, attempts: 0, dueAt: clock.now() + LEASE_MS }
+    // Out of reach or full, it is told all the same, though once only.
+    const keep = () => outbox.add(pending).catch((error) => log.warn({ err: error }, 'An alert could not be kept'))
+    if (left.length > 0) await keep()
+    if (onceAnHour !== undefined) {
+      // Not marked before it is kept: who dies in between leaves it to the others.
+      if (!(await markTold(onceAnHour))) return outbox.settle(alert.id, undefined)
+      note(alert)
+    }
+    if (left.length > 0) await deliver(pending)
+  }
+
+  function note(alert: Alert): void {
     const { severity, kind } = alert
     count('raised', severity, kind)
     if (channels[severity].includes('log')) log[levels[severity]](alert, 'An alert was raised')
-    const left = channels[severity].filter((channel) => senders[channel])
-    if (left.length === 0) return
-    const pending = { alert, left, attempts: 0, dueAt: clock.now() + LEASE_MS }
-    // Out of reach or full, it is told all the same, though once only.
-    await outbox.add(pending).catch((error) => log.warn({ err: error }, 'An alert could not be kept'))
-    await deliver(pending)
   }
 
   async function deliver(pending: Pending): Promise<void> {
@@ -151,4 +176,8 @@ export function openAlerts(options: AlertsOptions): Alerts {
       await Promise.all(working)
     },
   }
+}
+
+function toldKey(name: string): Key {
+  return key('alerts', `told:${name}`)
 }

@@ -20,7 +20,7 @@ export function hearNews(events: Pick<Events, 'on'>, raise: Raise): () => void {
       if (status !== 'dead-lettered') return
       raise(
         { severity: 'warning', kind: 'run.dead-lettered', tenant, action, run, reason, at },
-        `dead-letters:${action}`,
+        `dead-letters:${tenant}:${action}`,
       )
     }),
 
