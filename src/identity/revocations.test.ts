@@ -33,8 +33,12 @@ test('tokens of before are revoked, of that person alone, for longer than any la
   standing({ principal }, at + 1).onEnded?.(() => assert.fail('it stands'))
   const stop = standing({ principal }, at - 1).onEnded?.(() => assert.fail('who has stopped hearing hears nothing'))
   stop?.()
+  const late = standing({ principal }, at)
   await revoke(admin, { tenant: 't', id: 'ana' })
   assert.equal(ended, 1)
+  // Who listens only now, such as a stream that opens with the first word of a model that thinks, is told at once.
+  late.onEnded?.(() => assert.fail('who has stopped hearing hears nothing'))()
+  await new Promise<void>((resolve) => late.onEnded?.(resolve))
   for (const issuedAt of [at - 24 * HOUR_MS, at]) {
     assert.throws(() => standing({ principal }, issuedAt), { code: 'unauthenticated' })
   }

@@ -34,11 +34,19 @@ export function createRevocations(withdrawals: () => Withdrawals, clock: Clock):
       return {
         ...identified,
         onEnded(listener) {
-          const stop = withdrawals().onChange(() => {
-            if (!isRevoked(scope, issuedAt)) return
+          let isOver = false
+          const look = () => {
+            if (isOver || !isRevoked(scope, issuedAt)) return
             stop()
             listener()
-          })
+          }
+          const stopHearing = withdrawals().onChange(look)
+          const stop = () => {
+            isOver = true
+            stopHearing()
+          }
+          // It may have been revoked since it was taken.
+          queueMicrotask(look)
           return stop
         },
       }

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { ParleyError } from '#errors.ts'
 import type { Identified } from '#identity/authenticator.ts'
 import type { Principal, Role } from '#identity/principal.ts'
 import { newId } from '#ids.ts'
@@ -12,6 +13,8 @@ declare module 'fastify' {
     principalUntil: number | null
     /** Hears when it is taken away before that; null where nobody can. */
     onPrincipalEnded: NonNullable<Identified['onEnded']> | null
+    /** When it was told who is calling, monotonic ms; null on open routes. */
+    identifiedAt: number | null
     /** The caller's `traceparent`, when it is one. */
     traceparent: string | null
   }
@@ -46,7 +49,8 @@ export function principalOf(request: FastifyRequest): Principal {
 }
 
 /**
- * Aborts when the client has gone before its answer was complete. Not `request.signal`: that fires as soon as the body of a
+ * Aborts when the client has gone before its answer was complete, and when its credential was taken away: with a `ParleyError`
+ * that is to be the answer. Not `request.signal`: that fires as soon as the body of a
  * POST has been read.
  */
 export function clientGone(reply: FastifyReply): AbortSignal {
@@ -54,7 +58,18 @@ export function clientGone(reply: FastifyReply): AbortSignal {
   onceClosed(reply, () => {
     if (!reply.raw.writableFinished) gone.abort(new Error('The client has left.'))
   })
+  onceTakenAway(reply, () => gone.abort(credentialEnded()))
   return gone.signal
+}
+
+/** Calls `ended` once when the caller's credential is taken away while the response is not over. */
+export function onceTakenAway(reply: FastifyReply, ended: () => void): void {
+  const stopHearing = reply.request.onPrincipalEnded?.(ended)
+  if (stopHearing) onceClosed(reply, stopHearing)
+}
+
+export function credentialEnded(): ParleyError {
+  return new ParleyError('unauthenticated', { message: 'The session was ended, or the credential was taken away.' })
 }
 
 /** Calls `closed` once when the response is over, whichever way. */

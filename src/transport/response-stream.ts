@@ -4,7 +4,7 @@ import type { FastifyReply } from 'fastify'
 import { ParleyError } from '#errors.ts'
 import type { EventStream, EventStreamOptions } from './event-stream.ts'
 import type { EventStreams, StreamMember } from './event-streams.ts'
-import { onceClosed } from './request-context.ts'
+import { credentialEnded, onceClosed } from './request-context.ts'
 
 const HEARTBEAT = ': keep-alive\n\n'
 /** Characters or bytes gathered within one tick, above which the writer is asked to wait. */
@@ -220,10 +220,6 @@ export class ResponseStream implements EventStream, StreamMember {
     this.#onDrain()
     if (!this.#ended) this.#close(new Error('The reader has left.'))
   }
-}
-
-function credentialEnded(): ParleyError {
-  return new ParleyError('unauthenticated', { message: 'The session was ended, or the credential was taken away.' })
 }
 
 function credentialExpired(): ParleyError {

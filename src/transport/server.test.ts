@@ -6,6 +6,7 @@ import { type ErrorBody, ParleyError } from '#errors.ts'
 import type { Role } from '#identity/principal.ts'
 import { createLog } from '#log.ts'
 import { systemClock } from '#platform/clock.ts'
+import { manualClock } from '../../test/support/clock.ts'
 import { caller, startTransport } from '../../test/support/transport-server.ts'
 import { defaultLimits } from './limits.ts'
 import { principalOf } from './request-context.ts'
@@ -31,6 +32,33 @@ function routes(server: FastifyInstance): void {
   server.get('/bug', () => Promise.reject(new Error('secret detail')))
   server.get('/query', { schema: { querystring: Type.Object({ n: Type.Integer() }) } }, async ({ query }) => query)
 }
+
+test('who takes long to send a body is asked again who they are', async () => {
+  const clock = manualClock()
+  const asked = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  let isOut = false
+  let times = 0
+  await using transport = await startTransport(routes, {
+    clock,
+    authenticate() {
+      asked[times++]?.resolve()
+      if (isOut) throw new ParleyError('unauthenticated')
+      return { principal: caller }
+    },
+  })
+  const head = 'POST /bare HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 2\r\n'
+  const [quick, slow] = [transport.raw(), transport.raw()]
+  quick.send(`${head}connection: close\r\n\r\n{`)
+  await asked[0]?.promise
+  slow.send(`${head}connection: close\r\n\r\n{`)
+  await asked[1]?.promise
+  clock.advance(249)
+  isOut = true
+  assert.match(await quick.send('}').untilClosed(), /^HTTP\/1\.1 200/)
+  clock.advance(1)
+  assert.match(await slow.send('}').untilClosed(), /^HTTP\/1\.1 401/)
+  assert.equal(times, 3)
+})
 
 interface Answer {
   status: number

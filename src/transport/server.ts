@@ -43,12 +43,14 @@ export interface ServerOptions {
   publicUrl?: string | undefined
 }
 
+/** Who takes longer to send a body is asked again who they are, since they may have been shut out meanwhile. */
+const STANDS_MS = 250
 /** Requests under way when the server closes get this long. */
 const CLOSE_GRACE_MS = 2000
 
 /** The HTTP server that all surfaces share: who calls, what may arrive, and the one shape of errors. */
 export function createServer(options: ServerOptions): FastifyInstance {
-  const { log, clock, authenticator, limits, limitAddress, trustedProxies = [], corsOrigins = [], publicUrl } = options
+  const { log, clock, limits, limitAddress, trustedProxies = [], corsOrigins = [], publicUrl } = options
   const { checkLoad = () => {} } = options
   const policy = answerPolicy(publicUrl)
   const crossOrigin = createCrossOrigin(corsOrigins, publicUrl && new URL(publicUrl).origin)
@@ -103,6 +105,7 @@ export function createServer(options: ServerOptions): FastifyInstance {
   server.decorateRequest('principal', null)
   server.decorateRequest('principalUntil', null)
   server.decorateRequest('onPrincipalEnded', null)
+  server.decorateRequest('identifiedAt', null)
   server.decorateRequest('traceparent', null)
   server.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id)
@@ -119,7 +122,12 @@ export function createServer(options: ServerOptions): FastifyInstance {
       return done(error as Error)
     }
     if (request.routeOptions.config.open || request.is404) return done()
-    identify(request, authenticator, done)
+    identify(request, options, done)
+  })
+  server.addHook('preValidation', (request, _reply, done) => {
+    const { identifiedAt } = request
+    if (identifiedAt === null || clock.monotonic() - identifiedAt < STANDS_MS) return done()
+    identify(request, options, done)
   })
   if (log.isLevelEnabled('debug')) {
     server.addHook('onResponse', (request, reply, done) => {
@@ -145,13 +153,19 @@ export function createServer(options: ServerOptions): FastifyInstance {
   return server
 }
 
-function identify(request: FastifyRequest, authenticator: Authenticator, done: (error?: Error) => void): void {
+type Identifying = Pick<ServerOptions, 'authenticator' | 'clock'>
+
+function identify(request: FastifyRequest, { authenticator, clock }: Identifying, done: (error?: Error) => void): void {
+  const taken = (identified: Identified) => {
+    request.identifiedAt = clock.monotonic()
+    done(admit(request, identified))
+  }
   const { socket, headers, method = 'GET' } = request.raw
   try {
     const facts = { method, headers, remoteAddress: socket.remoteAddress, encrypted: 'encrypted' in socket }
     const identified = authenticator.authenticate(facts)
-    if (!(identified instanceof Promise)) return done(admit(request, identified))
-    identified.then((known) => done(admit(request, known)), done)
+    if (!(identified instanceof Promise)) return taken(identified)
+    identified.then(taken, done)
   } catch (error) {
     done(error as Error)
   }

@@ -36,6 +36,7 @@ export async function answerTurn(answer: TurnAnswer): Promise<void> {
   const signal = clientGone(reply)
   let last: TurnEvent | undefined
   for await (const events of chat.read(principal, turn, -1, signal)) last = events.at(-1)
+  if (signal.reason instanceof ParleyError) throw signal.reason
   reply.send(asAnswer(await chat.get(principal, turn), last))
 }
 

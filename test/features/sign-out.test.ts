@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { after, before, test } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
 import type { ConfigDocument } from '#config/document.ts'
+import type { ErrorBody } from '#errors.ts'
 import { partitionOf } from '#identity/principal.ts'
 import { chatConfig, upstreamModel } from '../support/chat-config.ts'
 import { type EntraApp, startEntraApp } from '../support/entra-app.ts'
@@ -13,12 +14,13 @@ import { RpcClient } from '../support/rpc-client.ts'
 import { startSharedEngines } from '../support/shared-engines.ts'
 import { SignInBrowser } from '../support/sign-in-browser.ts'
 import { sseEvents } from '../support/sse.ts'
-import { startUpstream } from '../support/upstream.ts'
+import { type SeenRequest, startUpstream, type Upstream } from '../support/upstream.ts'
 
 const ENDED = 'The session was ended, or the credential was taken away.'
 
 let opened: AsyncDisposableStack
 let issuer: OidcIssuer
+let upstream: Upstream
 let here: EntraApp
 let there: EntraApp
 
@@ -26,7 +28,9 @@ let there: EntraApp
 before(async () => {
   opened = new AsyncDisposableStack()
   const engines = opened.use(await startSharedEngines())
-  const upstream = await startUpstream(() => ({ tokens: 100_000, pace: 50 }))
+  upstream = await startUpstream(({ messages }) =>
+    isThinking({ body: { messages } }) ? { hang: true } : { tokens: 100_000, pace: 50 },
+  )
   opened.defer(() => upstream.close())
   const port = await freePort()
   issuer = opened.use(await startOidcIssuer([`http://127.0.0.1:${port}/auth/callback`]))
@@ -42,6 +46,10 @@ before(async () => {
   there = opened.use(await startEntraApp({ issuer, config, variables }))
 })
 after(() => opened.disposeAsync())
+
+function isThinking({ body }: Pick<SeenRequest, 'body'>): boolean {
+  return JSON.stringify(body.messages).includes('think for ever')
+}
 
 /** Somebody who has just signed in. */
 async function signedIn(roles: readonly string[] = ['Chat.User']): Promise<{ oid: string; browser: SignInBrowser }> {
@@ -211,6 +219,20 @@ test('whoever an Admin signs out calls with no token of before any more, on any 
     body: JSON.stringify({ message: 'go on and on' }),
   })
   const socket = await RpcClient.connect(there.url, 'plain', { headers: bearer })
+  const post = (path: string, what: object, accept = 'application/json') =>
+    fetch(there.url + path, {
+      method: 'POST',
+      headers: { ...bearer, 'content-type': 'application/json', accept },
+      body: JSON.stringify(what),
+    })
+  const messages = [{ role: 'user', content: 'think for ever' }]
+  const second = await nativeClient(there.url).call('POST', '/api/v1/conversations', { specialist: 'plain' }, bearer)
+  const waiting = [
+    post(`/api/v1/conversations/${second.body.id}/turns`, { message: 'think for ever' }),
+    post('/v1/chat/completions', { model: 'default', messages }),
+    post('/v1/chat/completions', { model: 'default', messages, stream: true }),
+  ]
+  await until(async () => upstream.requests.filter(isThinking).length === 3 || undefined)
   const othersSocket = await RpcClient.connect(there.url, 'plain', { headers: others })
   assert.equal(await statusAt(here, bearer), 200)
 
@@ -222,6 +244,13 @@ test('whoever an Admin signs out calls with no token of before any more, on any 
   assert.match(refused.body.error.message, /revoked/)
   assert.deepEqual(await lastOf(turn), ['notice', { code: 'unauthenticated', message: ENDED }])
   assert.deepEqual(await socket.closed, { code: 1008, reason: 'credential ended' })
+  for (const answer of waiting) {
+    const { status, error } = await answer.then(async (each) => ({
+      status: each.status,
+      ...((await each.json()) as ErrorBody),
+    }))
+    assert.deepEqual([status, error.code, error.message], [401, 'unauthenticated', ENDED])
+  }
   assert.equal(await statusAt(there, bearer), 401)
   // What Entra ID gives them from then on is taken; and they are nobody else.
   const later = await there.as({ oid, claims: { iat: Math.floor(Date.now() / 1000) + 1 } })

@@ -21,12 +21,15 @@ export interface OpenAiDeps {
 /** Why nobody needs to work for a call any more. */
 export const OVER = new Error('The response is over.')
 
+/** The caller's credential was taken away meanwhile. */
+export const TAKEN_AWAY = new Error('The credential of the caller was taken away.')
+
 /** A chat completion that is being answered. */
 export interface CompletionCall extends OpenAiDeps {
   principal: Principal
   asked: Asked
   reply: FastifyReply
-  /** Aborted with `OVER` when the response is over before the answer is. */
+  /** Aborted with `OVER` when the response is over before the answer is, with `TAKEN_AWAY` when there is to be none. */
   over: AbortController
 }
 
@@ -38,7 +41,8 @@ export function openCompletionStream({ reply }: CompletionCall, model: string | 
 
 /** The stream ends with what went wrong, in place of `[DONE]`. */
 export function failStream({ over, reply, log }: CompletionCall, stream: EventStream, thrown: unknown): void {
-  if (over.signal.reason === OVER) return
+  // A stream that is open hears of its reader's credential itself.
+  if (over.signal.reason === OVER || over.signal.reason === TAKEN_AWAY) return
   const fault = asFault(thrown)
   const requestId = reply.request.id
   if (fault.code === 'internal') log.error({ requestId, err: fault.cause ?? fault }, 'Streaming an answer failed')

@@ -1,11 +1,11 @@
 import { Type } from 'typebox'
 import { pickedVersion, pickHeader, servedHeaderDocs, servedHeaders } from '../config-header.ts'
 import { asFault } from '../faults.ts'
-import { onceClosed, principalOf } from '../request-context.ts'
+import { credentialEnded, onceClosed, onceTakenAway, principalOf } from '../request-context.ts'
 import type { Routes } from '../routing.ts'
 import { errors } from '../schema-replies.ts'
 import { whom } from '../whom.ts'
-import { type CompletionCall, type OpenAiDeps, OVER } from './completion-call.ts'
+import { type CompletionCall, type OpenAiDeps, OVER, TAKEN_AWAY } from './completion-call.ts'
 import { readRequest } from './completion-request.ts'
 import { sendRelayed } from './relayed-answer.ts'
 import { streamRelayed } from './relayed-stream.ts'
@@ -55,6 +55,7 @@ export function completionsRoute(routes: Routes, deps: OpenAiDeps): void {
       onceClosed(reply, () => {
         if (!answered) over.abort(OVER)
       })
+      onceTakenAway(reply, () => over.abort(TAKEN_AWAY))
       try {
         const principal = principalOf(request)
         const { version } = pickedVersion(request)
@@ -62,8 +63,10 @@ export function completionsRoute(routes: Routes, deps: OpenAiDeps): void {
         reply.headers(servedHeaders(asked.to.served))
         await answer({ ...deps, principal, asked, reply, over })
         answered = true
-      } catch (error) {
+        if (over.signal.reason === TAKEN_AWAY && !reply.sent) throw TAKEN_AWAY
+      } catch (thrown) {
         if (over.signal.reason === OVER) return void reply.hijack()
+        const error = over.signal.reason === TAKEN_AWAY ? credentialEnded() : thrown
         // OpenAI's clients repeat by the status alone, unless they are told.
         reply.header('x-should-retry', String(asFault(error).retryable))
         throw error
