@@ -47,7 +47,8 @@ export function openAuditing({ identity, events, isAwake, ...options }: Auditing
     if (operator === null && (rollout === null || !isAwake())) return
     const who = { tenant: home, actor: operator === null ? null : partitionOf({ tenant: home, id: operator }) }
     const details = { epoch, rollout, from, to, ...waivedIn(evidence) }
-    audit.note({ ...who, kind: 'rollout.moved', subject: candidate, details, id: `rollout ${epoch}`, at })
+    // Its time, since epochs come again in a container that begins anew or is put back.
+    audit.note({ ...who, kind: 'rollout.moved', subject: candidate, details, id: `rollout ${epoch} ${at}`, at })
   }
 
   const verify: Audit['verify'] = async (tenant, seen) => {
