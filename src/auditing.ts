@@ -4,7 +4,7 @@ import type { Rollouts } from '#config/rollouts.ts'
 import type { Events } from '#events/events.ts'
 import { type AuditOptions, createAudit } from '#governance/audit/create.ts'
 import { type Refusal, Refusals } from '#governance/audit/refusals.ts'
-import type { Audit, AuditVerdict } from '#governance/audit.ts'
+import type { Audit } from '#governance/audit.ts'
 import { partitionOf } from '#identity/principal.ts'
 import type { Refused } from '#transport/refusals.ts'
 import type { IdentityEnv } from './env.ts'
@@ -53,8 +53,9 @@ export function openAuditing({ identity, events, isAwake, ...options }: Auditing
 
   const verify: Audit['verify'] = async (tenant, seen) => {
     const verdict = await audit.verify(tenant, seen)
-    const { broken } = verdict
-    if (broken && isOfItself(broken, seen)) events.emit('audit.broken', { tenant, ...broken, at: clock.now() })
+    // What somebody says to have seen anybody can say: whether the log holds without it is what matters, and it may not.
+    const { broken } = seen && verdict.broken ? await audit.verify(tenant) : verdict
+    if (broken) events.emit('audit.broken', { tenant, ...broken, at: clock.now() })
     return verdict
   }
 
@@ -82,11 +83,6 @@ export function openAuditing({ identity, events, isAwake, ...options }: Auditing
       await audit.close()
     },
   }
-}
-
-/** Not only held against what somebody says to have seen, which anybody can say. */
-function isOfItself({ because }: NonNullable<AuditVerdict['broken']>, seen: object | undefined): boolean {
-  return seen === undefined || because === 'missing' || because === 'changed' || because === 'added-past-head'
 }
 
 /** In whose log it stands: the home tenant's where a guest would operate, and where nobody knows who it was. */

@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import { Client } from 'pg'
 import { partitionOf } from '#identity/principal.ts'
 import { runCli } from '../../src/cli/cli.ts'
+import { until as comesToPass } from '../contracts/kv/under-test.ts'
 import { startApp } from '../support/app.ts'
 import { capturedLog } from '../support/captured-log.ts'
 import { chatConfig } from '../support/chat-config.ts'
@@ -116,6 +117,7 @@ test('who decides on runs, stops things and is refused is in the log, by pseudon
     const host = { ...quietHost(), url: app.url, token, out, err: out }
     return { code: await runCli(['audit', 'verify', ...more], host), said }
   }
+  const alerts = () => lines.filter(({ msg }) => msg === 'An alert was raised')
   // What somebody claims to have seen is no reason to call anybody.
   assert.equal((await verify('--seen', `1:${'0'.repeat(64)}`)).code, 1)
   const intact = await verify('--seen', `${last?.seq}:${last?.hash}`)
@@ -124,17 +126,22 @@ test('who decides on runs, stops things and is refused is in the log, by pseudon
   const owns = new Client({ connectionString: engines.variables.DATABASE_URL })
   await owns.connect()
   await owns.query('ALTER TABLE audit DISABLE TRIGGER USER; ALTER TABLE audit NO FORCE ROW LEVEL SECURITY')
+  await owns.query('DELETE FROM audit WHERE seq = $1', [last?.seq])
+  // Nor does a claim hide that the log does not hold by itself.
+  const claimed = await verify('--seen', `1:${'0'.repeat(64)}`)
+  assert.match(claimed.said, /entry 1 /, claimed.said)
+  await comesToPass(() => alerts().length > 1)
   await owns.query("UPDATE audit SET actor = 'somebody else' WHERE seq = 1")
   await owns.query('ALTER TABLE audit FORCE ROW LEVEL SECURITY')
   await owns.end()
   const broken = await verify()
   assert.deepEqual([broken.code, /entry 1 was changed/.test(broken.said)], [1, true], broken.said)
-  const alerts = () => lines.filter(({ msg }) => msg === 'An alert was raised')
-  while (alerts().length < 2) await verify()
+  await comesToPass(() => alerts().length > 2)
   assert.deepEqual(
     alerts().map(({ level, kind, scope, seq }) => [level, kind, scope ?? seq]),
     [
       [40, 'kill-switch.set', 'action:calculate'],
+      [50, 'audit.broken', last?.seq],
       [50, 'audit.broken', 1],
     ],
   )
