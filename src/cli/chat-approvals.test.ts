@@ -18,9 +18,12 @@ interface Scene {
   /** What becomes of the decisions, in order; done where there is nothing. */
   refusals?: (string | undefined)[]
   ask: Person['ask']
+  /** Where a question has to be seen before it is answered; `ask` where there is nothing. */
+  confirm?: Person['confirm']
+  lookMs?: readonly number[]
 }
 
-function approvalsOf({ runs, mayDecide = true, refusals = [], ask }: Scene) {
+function approvalsOf({ runs, mayDecide = true, refusals = [], ask, confirm = ask, lookMs = [] }: Scene) {
   const decided: unknown[] = []
   let err = ''
   const { signal } = new AbortController()
@@ -31,7 +34,8 @@ function approvalsOf({ runs, mayDecide = true, refusals = [], ask }: Scene) {
     decided.push([path.split('/').at(-1), body])
     const code = refusals.shift()
     if (code === undefined) return {}
-    throw new Refused({ error: { code, message: `${code}.`, type: 'conflict_error', param: null, request_id: null } })
+    const type = code === 'unreachable' ? 'server_error' : 'conflict_error'
+    throw new Refused({ error: { code, message: `${code}.`, type, param: null, request_id: null } })
   }
   const client = {
     ...createClient({ url: undefined, token: undefined, signal }),
@@ -46,9 +50,12 @@ function approvalsOf({ runs, mayDecide = true, refusals = [], ask }: Scene) {
     err: (text: string) => {
       err += text
     },
-    person: { ask },
+    person: { ask, confirm },
   }
-  const approvals = new Approvals({ client, host, view: new ChatView(host, false), signal })
+  const approvals = new Approvals({
+    ...{ client, host, view: new ChatView(host, false), signal },
+    ...{ lookMs, retryMs: [1, 1] },
+  })
   const hear = (status: RunView['status'], output?: string) =>
     approvals.hear({ id: 'run_1', action: 'pay', step: 0, index: 0, status, ...(output !== undefined && { output }) })
   return { approvals, hear, decided, said: () => err }
@@ -126,4 +133,59 @@ test('no word leaves it undecided; after the turn an open question is asked once
   await asked.promise
   await approvals.rest()
   assert.deepEqual([times, decided.length], [2, 1])
+})
+
+/** Answers nothing until it is withdrawn, and then what is next. */
+function hesitant(...next: string[]) {
+  let times = 0
+  const asked = Promise.withResolvers<void>()
+  const confirm: Person['confirm'] = (_, signal) => {
+    times += 1
+    asked.resolve()
+    if (times > 1) return Promise.resolve(next.shift())
+    return new Promise((resolve) => signal.addEventListener('abort', () => resolve(undefined)))
+  }
+  return { asked: asked.promise, confirm, ask: () => assert.fail('a decision that was not seen') }
+}
+
+test('what a run would do is shown when it is known, and then it is asked once more', async () => {
+  const foreseen = { ...waiting, approval: { ...approval, preview: { costs: 7 } } }
+  const { ask, confirm } = hesitant('y')
+  const { approvals, hear, said, decided } = approvalsOf({
+    ...{ runs: [waiting, waiting, foreseen], ask, confirm },
+    lookMs: [1, 1],
+  })
+  hear('awaiting-approval')
+  while (decided.length === 0) await new Promise(setImmediate)
+  await approvals.rest()
+  assert.match(said(), /^pay waits.+"Ann".+pay waits.+"Ann".+It would do: \{\n {2}"costs": 7\n\}\n/s)
+})
+
+test('what is edited while it is asked about is shown anew, and asked again', async () => {
+  const runs = [
+    { ...waiting, argumentsHash: 'a' },
+    { ...waiting, arguments: { to: 'Bob' }, argumentsHash: 'b' },
+  ]
+  const { asked, ask, confirm } = hesitant('y')
+  const { approvals, hear, decided, said } = approvalsOf({ runs, ask, confirm })
+  hear('awaiting-approval')
+  await asked
+  hear('awaiting-approval')
+  while (decided.length === 0) await new Promise(setImmediate)
+  await approvals.rest()
+  assert.deepEqual(decided, [['approve', { hash: 'b' }]])
+  assert.match(said(), /"Ann".+"Bob"/s)
+})
+
+test('a yes outlives a line that is lost, also where it arrived', async () => {
+  const run = { ...waiting, argumentsHash: 'a' }
+  const lost = approvalsOf({ runs: [run], refusals: ['unreachable', 'unreachable'], ask: yes })
+  lost.hear('awaiting-approval')
+  const [settled] = await lost.approvals.rest()
+  assert.deepEqual([lost.decided.length, settled?.settledAt], [3, 5])
+  assert.match(lost.said(), /\}\nunreachable\. It is tried again\.\n< pay succeeded: 1\n$/)
+  const runs = [run, { ...run, status: 'running' }]
+  const arrived = approvalsOf({ runs, refusals: ['unreachable', 'run_state'], ask: yes })
+  arrived.hear('awaiting-approval')
+  assert.equal((await arrived.approvals.rest()).length, 1)
 })

@@ -24,7 +24,7 @@ export interface Patience {
 }
 
 /** A minute and a half: what stands in for a process that was killed has taken its turns over by then. */
-const PATIENCE: Patience = {
+export const PATIENCE: Patience = {
   silenceMs: 20_000,
   retryMs: [250, 500, 1000, 2000, 4000, 8000, 15_000, 15_000, 15_000, 15_000, 15_000],
 }

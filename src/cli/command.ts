@@ -22,8 +22,10 @@ export interface Host {
 }
 
 export interface Person {
-  /** A line; undefined when there will be none, or once the signal aborts. */
+  /** What is typed or pasted, lines that come at once together; undefined when there will be none, or once the signal aborts. */
   ask(question: string, signal: AbortSignal): Promise<string | undefined>
+  /** As `ask`, of what was typed once the question stood there: nobody agrees to what they have not seen. */
+  confirm(question: string, signal: AbortSignal): Promise<string | undefined>
 }
 
 export interface Command {

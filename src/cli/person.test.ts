@@ -59,3 +59,28 @@ test('Ctrl-C at a question is told, and the question stands', async () => {
   assert.equal(await answer, 'all the same')
   assert.equal(interrupts(), 1)
 })
+
+test('lines that come at once are one message, with what is typed behind the last of them', async () => {
+  const { input, person, shown } = terminal()
+  const pasted = person.ask('> ', forever)
+  await shown('> ')
+  input.write('one\ntwo\r\rthree\r')
+  assert.equal(await pasted, 'one\ntwo\n\nthree')
+  const unfinished = person.ask('? ', forever)
+  await shown('? ')
+  input.write('four\rfi')
+  await shown('fi')
+  input.write('ve\r')
+  assert.equal(await unfinished, 'four\nfive')
+})
+
+test('what is typed ahead goes to a question, and is no answer to one that has to be seen first', async () => {
+  const { input, person, shown } = terminal()
+  input.write('ahead\r')
+  assert.equal(await person.ask('> ', forever), 'ahead')
+  input.write('y\r')
+  const seen = person.confirm('sure? ', forever)
+  await shown('sure? ')
+  input.write('n\r')
+  assert.equal(await seen, 'n')
+})

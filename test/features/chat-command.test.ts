@@ -44,11 +44,9 @@ async function chat(args: string[], { answers, input, onOut }: Sitting = {}) {
   const leaving = new AbortController()
   const interrupts: (() => void)[] = []
   const keys = { interrupt: () => interrupts.at(-1)?.(), terminate: () => leaving.abort() }
-  const person: Person = {
-    async ask(question) {
-      said.questions.push(question)
-      return answers?.shift()
-    },
+  const ask: Person['ask'] = async (question) => {
+    said.questions.push(question)
+    return answers?.shift()
   }
   const code = await runCli(['chat', ...args], {
     ...quietHost(),
@@ -62,7 +60,7 @@ async function chat(args: string[], { answers, input, onOut }: Sitting = {}) {
       said.err += text
     },
     signal: leaving.signal,
-    person: answers && person,
+    person: answers && { ask, confirm: ask },
     input: async () => input ?? '',
     onInterrupt(handle) {
       interrupts.push(handle)
