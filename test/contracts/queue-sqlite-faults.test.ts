@@ -39,12 +39,14 @@ test('a queue that is opened again has all that it had', async () => {
     [[poison.id, 'poison']],
   )
   const { deliveries } = take(second)
+  await until(() => deliveries.length > 0)
   await settle()
   assert.deepEqual(
     deliveries.map(({ id }) => id),
     [ready.id],
   )
   clock.advance(5000)
+  await until(() => deliveries.length > 1)
   await settle()
   assert.deepEqual(
     deliveries.map(({ id }) => id),
