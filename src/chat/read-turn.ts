@@ -1,4 +1,5 @@
 import { asGone, isErased, isUnreadable } from '#conversations/erased.ts'
+import type { Seal } from '#conversations/vault.ts'
 import { ParleyError } from '#errors.ts'
 import type { Principal } from '#identity/principal.ts'
 import { archivedTurn } from './archiving.ts'
@@ -77,13 +78,12 @@ export async function* readTurn(
         }
         const isHeld = record.leaseLeftMs >= 0 || (await takeOver(room, producers, principal, turn)).kind === 'held'
         if (isHeld) await wakeups.signalled(POLL_MS)
-      } catch (error) {
-        const present = isErased(error) || isUnreadable(error) ? await seal.renewed?.() : undefined
+      } catch (thrown) {
+        const { present, error } = await reread(room, principal, turn, seal, thrown)
         if (present) {
           seal = present
           continue
         }
-        if (isUnreadable(error) && (await isGivenUp(room, principal, turn))) throw new ParleyError('turn_lost')
         if (!(error instanceof ParleyError) || error.code !== 'state_unavailable') throw error
         const now = room.clock.monotonic()
         if (unreachableSinceMs === undefined) yield [noticeOf(error)]
@@ -101,6 +101,24 @@ export async function* readTurn(
 
 function loaded(room: ChatRoom, principal: Principal, turn: string): Promise<TurnRecord | undefined> {
   return room.kv.run(loadTurn, [turnKeys(principal, turn).turn], [])
+}
+
+/** What does not open may with the owner's present key, or be given up; with the store away nobody knows, and that is the error. */
+async function reread(
+  room: ChatRoom,
+  principal: Principal,
+  turn: string,
+  seal: Seal,
+  error: unknown,
+): Promise<{ present?: Seal | undefined; error: unknown }> {
+  if (!isErased(error) && !isUnreadable(error)) return { error }
+  try {
+    const present = await seal.renewed?.()
+    const isLost = !present && isUnreadable(error) && (await isGivenUp(room, principal, turn))
+    return { present, error: isLost ? new ParleyError('turn_lost') : error }
+  } catch (failure) {
+    return { error: failure }
+  }
 }
 
 /** It counts as ended, without an end. */

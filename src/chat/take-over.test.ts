@@ -127,6 +127,30 @@ test('a turn whose key cannot be had here is left to a replica that has it, howe
   assert.equal((await heir.chat.get(somebody, turn)).status, 'completed')
 })
 
+test('a reader whose key is another by now waits for the store that has it', async () => {
+  await using hand = await chatAtHand({ say: [{ text: 'Hello.' }] })
+  const { turn, ended } = await hand.begin('hello')
+  await ended
+  let asked = 0
+  const seal: typeof hand.conversations.seal = async (owner) => ({
+    ...(await hand.conversations.seal(owner)),
+    unseal: () => {
+      throw new ParleyError('erased')
+    },
+    renewed: async () => {
+      asked += 1
+      if (asked === 1) throw new ParleyError('state_unavailable')
+      return hand.conversations.seal(owner)
+    },
+  })
+  const { store, clock } = hand
+  await using other = await chatAtHand({ sharing: { store, clock, conversations: { ...hand.conversations, seal } } })
+  const read = Array.fromAsync(other.chat.read(somebody, turn, -1, new AbortController().signal))
+  await other.pass(2000)
+  const events = (await read).flat()
+  assert.deepEqual([asked, events[0]?.type, events.at(-1)?.type], [2, 'notice', 'turn.completed'])
+})
+
 test('a turn whose version is out of reach waits for it, however often it was looked at', async () => {
   await using lost = await chatAtHand({})
   const { turn, ended } = await lost.begin('hello')
