@@ -22,7 +22,7 @@ export interface IdentifyingOptions {
   groupsWanted(tenant: string): readonly string[]
   /** Where it is told whose tokens were revoked; asked for once somebody calls. */
   withdrawals(): Withdrawals
-  /** Hears that the signing keys of a tenant cannot be had. */
+  /** Hears that the signing keys of a tenant cannot be had, and that they can again. */
   onAway(away: Facts['identity.away']): void
   /** The authority does not take our secret. */
   onUnauthorized(): void

@@ -146,11 +146,13 @@ export interface AuditBroken {
   at: number
 }
 
-/** The keys that a tenant's tokens are signed with cannot be had; told at each try. */
+/** The keys that a tenant's tokens are signed with cannot be had; told at each try, and once when they can again. */
 export interface IdentityAway {
   tenant: string
   /** Those of before will do for a day; else nobody of the tenant gets in. */
   hasKeys: boolean
+  /** They can be had again. */
+  isOver: boolean
   at: number
 }
 

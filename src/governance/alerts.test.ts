@@ -178,7 +178,10 @@ test('a kill-switch, an audit log that does not hold and an identity provider th
   events.emit('kill-switch.set', { tenant: 't', scope: 'all', at: 1 })
   for (let time = 0; time < 2; time++) {
     events.emit('audit.broken', { tenant: 't', seq: 7, because: 'changed', at: 1 })
-    for (const hasKeys of [true, false]) events.emit('identity.away', { tenant: 't', hasKeys, at: 1 })
+    const away = { tenant: 't', isOver: false, at: 1 }
+    for (const hasKeys of [true, false]) events.emit('identity.away', { ...away, hasKeys })
+    await settle()
+    events.emit('identity.away', { ...away, hasKeys: true, isOver: true })
     await settle()
   }
   assert.deepEqual(alerts.figures().raised, [
@@ -187,6 +190,7 @@ test('a kill-switch, an audit log that does not hold and an identity provider th
     { severity: 'critical', kind: 'audit.broken', count: 1 },
     { severity: 'warning', kind: 'identity.away', count: 1 },
     { severity: 'critical', kind: 'identity.away', count: 1 },
+    { severity: 'info', kind: 'identity.back', count: 1 },
   ])
   assert.deepEqual(channelsOf(told), [
     'email audit.broken',

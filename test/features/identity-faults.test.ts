@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { test } from 'node:test'
-import { setTimeout } from 'node:timers/promises'
+import { until } from '../contracts/kv/under-test.ts'
 import { capturedLog } from '../support/captured-log.ts'
 import { chatConfig, upstreamModel } from '../support/chat-config.ts'
 import { startEntraApp } from '../support/entra-app.ts'
@@ -47,10 +47,14 @@ test('with the authority away, and with its keys rotated, what was begun goes on
   for (let seen = 0; seen < 20; seen++) assert.equal((await reader.next()).value?.type, 'token')
 
   // One that has never had any keys says so, and when to come back.
-  const refused = await nativeClient(late.url).call('GET', '/api/v1/me', undefined, another)
+  const tryLate = () => nativeClient(late.url).call('GET', '/api/v1/me', undefined, another)
+  const refused = await tryLate()
   assert.deepEqual([refused.status, refused.body.error.code], [503, 'identity_unavailable'])
   assert.ok(Number(refused.headers.get('retry-after')) > 0)
-  while (!lines.some(({ kind, severity }) => kind === 'identity.away' && severity === 'critical')) await setTimeout(10)
+  await until(async () => {
+    await tryLate()
+    return lines.some(({ kind, severity }) => kind === 'identity.away' && severity === 'critical')
+  })
   issuer.down = false
   const cancelled = await call('POST', `/api/v1/turns/${turn.headers.get('x-parley-turn')}/cancel`, undefined, ana)
   assert.equal(cancelled.status, 202)

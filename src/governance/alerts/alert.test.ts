@@ -45,6 +45,11 @@ const said: [News, string, RegExp][] = [
     '[Parley] critical: the identity provider is away',
     /tenant contoso are signed with cannot be had\. Nobody of this tenant gets in\./,
   ],
+  [
+    { ...common, severity: 'info', kind: 'identity.back' },
+    '[Parley] info: the identity provider is back',
+    /tenant contoso are signed with can be had again\./,
+  ],
 ]
 
 for (const [news, subject, text] of said) {

@@ -17,6 +17,7 @@ export type News = { severity: Severity; tenant: string; at: number } & (
   | KillSwitchSet
   | AuditBroken
   | IdentityAway
+  | IdentityBack
 )
 
 interface BudgetReached {
@@ -61,6 +62,10 @@ interface IdentityAway {
   hasKeys: boolean
 }
 
+interface IdentityBack {
+  kind: 'identity.back'
+}
+
 /** As a person reads it. */
 export function wordsOf(alert: Alert): { subject: string; text: string } {
   const { subject, lines } = said(alert)
@@ -100,6 +105,12 @@ function said(alert: News): { subject: string; lines: string[] } {
     return {
       subject: 'the identity provider is away',
       lines: [`The keys that tokens of tenant ${tenant} are signed with cannot be had. ${then}`],
+    }
+  }
+  if (alert.kind === 'identity.back') {
+    return {
+      subject: 'the identity provider is back',
+      lines: [`The keys that tokens of tenant ${alert.tenant} are signed with can be had again.`],
     }
   }
   if (alert.kind === 'run.dead-lettered') {

@@ -32,7 +32,8 @@ export function hearNews(events: Pick<Events, 'on'>, raise: Raise): () => void {
       raise({ severity: 'critical', kind: 'audit.broken', tenant, seq, because, at }, `audit:${tenant}:${seq}`)
     }),
 
-    events.on('identity.away', ({ tenant, hasKeys, at }) => {
+    events.on('identity.away', ({ tenant, hasKeys, isOver, at }) => {
+      if (isOver) return raise({ severity: 'info', kind: 'identity.back', tenant, at }, `identity-back:${tenant}`)
       const news = { kind: 'identity.away', tenant, hasKeys, at } as const
       if (hasKeys) raise({ ...news, severity: 'warning' }, `identity-away:${tenant}`)
       else raise({ ...news, severity: 'critical' }, `nobody-in:${tenant}`)

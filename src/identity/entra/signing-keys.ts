@@ -7,8 +7,8 @@ export interface SigningKeysOptions {
   /** Of the issuer: where its OpenID configuration is. */
   discovery: URL
   fetch: typeof fetch
-  /** Hears of each try to no avail, but for a first one that nobody has to notice: whether there are keys to go on with. */
-  onAway?: ((hasKeys: boolean) => void) | undefined
+  /** Hears of each try to no avail, but for a first one that nobody has to notice, and once when that is over. */
+  onAway?: ((away: { hasKeys: boolean; isOver: boolean }) => void) | undefined
   clock: Clock
   log: Log
 }
@@ -79,13 +79,14 @@ export class SigningKeys {
       .then(
         (keys) => {
           this.#known = { keys: createLocalJWKSet(keys), at: clock.monotonic() }
+          if (this.#failures > 1) onAway?.({ hasKeys: true, isOver: true })
           this.#failures = 0
         },
         (error: unknown) => {
           log.warn({ err: error }, 'The signing keys of the identity provider could not be fetched')
           this.#failures += 1
           const hasKeys = this.#known !== undefined && clock.monotonic() - this.#known.at <= STALE_MS
-          if (!hasKeys || this.#failures > 1) onAway?.(hasKeys)
+          if (this.#failures > 1) onAway?.({ hasKeys, isOver: false })
         },
       )
       .finally(() => {

@@ -197,31 +197,37 @@ test('made-up keys do not make us ask for each', async () => {
 test('with the issuer away, known keys keep working for a day; without any it is told to come back', async () => {
   await using own = await startOidcIssuer()
   const clock = shiftedClock()
-  const told: boolean[] = []
-  const tokens = verifier(clock, own, ({ tenant, hasKeys }) => {
+  const told: string[] = []
+  const tokens = verifier(clock, own, ({ tenant, hasKeys, isOver }) => {
     assert.equal(tenant, own.home.id)
-    told.push(hasKeys)
+    told.push(isOver ? 'back' : hasKeys ? 'away' : 'nobody gets in')
   })
   own.down = true
   const refusal = await refusedAs('identity_unavailable', tokens.verify(await own.home.sign()))
   assert.ok(refusal.retryAfterMs)
+  // One try to no avail is nothing, keys or none; the next says so.
+  assert.deepEqual(told, [])
+  clock.shiftMs += 2000
+  await refusedAs('identity_unavailable', tokens.verify(await own.home.sign()))
+  assert.deepEqual(told, ['nobody gets in'])
   own.down = false
-  clock.shiftMs = 2000
+  clock.shiftMs += 2000
   await tokens.verify(await own.home.sign({ jti: '1' }))
+  assert.deepEqual(told, ['nobody gets in', 'back'])
   own.down = true
   const later = (jti: string) => own.home.sign({ jti, exp: Math.floor(clock.now() / 1000) + 60 })
   clock.shiftMs += 23 * 3_600_000
   await tokens.verify(await later('2'))
-  // One try to no avail is nothing; the next says so.
-  while (told.length < 2) {
+  while (told.length < 3) {
     clock.shiftMs += 31_000
     const unknown = await own.home.sign({ jti: randomUUID() }, { header: { kid: randomUUID() } })
     await refusedAs('unauthenticated', tokens.verify(unknown))
   }
-  assert.deepEqual(told, [false, true])
+  assert.deepEqual(told, ['nobody gets in', 'back', 'away'])
   clock.shiftMs += 2 * 3_600_000
   await refusedAs('identity_unavailable', tokens.verify(await later('3')))
   own.down = false
   clock.shiftMs += 60_000
   await tokens.verify(await later('4'))
+  assert.equal(told.at(-1), 'back')
 })

@@ -8,7 +8,7 @@ import type { Clock } from '#platform/clock.ts'
 import type { Identified } from '../authenticator.ts'
 import { unserved } from '../unserved.ts'
 import { principalOfClaims } from './claims.ts'
-import { SigningKeys } from './signing-keys.ts'
+import { SigningKeys, type SigningKeysOptions } from './signing-keys.ts'
 
 export interface TokenVerifierOptions {
   /** Such as `https://login.microsoftonline.com`. */
@@ -22,7 +22,7 @@ export interface TokenVerifierOptions {
   audiences: readonly string[]
   scope: string
   fetch: typeof fetch
-  /** Hears that the keys of a tenant cannot be had. */
+  /** Hears that the keys of a tenant cannot be had, and that they can again. */
   onAway?: ((away: Facts['identity.away']) => void) | undefined
   clock: Clock
   log: Log
@@ -92,7 +92,7 @@ export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifie
 
 function issuerOf(tenant: string, { authority, fetch, onAway, clock, log }: TokenVerifierOptions): SigningKeys {
   const discovery = new URL(`${authority.replace(/\/+$/, '')}/${tenant}/v2.0/.well-known/openid-configuration`)
-  const tell = (hasKeys: boolean) => onAway?.({ tenant, hasKeys, at: clock.now() })
+  const tell: SigningKeysOptions['onAway'] = (away) => onAway?.({ tenant, ...away, at: clock.now() })
   return new SigningKeys({ discovery, fetch, onAway: tell, clock, log })
 }
 
