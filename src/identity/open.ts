@@ -15,6 +15,7 @@ import type { Owner } from './principal.ts'
 import { createRevocations } from './revocations.ts'
 import { createSignIn } from './sign-in/create.ts'
 import type { SignIn } from './sign-in.ts'
+import { type TakenAway, takeAway } from './take-away.ts'
 import { createUserTokens } from './user-tokens/create.ts'
 import type { UserTokens } from './user-tokens.ts'
 
@@ -43,14 +44,11 @@ export interface Identity {
   userTokens: UserTokens | undefined
   signIn: SignIn | undefined
   /**
-   * Takes a person's access away: tokens issued until now, sessions, what they lent us; resolves with how many sessions were on.
-   * Rejects with state_unavailable, overloaded. Undefined without Entra ID.
+   * Takes a person's access away: tokens issued until now, sessions, what they lent us. What fails of it (state_unavailable,
+   * overloaded) is told. Undefined without Entra ID.
    */
-  revoke: ((by: Owner, person: Owner) => Promise<number>) | undefined
+  revoke: ((by: Owner, person: Owner) => Promise<TakenAway>) | undefined
 }
-
-/** How long replicas may not know of a revocation, and take what is lent to them. */
-const UNHEARD_MS = 1000
 
 /** Who may call, by what the environment says. */
 export function openIdentity({ env, corsOrigins, entra, groupsWanted, ...rest }: OpenIdentityOptions): Identity {
@@ -68,10 +66,6 @@ export function openIdentity({ env, corsOrigins, entra, groupsWanted, ...rest }:
   return {
     ...{ userTokens, signIn },
     authenticator: createEntraAuthenticator({ tokens, userTokens, signIn, revocations }),
-    async revoke(by, person) {
-      // First: a token that is taken lends itself to us again.
-      await revocations.revoke(by, person)
-      return (await signIn?.endAll(person, UNHEARD_MS)) ?? 0
-    },
+    revoke: (by, person) => takeAway(revocations, signIn, by, person),
   }
 }

@@ -11,10 +11,11 @@ import { setCookie } from './cookies.ts'
 
 const tags = ['sign-in']
 
-export const SignedOut = Type.Object(
+const SignedOut = Type.Object(
   { ended: Type.Integer({ description: 'How many sessions were on.' }) },
   { title: 'SignedOut' },
 )
+
 /** All sessions of the caller at once, wherever they are, and what streams for them; and what the caller lent us is forgotten. */
 export function signOutRoute(routes: Routes, signIn: SignIn, note: Audit['note']): void {
   routes.delete('/api/v1/me/sessions', {
