@@ -4,6 +4,7 @@ import { showAnswer } from './chat-answer.ts'
 import { readTurn } from './chat-stream.ts'
 import type { Call, Command, Person } from './command.ts'
 import { Cancelled, Misused, Refused } from './faults.ts'
+import { plainText } from './plain-text.ts'
 
 const conversations = '/api/v1/conversations'
 const ID = { type: 'string' } as const
@@ -79,7 +80,7 @@ async function converse(call: Call, conversation: string, person: Person): Promi
     try {
       await say(call, conversation, message)
     } catch (error) {
-      if (error instanceof Refused) host.err(`parley: ${error.message}\n`)
+      if (error instanceof Refused) host.err(`parley: ${plainText(error.message)}\n`)
       else if (!(error instanceof Cancelled)) throw error
     }
   }

@@ -118,6 +118,18 @@ test('what stays away is given up with its cause, and what has nothing more to s
   assert.ok(empty.fault instanceof Refused && empty.fault.message.includes('again and again'))
 })
 
+test('what is no stream of a turn is not of Parley, and asking again makes it none', async () => {
+  const page: Answer = (reply) => reply.writeHead(200, { 'content-type': 'text/html' }).end('<html>Sign in</html>')
+  const nameless: Answer = (reply) =>
+    reply.writeHead(200, { 'content-type': 'text/event-stream' }).end(frame(0, 'token'))
+  for (const answers of [[page], [nameless], [stream(frame(0, 'token')), page]]) {
+    const times = answers.length
+    const { fault, asked } = await follow(answers)
+    assert.ok(fault instanceof Refused && fault.message.endsWith('answered 200 OK, and it was not Parley.'))
+    assert.equal(asked.length, times)
+  }
+})
+
 test('a line that falls silent is given up for a new one', async () => {
   const untilHeard: Answer = (reply, request) => {
     if (request.headers['last-event-id'] === 'turn_1.0') return stream(frame(1, 'turn.completed'))(reply, request)

@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import type { Client } from './client.ts'
-import { Refused } from './faults.ts'
+import { type Client, isEventStream, notOurs } from './client.ts'
+import { Foreign, Refused } from './faults.ts'
 import { readEvents, type ServerEvent } from './server-events.ts'
 
 /** An event that the turn's log has; whoever comes back behind its id gets neither it nor anything before it again. */
@@ -52,7 +52,11 @@ export async function* followTurn(
       const headers = { accept: 'text/event-stream', ...(from !== undefined && { 'last-event-id': from }) }
       const response = await open({ headers, signal: AbortSignal.any([signal, silence.signal]) })
       if (response.status === 204 || !response.body) return
-      turn = response.headers.get('x-parley-turn') ?? turn ?? ''
+      turn = response.headers.get('x-parley-turn') ?? turn
+      if (turn === undefined || !isEventStream(response)) {
+        await response.body.cancel()
+        throw notOurs(response)
+      }
       open = readTurn(client, turn)
       const held: ServerEvent[] = []
       for await (const event of readEvents(silence.hear(response.body))) {
@@ -88,6 +92,7 @@ export function readTurn(client: Client, turn: string): Open {
 
 /** Nobody answered, the line broke or fell silent; or the process is in trouble while a turn runs, which will be over one day. */
 function mayPass(error: unknown, turn: string | undefined): boolean {
+  if (error instanceof Foreign) return false
   if (error instanceof Refused) return error.code === 'unreachable' || (turn !== undefined && error.isPassing)
   return error instanceof TypeError || (error instanceof Error && error.name === 'AbortError')
 }

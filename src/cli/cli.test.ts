@@ -147,6 +147,16 @@ test('decisions fetch the tag of the state that they are made on', async () => {
   assert.deepEqual([code, err], [1, 'parley: No rollout is live.\n'])
 })
 
+test('an error that is not as it should be moves no cursor, and for a machine it is one line', async () => {
+  await using cli = await start()
+  cli.config.refusal = new ParleyError('rollout_state', { message: 'Gone.\u001b[2J\nAnd more.' })
+  const { err } = await cli.run('config', 'promote')
+  assert.equal(err, 'parley: Gone.\\u001b[2J\nAnd more.\n')
+  const { out } = await cli.run('config', 'promote', '--json')
+  assert.match(out, /^.+\n$/)
+  assert.equal(JSON.parse(out).error.code, 'rollout_state')
+})
+
 test('who comes second is told who was faster, and how things stand', async () => {
   await using cli = await start()
   cli.config.refusal = new ParleyError('version_conflict')
@@ -220,5 +230,8 @@ test('a process that is not there is said not to be, and an address that is none
   const url = `http://127.0.0.1:${await freePort()}`
   assert.equal(await runCli(['config', 'list'], { ...host, url, err }), 1)
   assert.match(said, /cannot be reached: ECONNREFUSED/)
+  said = ''
+  assert.equal(await runCli(['config', 'list'], { ...host, url: url.replace('//', '//me:secret@'), err }), 1)
+  assert.match(said, /^parley: http:\/\/127\.0\.0\.1:\d+ cannot be reached: ECONNREFUSED\.\n$/)
   assert.equal(await runCli(['config', 'list'], { ...host, url: 'localhost:8080', err }), 2)
 })

@@ -3,8 +3,9 @@ import { auditCommands } from './audit-commands.ts'
 import { chatCommand } from './chat-command.ts'
 import { createClient } from './client.ts'
 import type { Call, Command, Host } from './command.ts'
-import { Cancelled, Misused, Refused } from './faults.ts'
+import { Cancelled, Misused, Refused, Stopped } from './faults.ts'
 import { keyCommands } from './key-commands.ts'
+import { plainText } from './plain-text.ts'
 import { rolloutCommands } from './rollout-commands.ts'
 import { shadowCommands } from './shadow-commands.ts'
 import { usageCommands } from './usage-commands.ts'
@@ -29,7 +30,9 @@ const HINTS: Readonly<Record<string, string>> = {
 
 const HELP = ['help', '--help', '-h']
 
-/** Runs a command and gives its exit code: 0 done, 1 refused, 2 not given as it takes it, 130 cancelled by Ctrl-C. */
+/**
+ * Runs a command and gives its exit code: 0 done, 1 refused, 2 not given as it takes it; 130 cancelled by Ctrl-C, 143 by SIGTERM.
+ */
 export async function runCli(args: readonly string[], host: Host): Promise<number> {
   const isJson = args.includes('--json')
   try {
@@ -42,14 +45,15 @@ export async function runCli(args: readonly string[], host: Host): Promise<numbe
     return 0
   } catch (error) {
     if (error instanceof Misused) {
-      host.err(`parley: ${error.message}\nparley --help lists the commands.\n`)
+      host.err(`parley: ${plainText(error.message)}\nparley --help lists the commands.\n`)
       return 2
     }
     if (error instanceof Cancelled) return 130
-    if (host.signal.aborted) return 0
+    if (host.signal.aborted) return host.signal.reason instanceof Stopped ? host.signal.reason.exitCode : 0
     if (!(error instanceof Refused)) throw error
-    if (isJson) host.out(`${JSON.stringify(error.body, null, 2)}\n`)
-    else host.err(`parley: ${error.message}\n${HINTS[error.code] ?? ''}`)
+    // One line, as it may follow lines.
+    if (isJson) host.out(`${JSON.stringify(error.body)}\n`)
+    else host.err(`parley: ${plainText(error.message)}\n${HINTS[error.code] ?? ''}`)
     return 1
   }
 }
@@ -133,6 +137,6 @@ function usage(shown: readonly string[]): string {
 ${lines.join('\n')}
 
 Each takes --json. PARLEY_URL is the process that is asked (http://127.0.0.1:8080), PARLEY_TOKEN is sent as bearer.
-Exit codes: 0 done, 1 refused, 2 not given as it takes it, 130 cancelled by Ctrl-C.
+Exit codes: 0 done, 1 refused, 2 not given as it takes it, 130 cancelled by Ctrl-C, 143 stopped by SIGTERM.
 `
 }

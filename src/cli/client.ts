@@ -1,4 +1,4 @@
-import { Misused, Refused } from './faults.ts'
+import { Foreign, Misused, Refused } from './faults.ts'
 import { readEvents, type ServerEvent } from './server-events.ts'
 
 export interface Answer<Body> {
@@ -39,6 +39,8 @@ export function createClient(given: {
   const base = URL.parse(given.url || LOCAL)
   if (!base || !/^https?:$/.test(base.protocol)) throw new Misused('PARLEY_URL has to be a URL of http or https.')
   const { token } = given
+  // Without the user and password that an address may hold.
+  const { origin } = base
 
   async function send(method: string, path: string, asked: Asked = {}): Promise<Response> {
     const { headers, body, bytes } = asked
@@ -55,7 +57,7 @@ export function createClient(given: {
       ...(bytes && { body: bytes }),
     }).catch((error: Error & { cause?: { code?: string; message?: string } }) => {
       const why = error.cause?.code ?? error.cause?.message ?? error.message
-      throw signal.aborted ? error : unreachable(`${base} cannot be reached: ${why}.`)
+      throw signal.aborted ? error : unreachable(`${origin} cannot be reached: ${why}.`)
     })
     if (!response.ok) throw await refusalOf(response)
     return response
@@ -84,10 +86,14 @@ export function createClient(given: {
     },
     async *events(path) {
       const response = await send('GET', path, { headers: { accept: 'text/event-stream' } })
-      if (!response.headers.get('content-type')?.startsWith('text/event-stream')) throw notOurs(response)
+      if (!isEventStream(response)) throw notOurs(response)
       if (response.body) yield* readEvents(response.body)
     },
   }
+}
+
+export function isEventStream({ headers }: Response): boolean {
+  return headers.get('content-type')?.startsWith('text/event-stream') === true
 }
 
 function asFolder(base: URL | null): string {
@@ -113,8 +119,9 @@ async function jsonOf(response: Response, signal: AbortSignal): Promise<unknown>
   }
 }
 
-function notOurs({ status, statusText, url }: Response): Refused {
-  return unreachable(`${url} answered ${status} ${statusText}, and it was not Parley.`)
+export function notOurs({ ok, status, statusText, url }: Response): Refused {
+  const refused = unreachable(`${url} answered ${status} ${statusText}, and it was not Parley.`)
+  return ok ? new Foreign(refused.body) : refused
 }
 
 function brokenOff(): Refused {

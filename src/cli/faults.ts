@@ -23,5 +23,22 @@ export class Refused extends Error {
   }
 }
 
+/** A 200 that Parley did not give, such as a sign-in page of what stands between; asking again brings the same. */
+export class Foreign extends Refused {
+  override get isPassing(): boolean {
+    return false
+  }
+}
+
+/** A signal told the command to stop; the reason of `Host.signal`. What had not ended by then ends with the shells' exit code. */
+export class Stopped extends Error {
+  readonly exitCode: number
+
+  constructor(signal: 'SIGINT' | 'SIGTERM') {
+    super(`${signal} came.`)
+    this.exitCode = signal === 'SIGINT' ? 130 : 143
+  }
+}
+
 /** Somebody pressed Ctrl-C, and what was under way has ended by it: exit code 130, as shells have it. */
 export class Cancelled extends Error {}

@@ -1,13 +1,14 @@
 import { text } from 'node:stream/consumers'
 import { isatty } from 'node:tty'
 import { runCli } from './cli.ts'
+import { Stopped } from './faults.ts'
 import { personAt } from './person.ts'
 
 const leaving = new AbortController()
-const leave = () => leaving.abort()
+const leave = (signal: 'SIGINT' | 'SIGTERM') => leaving.abort(new Stopped(signal))
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, leave)
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  leave()
+  leaving.abort()
   // Who reads only the beginning, as `head` does, has read enough.
   if (error.code === 'EPIPE') return
   process.stderr.write(`parley: ${error.message}\n`)
@@ -23,7 +24,7 @@ process.exitCode = await runCli(process.argv.slice(2), {
   err: (text) => process.stderr.write(text),
   columns: process.stdout.isTTY ? process.stdout.columns : undefined,
   signal: leaving.signal,
-  person: isatty(0) ? personAt(process.stdin, process.stderr, () => process.emit('SIGINT')) : undefined,
+  person: isatty(0) ? personAt(process.stdin, process.stderr, () => process.emit('SIGINT', 'SIGINT')) : undefined,
   input: () => text(process.stdin),
   onInterrupt(handle) {
     process.off('SIGINT', leave)

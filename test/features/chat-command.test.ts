@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { runCli } from '../../src/cli/cli.ts'
 import type { Person } from '../../src/cli/command.ts'
+import { Stopped } from '../../src/cli/faults.ts'
 import { startApp } from '../support/app.ts'
 import { chatConfig, upstreamModel } from '../support/chat-config.ts'
 import { quietHost } from '../support/cli-run.ts'
@@ -43,7 +44,7 @@ async function chat(args: string[], { answers, input, onOut }: Sitting = {}) {
   const said = { out: '', err: '', questions: [] as string[] }
   const leaving = new AbortController()
   const interrupts: (() => void)[] = []
-  const keys = { interrupt: () => interrupts.at(-1)?.(), terminate: () => leaving.abort() }
+  const keys = { interrupt: () => interrupts.at(-1)?.(), terminate: () => leaving.abort(new Stopped('SIGTERM')) }
   const ask: Person['ask'] = async (question) => {
     said.questions.push(question)
     return answers?.shift()
@@ -127,7 +128,7 @@ test('who leaves is told how to come back, and gets the rest and nothing twice',
       isLeft = true
     },
   })
-  assert.equal(left.code, 0)
+  assert.equal(left.code, 143)
   const [, event] = /chat --resume (turn_[0-9a-f]{32}\.\d+)\n$/.exec(left.err) ?? []
   assert.ok(event, left.err)
   const rest = await chat(['--resume', event])
@@ -143,7 +144,10 @@ test('what is refused ends with 1 and its sentence, what is said in a conversati
     ...{ code: 1, out: '', questions: [] },
     err: 'parley: There is no such specialist.\n',
   })
-  upstream.plan = [{ status: 400 }, { status: 400 }, { pieces: ['Now.'] }]
+  upstream.plan = [{ status: 400 }, { status: 400 }, { status: 400 }, { pieces: ['Now.'] }]
+  const lines = (await chat(['hi', '--specialist', 'plain', '--json'])).out.trim().split('\n')
+  const [failed, refusal] = lines.slice(-2).map((text) => JSON.parse(text))
+  assert.deepEqual([failed.event, failed.data], ['turn.failed', refusal])
   const { code, err } = await chat(['hi', '--specialist', 'plain'])
   assert.equal(code, 1)
   assert.match(err, /^parley: .+\n$/)
