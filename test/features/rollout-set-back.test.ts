@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { cp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { test } from 'node:test'
 import type { RolloutState } from '#config/rollout/state.ts'
@@ -182,4 +182,65 @@ test('what vanished is put back as the replica that wrote last has left it, by w
   assert.deepEqual([behind.rollouts.view().live, behind.rollouts.view().diverged], [null, null])
   assert.deepEqual((await stored(ground)).epoch, replica.rollouts.view().epoch)
   await Promise.all([replica.close(), behind.close()])
+})
+
+/** The container as it was before v2 was rolled back by hand, history and all, put back from a backup; the copy is newer. */
+async function restored(ground: RolloutGround): Promise<RolloutState> {
+  const replica = await canary(ground)
+  const backup = `${ground.folder}-backup`
+  await cp(ground.folder, backup, { recursive: true })
+  await replica.rollouts.rollback(operator(), decision(replica))
+  await replica.close()
+  await rm(ground.folder, { recursive: true })
+  await rename(backup, ground.folder)
+  return stored(ground)
+}
+
+test('of a container that was put back whole, the copy is put right by whoever starts on it', async () => {
+  await using ground = await openRolloutGround()
+  const { epoch, live } = await restored(ground)
+  const replica = await ground.replica()
+  assert.deepEqual([replica.rollouts.view().epoch, replica.rollouts.view().diverged], [epoch, null])
+  await ground.blobsAway()
+  const next = await ground.replica()
+  assert.deepEqual([next.rollouts.view().epoch, next.rollouts.view().live?.id], [epoch, live?.id])
+  await ground.blobsBack()
+  await Promise.all([replica.close(), next.close()])
+})
+
+test('who starts by the copy alone takes what the blob store has once it is back, and the copy is put right', async () => {
+  await using ground = await openRolloutGround()
+  const { epoch, live } = await restored(ground)
+  await ground.blobsAway()
+  const replica = await ground.replica()
+  assert.deepEqual([replica.rollouts.view().epoch, replica.rollouts.view().live], [epoch + 1, null])
+  await ground.blobsBack()
+  const early = replica.rollouts.rollback(operator(), decision(replica))
+  await assert.rejects(early, { code: 'version_conflict' }, 'nothing of the copy gets into the container')
+  await ground.pass(2 * ROUND_MS)
+  const { diverged, epoch: known, live: present } = replica.rollouts.view()
+  assert.deepEqual([diverged, known, present?.id, replica.serving.candidate()?.name], [null, epoch, live?.id, 'v2'])
+  assert.equal((await readdir(path.join(ground.folder, 'history'))).length, epoch)
+  await ground.blobsAway()
+  const next = await ground.replica()
+  assert.equal(next.rollouts.view().epoch, epoch)
+  await ground.blobsBack()
+  await ground.pass(10 * ROUND_MS)
+  await replica.rollouts.pause(operator(), decision(replica))
+  await ground.pass(2 * ROUND_MS)
+  assert.deepEqual([next.rollouts.view().live?.status, next.rollouts.view().diverged], ['paused', null])
+  await Promise.all([replica.close(), next.close()])
+})
+
+test('who starts by the copy alone does not follow what was set back meanwhile: the history has gone on from it', async () => {
+  await using ground = await openRolloutGround()
+  const { replica, copy } = await setBack(ground)
+  await replica.close()
+  await ground.blobsAway()
+  const next = await ground.replica()
+  await ground.blobsBack()
+  await ground.pass(2 * ROUND_MS)
+  const { diverged, epoch, live } = next.rollouts.view()
+  assert.deepEqual([diverged?.epoch, epoch, live], [copy.epoch, copy.epoch + 1, null])
+  await next.close()
 })

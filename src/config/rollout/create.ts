@@ -204,7 +204,8 @@ async function firstState(blob: StateBlob, versions: KnownVersions, clock: Clock
     // What ends the history is of this store for sure; the copy may be one step ahead of it, or of another journey.
     const known = recorded && kept?.epoch !== recorded.epoch + 1 ? recorded : (kept ?? recorded)
     if (known) {
-      blob.hold(known)
+      if (known === kept) blob.holdCopy(known)
+      else blob.hold(known)
       return known
     }
     if (!isUnreadable) throw error

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import { ParleyError } from '#errors.ts'
 import type { Log } from '#log.ts'
 import type { Kv } from '#platform/kv/kv.ts'
@@ -176,7 +177,8 @@ export class SharedState {
 
   #settle(): void {
     const present = underOrder(this.#base, this.#order)
-    const isNews = present.epoch !== this.#present.epoch
+    // Of the same epoch it is another where the copy was of another journey.
+    const isNews = !isDeepStrictEqual(present, this.#present)
     this.#present = present
     if (isNews) this.#options.onChange()
   }

@@ -35,6 +35,8 @@ export class StateBlob {
   #stray: Stray | undefined
   /** What has fewer was put back by somebody. */
   #leastEpoch = 0
+  /** What is held to is the copy: it may be of a journey that was set back since, or of another container's. */
+  #isCopy = false
 
   constructor({ blobs, kv, log }: { blobs: BlobStore; kv: Kv; log: Log }) {
     this.#blobs = blobs
@@ -63,29 +65,39 @@ export class StateBlob {
     const { etag, bytes } = found
     const state = parseState(bytes)
     if (!state || this.#isStray(state)) this.#refuse({ etag, state }, bytes.length)
+    const { state: known } = this
+    const wasCopy = this.#isCopy
     this.#stray = undefined
-    const isNews = state.epoch !== this.state?.epoch
-    this.state = state
-    this.#leastEpoch = state.epoch
+    this.#know(state)
     this.#etag = etag
+    if (wasCopy) return this.#compareWith(known)
+    const isNews = state.epoch !== known?.epoch
     if (isNews) this.keep()
     return isNews
   }
 
   /**
    * Of what was read: whether the history has gone on from it. Then somebody has put it back, and what the history ends with is
-   * what is known. Never rejects: what cannot be looked at now is looked at before the next state is written.
+   * what is known; else the copy is put right where it says something else. Never rejects: what cannot be looked at now is looked at
+   * before the next state is written.
    */
   async compare(): Promise<void> {
     const { state } = this
     if (!state) return
-    await this.#checkNext(state.epoch + 1).catch(() => {})
+    try {
+      if (await this.#checkNext(state.epoch + 1)) await this.#correctCopy(state)
+    } catch {}
   }
 
-  /** What is known without the blob: for as long as that says nothing that follows from it. */
+  /** What is known by the history: for as long as the blob says nothing that follows from it. */
   hold(known: RolloutState): void {
-    this.state = known
-    this.#leastEpoch = known.epoch
+    this.#know(known)
+  }
+
+  /** What is known by the copy alone: until the blob can be read, which counts then unless the history has gone on from it. */
+  holdCopy(kept: RolloutState): void {
+    this.state = kept
+    this.#isCopy = true
   }
 
   /**
@@ -94,6 +106,7 @@ export class StateBlob {
    */
   async write(next: RolloutState): Promise<boolean> {
     if (this.#stray) throw faultOf(this.#stray)
+    if (this.#isCopy && (await this.read())) return false
     if (!(await this.#checkNext(next.epoch))) return false
     return this.#write(next, this.#etag)
   }
@@ -108,9 +121,8 @@ export class StateBlob {
     const condition = etag === undefined ? ({ absent: true } as const) : { ifMatch: etag }
     const written = await this.#blobs.put(NAME, encodeState(next), condition)
     if (!written) return false
-    this.state = next
-    this.#leastEpoch = next.epoch
     this.#stray = undefined
+    this.#know(next)
     this.#etag = written.etag
     const { epoch, rollout, candidate, from, to, by } = next.last
     this.#log.info({ epoch, rollout, candidate, from, to, by }, 'The rollout moved')
@@ -125,7 +137,7 @@ export class StateBlob {
 
   /** Adds the present line to the history where it is missing. */
   async complete(): Promise<void> {
-    if (this.state) await this.#history.record(this.state)
+    if (this.state && !this.#isCopy) await this.#history.record(this.state)
   }
 
   /** Newest first. Rejects with blob_unavailable. */
@@ -180,7 +192,33 @@ export class StateBlob {
     return line && isDeepStrictEqual(line.line, kept.last) ? kept : undefined
   }
 
+  /** Of the blob, in the place of the copy that was held to: true when that said something else. Rejects as a stray does. */
+  async #compareWith(kept: RolloutState | undefined): Promise<boolean> {
+    await this.compare()
+    if (this.#stray) throw faultOf(this.#stray)
+    return !isDeepStrictEqual(this.state, kept)
+  }
+
+  /**
+   * A state is written before its copy. So a copy that is not behind and of something else, with the blob as it was, is of what was
+   * set back, or of another container: it would mislead whoever starts without the blob.
+   */
+  async #correctCopy(state: RolloutState): Promise<void> {
+    const copy = await this.#kv.get(lastStateKey)
+    if (!copy || copy.version < state.epoch || isDeepStrictEqual(parseState(copy.value), state)) return
+    if (await this.read()) return
+    await this.#kv.delete(lastStateKey, { ifVersion: copy.version })
+    this.keep()
+  }
+
+  #know(state: RolloutState): void {
+    this.state = state
+    this.#leastEpoch = state.epoch
+    this.#isCopy = false
+  }
+
   #isStray(found: RolloutState): boolean {
+    if (this.#isCopy) return false
     if (found.epoch < this.#leastEpoch) return true
     const { state } = this
     return found.epoch === state?.epoch && !isDeepStrictEqual(found, parseState(encodeState(state)))
