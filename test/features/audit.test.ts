@@ -228,7 +228,9 @@ test('a step of a rollout is in the log once, whoever takes it, also one that no
     )
   }
   // What the system does by itself has no actor; and epochs that come again, in a container that begins anew, hide nothing.
-  await rm(engines.variables.PARLEY_ROLLOUT_DIR, { recursive: true })
+  const { PARLEY_ROLLOUT_DIR: container } = engines.variables
+  assert.ok(container)
+  await rm(container, { recursive: true })
   await using app = await startApp({ config, variables: engines.variables })
   const pushed = await nativeClient(app.url).call('PUT', '/api/v1/config/versions/v3', { ...config, description: 'v3' })
   assert.equal(pushed.status, 201, JSON.stringify(pushed.body))
