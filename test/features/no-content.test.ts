@@ -111,14 +111,17 @@ async function sendThroughAll(url: string): Promise<{ sent: Sent[]; answers: str
       if (operationId === 'listRuns') query.delete('cursor')
       const schema = requestBody?.content['application/json']?.schema
       const body = bodies[operationId]?.(mark, ids.hash ?? '') ?? (schema && sample(schema, mark, resolve))
+      const leave = new AbortController()
       const response = await fetch(`${url}${target}${query.size > 0 ? `?${query}` : ''}`, {
         method: method.toUpperCase(),
         headers: { ...headers, ...(body !== undefined && { 'content-type': 'application/json' }) },
         ...(body !== undefined && { body: JSON.stringify(body) }),
-        // Some streams go on for ever.
-        signal: AbortSignal.timeout(template.endsWith('/stream') ? 1500 : 60_000),
+        signal: leave.signal,
       })
+      // Some streams go on for ever.
+      const timer = template.endsWith('/stream') ? setTimeout(() => leave.abort(), 500) : undefined
       const text = await response.text().catch(() => '')
+      clearTimeout(timer)
       assert.ok(response.status < 500, `${operationId}: ${response.status} ${text}`)
       sent.push({ operationId, mark, status: response.status, byOperators: operators.test(template) })
     }
