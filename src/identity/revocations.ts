@@ -6,7 +6,7 @@ import { type Owner, partitionOf } from './principal.ts'
 
 /** Access tokens of a person that were issued before a moment, and are taken no more. */
 export interface Revocations {
-  /** All that were issued to them until now, on every replica within a second. Rejects with state_unavailable, overloaded. */
+  /** All that were issued to them until now, and in the next five seconds, on every replica within a second. Rejects with state_unavailable, overloaded. */
   revoke(by: Owner, person: Owner): Promise<void>
   /** What a token says, with word of when it is revoked. Throws unauthenticated where it was. */
   standing(identified: Identified, issuedAt: number): Identified
@@ -14,11 +14,13 @@ export interface Revocations {
 
 /** Longer than any access token of Entra ID lasts, which is a day at most. */
 const REVOKED_FOR_MS = 25 * 3_600_000
+/** By how much the clock of an issuer may be ahead of ours: what it dates up to so long after a revocation may be from before. */
+const AHEAD_MS = 5000
 
 export function createRevocations(withdrawals: () => Withdrawals, clock: Clock): Revocations {
   function isRevoked(scope: string, issuedAt: number): boolean {
     const revocation = withdrawals().get(scope)
-    return revocation !== undefined && issuedAt <= revocation.at
+    return revocation !== undefined && issuedAt <= revocation.at + AHEAD_MS
   }
 
   return {

@@ -35,7 +35,7 @@ interface Pending {
 }
 
 export function createSignIn(options: SignInOptions): SignIn {
-  const { entra, tokens, kv, tenant: home, guests, publicUrl } = options
+  const { entra, tokens, kv, clock, tenant: home, guests, publicUrl } = options
   const { origin } = new URL(publicUrl)
   const redirectUri = `${origin}/auth/callback`
   const sessions = new Sessions(options)
@@ -62,11 +62,12 @@ export function createSignIn(options: SignInOptions): SignIn {
       const pending = await takePending(kv, state)
       if (!pending || !isSame(hash('sha256', secret, 'base64url'), pending.secretHash)) throw startOver()
       const { tenant, nonce, verifier, returnTo } = pending
+      const since = clock.now()
       const signedIn = await redeem(() => entra.redeem({ tenant, redirectUri, code, nonce, verifier }))
       const { principal } = await tokens.verify(signedIn.token)
       if (principal.tenant !== tenant || principal.kind !== 'user') throw startOver()
       const name = newSessionName(principal)
-      await sessions.open(name, signedIn)
+      await sessions.open(name, signedIn, since)
       // What waits for this person need not wait for the first request as well.
       options.userTokens.seen(principal, signedIn.token, signedIn.expiresAt)
       return { session: name.cookie, returnTo }

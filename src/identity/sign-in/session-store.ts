@@ -1,7 +1,7 @@
 import { ParleyError } from '#errors.ts'
 import type { Clock } from '#platform/clock.ts'
 import type { SignedIn } from '#platform/entra/entra.ts'
-import { type Kv, key } from '#platform/kv/kv.ts'
+import { type Key, type Kv, key } from '#platform/kv/kv.ts'
 import { type OwnersSeal, opening } from '../owners-seal.ts'
 import { type Owner, partitionOf } from '../principal.ts'
 import { signInLimits } from '../sign-in.ts'
@@ -24,7 +24,8 @@ export interface SessionStoreOptions {
 }
 
 export interface SessionStore {
-  open(name: SessionName, kept: Kept): Promise<void>
+  /** Rejects with unauthenticated, and leaves none on, where all of the person were ended since (ms since the epoch). */
+  open(name: SessionName, kept: Kept, since: number): Promise<void>
   /** Undefined where there is none, and where the key of its person opens it no longer. */
   read(name: SessionName): Promise<{ kept: Kept; version: number } | undefined>
   /** False where it is no longer as it was at that version. */
@@ -48,11 +49,15 @@ export function createSessionStore({ kv, sealOf, clock }: SessionStoreOptions): 
   }
 
   return {
-    async open(name, kept) {
+    async open(name, kept, since) {
       const { value, ttlMs } = await sealed(name, kept)
       const { absoluteMs } = signInLimits
       const args = [value, ttlMs, name.name, kept.openedAt, kept.openedAt - absoluteMs, absoluteMs]
       await kv.run(openSession, [name.at, sessionsOf(name.owner)], args)
+      const ended = await kv.get(endedKey(name.owner))
+      if (!ended || Number(ended.value) < since) return
+      await this.end(name)
+      throw new ParleyError('unauthenticated', { message: 'All sessions were ended meanwhile; sign in again.' })
     },
 
     async read(name) {
@@ -77,6 +82,8 @@ export function createSessionStore({ kv, sealOf, clock }: SessionStoreOptions): 
     end: (name) => kv.run(endSession, [name.at, sessionsOf(name.owner)], [name.name]),
 
     async endAll(owner) {
+      // First: a session that opens meanwhile either is among them, or finds this.
+      await kv.put(endedKey(owner), Buffer.from(String(clock.now())), { ttlMs: signInLimits.pendingMs })
       const prefix = key(partitionOf(owner), '')
       for (let all = 0; ; ) {
         const { isAll, ended } = await kv.run(endSessions, [sessionsOf(owner)], [prefix])
@@ -85,6 +92,10 @@ export function createSessionStore({ kv, sealOf, clock }: SessionStoreOptions): 
       }
     },
   }
+}
+
+function endedKey(owner: Owner): Key {
+  return key(partitionOf(owner), 'sessions-ended')
 }
 
 /** When it is over, whoever uses it from now on. */

@@ -63,9 +63,10 @@ export class Sessions {
     this.#known = new LRUCache({ max: KNOWN_SESSIONS, ttl: KNOWN_MS, ttlResolution: 0, perf })
   }
 
-  async open(name: SessionName, signedIn: SignedIn): Promise<void> {
+  /** For who began to sign in then (ms since the epoch); rejects with unauthenticated where all of theirs were ended meanwhile. */
+  async open(name: SessionName, signedIn: SignedIn, since = this.#options.clock.now()): Promise<void> {
     const now = this.#options.clock.now()
-    await this.#store.open(name, { ...signedIn, openedAt: now, renewedAt: now, usedAt: now })
+    await this.#store.open(name, { ...signedIn, openedAt: now, renewedAt: now, usedAt: now }, since)
   }
 
   async identify(cookie: string): Promise<Identified> {

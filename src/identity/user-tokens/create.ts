@@ -38,12 +38,19 @@ export function createUserTokens({ entra, kv, sealOf, clock, log }: UserTokensOp
   const listeners = new Set<(user: Owner) => void>()
 
   /** Unless what is kept there lasts longer: of several the user has, and of what several replicas ask for. */
-  async function keep(owner: Owner, at: Key, { token, expiresAt }: EntraToken, keptAt = clock.now()): Promise<void> {
+  async function keep(owner: Owner, at: Key, { token, expiresAt }: EntraToken, keptAt: number): Promise<void> {
     const ttlMs = Math.floor(expiresAt - clock.now())
     if (ttlMs <= 0) return
     const kept: Kept = { token, expiresAt, keptAt }
     const seal = await sealOf(owner)
     await kv.run(keepToken, [at], [seal.seal(JSON.stringify(kept), at), Math.floor(expiresAt), ttlMs])
+  }
+
+  /** False where it is forgotten already: lent again, later, it may count. */
+  async function lend(owner: Owner, lent: EntraToken): Promise<boolean> {
+    const keptAt = clock.now()
+    await keep(owner, lentKey(owner), lent, keptAt)
+    return keptAt > (await forgottenAt(owner))
   }
 
   async function recall(owner: Owner, at: Key): Promise<(Kept & { sealed: Buffer }) | undefined> {
@@ -92,8 +99,11 @@ export function createUserTokens({ entra, kv, sealOf, clock, log }: UserTokensOp
       if (known.has(digest)) return
       known.set(digest, true)
       const owner = { tenant, id }
-      keep(owner, lentKey(owner), { token, expiresAt: until }).then(
-        () => tell(owner),
+      lend(owner, { token, expiresAt: until }).then(
+        (counts) => {
+          if (!counts) known.delete(digest)
+          tell(owner)
+        },
         (error) => {
           known.delete(digest)
           log.warn({ err: error }, 'What a user lends us could not be kept')
