@@ -90,8 +90,8 @@ export function createActions(options: ActionsOptions): Actions {
   const sending = new Sending({ queue, sql, clock, log, maxWaiting: options.maxWaiting })
   const waiting = new Waiting({ sql, seals, news, clock })
   const shared = { sql, seals, sending, news, configs, stops, clock, log }
-  const { userToken } = options
-  const onPending = (row: RunRow) => void previewOf({ ...shared, userToken }, executors, row)
+  const { userToken, isLive } = options
+  const onPending = (row: RunRow) => void previewOf({ ...shared, userToken, isLive }, executors, row)
   const decisions = new Decisions({ ...shared, onPending, ...(audit && { audit }) })
   const dispatcher = new Dispatcher({ ...shared, serving, onPending })
   const wishes = new LateWishes(sql, kv)

@@ -4,7 +4,7 @@ import { refuseStopped, type Stops } from '#governance/stops.ts'
 import { type Principal, partitionOf } from '#identity/principal.ts'
 import type { Log } from '#log.ts'
 import type { Clock } from '#platform/clock.ts'
-import type { Sql } from '#platform/sql/sql.ts'
+import type { Sql, Tx } from '#platform/sql/sql.ts'
 import { readArguments } from './arguments.ts'
 import { hashOfJson } from './canonical-json.ts'
 import { configOf, type PinnedConfigs } from './config-of.ts'
@@ -205,7 +205,7 @@ export class Decisions {
 
   async #change(by: Principal, row: RunRow, change: RunChange, noted: Noted | undefined): Promise<RunRow> {
     const { sql, sending, news, seals, log, clock, audit } = this.#options
-    const done = await changeRun(sql, row, change, async (tx) => {
+    const note = async (tx: Tx) => {
       if (!noted) return
       const details = {
         ...noted.details,
@@ -214,7 +214,8 @@ export class Decisions {
       }
       const entry = { tenant: row.tenant, kind: noted.kind, actor: partitionOf(by), subject: row.id, details }
       await audit?.within(tx, { ...entry, at: clock.now() })
-    })
+    }
+    const done = (await changeRun(sql, row, change, note)) ?? (await this.#changeAgain(row, change, note))
     if (!done) throw new ParleyError('run_state', { message: 'The run has changed meanwhile; read it again.' })
     log.info({ run: row.id, was: row.status, status: done.row.status, by: by.id }, 'A run was decided on')
     for (const each of [done.row, done.next]) {
@@ -222,6 +223,14 @@ export class Decisions {
     }
     news.changed(done.row, await runOf(done.row, seals), done.row.followUp && done.row.settledAt !== null)
     return done.row
+  }
+
+  /** Whoever decides or works on a run takes a new fence. With the same, a preview came, or its turn: that changes no decision. */
+  async #changeAgain(row: RunRow, change: RunChange, note: (tx: Tx) => Promise<void>) {
+    const { sql } = this.#options
+    const present = await readRun(sql, { tenant: row.tenant }, row.id)
+    if (present?.fence !== row.fence || present.version === row.version) return undefined
+    return changeRun(sql, present, change, note)
   }
 
   #sealed(seals: RunSeals, row: RunRow, output: string): Promise<Buffer> {

@@ -19,6 +19,8 @@ export interface PreviewOptions {
   stops?: Pick<Stops, 'found'> | undefined
   /** A fresh token of a principal; rejects with `IdentityNeeded`. */
   userToken(principal: Principal, scope: string): Promise<string>
+  /** Whether it may still be acted for somebody; always when absent. */
+  isLive?: ((principal: Principal) => Promise<boolean>) | undefined
   clock: Clock
   log: Log
 }
@@ -35,7 +37,7 @@ const KEEP = `
  * Never rejects.
  */
 export async function previewOf(options: PreviewOptions, executors: Executors, row: RunRow): Promise<void> {
-  const { sql, seals, news, configs, stops, userToken, clock, log } = options
+  const { sql, seals, news, configs, stops, userToken, isLive, clock, log } = options
   const abort = new AbortController()
   const stop = clock.after(PREVIEW_MS, () => abort.abort(new DOMException('It took too long.', 'TimeoutError')))
   try {
@@ -43,6 +45,7 @@ export async function previewOf(options: PreviewOptions, executors: Executors, r
     const dryRun = executors.dryRunOf(document, row.action)
     if (!dryRun) return
     const { principal, arguments: args } = await seals.input(row)
+    if (isLive && !(await isLive(principal))) return
     const { action, specialist } = row
     if (stops?.found({ principal, action, ...(specialist !== null && { specialist }) })) return
     const { signal } = abort

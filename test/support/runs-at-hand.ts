@@ -47,6 +47,7 @@ export interface ReplicaOptions {
   actions?: Record<string, ActionSpec>
   works?: boolean
   leaseMs?: number
+  isLive?: (principal: Principal) => Promise<boolean>
   queue?: Queue
   sql?: Sql
   sealOf?: () => Promise<Seal>
@@ -96,9 +97,23 @@ export function callOf(config: ConfigVersion, action: string, change: Partial<Ac
   }
 }
 
-/** Waits until it holds; the test's own limit is what ends it otherwise. */
-export async function until(holds: () => Promise<boolean> | boolean): Promise<void> {
-  while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 10))
+/** In such a time even a machine that is busy with everything else gets there. */
+const UNTIL_MS = 60_000
+
+/** Waits until it holds, or is there. */
+export async function until<Held>(holds: () => Promise<Held> | Held): Promise<NonNullable<Held>> {
+  for (const end = performance.now() + UNTIL_MS; ; ) {
+    const held = await holds()
+    if (held) return held
+    if (performance.now() > end) throw new Error(`This did not come to hold: ${holds}`)
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+}
+
+/** As if the message for the next attempt of a run had been lost: it is sent for with another. What is under way goes on. */
+export async function hurry(sql: Sql, run: string): Promise<void> {
+  const text = `UPDATE runs SET due_at = 1, sent_again = version WHERE id = $1 AND status = 'retrying'`
+  await sql.query('system', text, [run])
 }
 
 /** A queue that keeps nothing and tells nobody. */

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { CorrectableError, type Executor, PassingError } from '../../../src/actions/executors/executor.ts'
 import type { Run } from '../../../src/actions/port.ts'
+import { readRun } from '../../../src/actions/runs/reads.ts'
 import type { ActionSpec } from '../../../src/config/action-spec.ts'
+import type { Sql } from '../../../src/platform/sql/sql.ts'
 import { actionSpec, callOf, type Ground, person, settledRun, until, versionOf } from '../../support/runs-at-hand.ts'
 
 const approver = person('carl', ['Action.Approver'])
@@ -102,6 +104,58 @@ export function decisionsSuite(ground: () => Ground): void {
     said.get(1)?.resolve('1 EUR')
     assert.deepEqual((await next())?.approval?.preview, { x: 1, costs: '1 EUR', ...shown })
     await actions.cancel(person('ada'), run.id)
+  })
+
+  test('a preview that comes while somebody decides is in nobody’s way', async () => {
+    const specs = write({ approval: {} })
+    const shown = Promise.withResolvers<string>()
+    let isRead = false
+    const { sql } = ground()
+    /** Between what the approver has read and the decision on it. */
+    const slow: Sql = {
+      ...{ engine: sql.engine, reachable: true, close: async () => {} },
+      query: (...args) => sql.query(...args),
+      transaction: async (scope, work) => {
+        if (!isRead) {
+          isRead = true
+          shown.resolve('2 EUR')
+          await until(async () => (await readRun(sql, { tenant: 'local' }, run.id))?.version === 2)
+        }
+        return sql.transaction(scope, work)
+      },
+    }
+    await using asking = ground().actions({ actions: specs, works: false, dryRuns: { do: () => shown.promise } })
+    const run = await asking.dispatch(callOf(versionOf(specs), 'do_it'))
+    await using deciding = ground().actions({ actions: specs, functions: { do: note }, sql: slow })
+    const approved = await deciding.approve(approver, run.id, { hash: String(run.approval?.hash) })
+    assert.deepEqual([approved.approval?.decision, approved.approval?.preview], ['approved', '2 EUR'])
+    assert.equal((await settledRun(deciding, { ...run, status: 'queued' })).status, 'succeeded')
+  })
+
+  test('of two who decide at the same time one is told that the other did', async () => {
+    await using held = await pending()
+    const { actions, run } = held
+    const decision = { hash: String(run.approval?.hash) }
+    const decided = await Promise.allSettled([1, 2].map(() => actions.approve(approver, run.id, decision)))
+    const refused = decided.flatMap((each) => (each.status === 'rejected' ? [each.reason.code] : []))
+    assert.deepEqual(refused, ['run_state'])
+    assert.equal((await settledRun(actions, { ...run, status: 'queued' })).status, 'succeeded')
+  })
+
+  test('nothing is asked in the name of somebody whose key has ended', async () => {
+    const specs = write({ approval: {} })
+    let asked = 0
+    const live = new Set<string>()
+    await using actions = ground().actions({
+      ...{ actions: specs, functions: { do: note }, isLive: async ({ id }) => live.has(id) },
+      dryRuns: { do: async () => `asked ${++asked}` },
+    })
+    const ended = await actions.dispatch(callOf(versionOf(specs), 'do_it'))
+    live.add('bob')
+    const run = await actions.dispatch(callOf(versionOf(specs), 'do_it', { principal: person('bob') }))
+    await until(async () => (await actions.get(approver, run.id)).approval?.preview === 'asked 1')
+    assert.deepEqual([asked, (await actions.get(approver, ended.id)).approval?.preview], [1, null])
+    for (const { id } of [ended, run]) await actions.reject(approver, id, 'No.')
   })
 
   test('a target that cannot say what would happen keeps nobody from deciding', async () => {
