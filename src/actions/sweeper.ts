@@ -153,7 +153,6 @@ export class RunSweeper {
 /** What becomes of an overdue run. */
 export function overdueChange(row: RunRow, now: number): RunChange {
   const { status, attempt, maxAttempts, once, began, updatedAt, reason } = row
-  const again = { dueAt: now + RESEND_AFTER_MS, now }
   if (status === 'awaiting-approval') return { status: 'expired', reason: 'approval_expired', now }
   if (status === 'awaiting-identity') return { status: 'expired', reason: 'identity_expired', now }
   if (status === 'running') {
@@ -161,10 +160,9 @@ export function overdueChange(row: RunRow, now: number): RunChange {
     if (attempt >= maxAttempts) return { status: 'dead-lettered', reason: 'worker_lost', now }
     return { status: 'retrying', reason: 'worker_lost', dueAt: now + UNSENT_AFTER_MS, now }
   }
-  if (status === 'retrying') return { status, reason, ...again }
   // A long queue is no reason to fill it with the same again and again.
   const restMs = Math.min(Math.max(RESEND_AFTER_MS, 2 * (now - updatedAt)), RESEND_AT_LEAST_EVERY_MS)
-  return { status, reason, ...again, dueAt: now + restMs }
+  return { status, reason, dueAt: now + restMs, now }
 }
 
 async function closeAttempt(sql: Sql, { id, attempt }: RunRow, now: number): Promise<void> {

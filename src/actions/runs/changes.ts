@@ -19,6 +19,7 @@ export interface RunChange {
 }
 
 /**
+ * What is still to be retried is being sent for with its new version.
  * A worker that notes its beginning, or that it is alive, does so without a new version: what was read must still be so.
  * An ordered run that is replayed waits for the one that was let past it meanwhile. What had come to rest before was told to
  * its turn; what becomes of it now is news. With more attempts, its user's absence is a new one, and so is that of what it needs.
@@ -27,6 +28,7 @@ const CHANGE = `
   WITH changed AS (
     UPDATE runs r SET status = $3, reason = $4, outcome = $5, waiting = o.waiting,
       due_at = CASE WHEN o.waiting AND $3 = 'queued' THEN NULL ELSE $6::bigint END, approval = $7::jsonb,
+      sent_again = CASE WHEN r.status = 'retrying' AND $3 = 'retrying' THEN r.version + 1 ELSE r.sent_again END,
       input = coalesce($8, r.input), arguments_hash = coalesce($9, r.arguments_hash),
       preview = CASE WHEN $8::bytea IS NULL THEN r.preview END,
       revision = r.revision + CASE WHEN $8::bytea IS NULL THEN 0 ELSE 1 END,

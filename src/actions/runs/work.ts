@@ -35,13 +35,20 @@ interface Hold {
 
 const SETTLED = `(${[...settledStatuses].map((status) => `'${status}'`).join(', ')})`
 
-/** A message wakes the attempt after the ones that were made when it was sent; for any other it comes too late. */
+/** Clocks of replicas and of the broker differ. */
+const EARLY_MS = 500
+/**
+ * A message wakes the attempt after the ones that were made when it was sent; for any other it comes too late. An attempt that does
+ * not count leaves that number as it is, so one that comes before the time of the next, and was not sent for since, is one too
+ * many: each that was taken would be followed by one of its own.
+ */
 const CLAIM = `
   WITH claimed AS (
     UPDATE runs r SET status = 'running', attempt = r.attempt + 1, fence = r.fence + 1, began = false,
       due_at = c.until, version = r.version + 1, updated_at = c.now
     FROM jsonb_to_recordset($1::jsonb) AS c(id text, attempt integer, until bigint, now bigint)
-    WHERE r.id = c.id AND r.attempt = c.attempt AND r.status IN ('queued', 'retrying') AND NOT r.waiting
+    WHERE r.id = c.id AND r.attempt = c.attempt AND NOT r.waiting AND (r.status = 'queued' OR (r.status = 'retrying'
+      AND (r.sent_again = r.version OR coalesce(r.due_at, 0) <= c.now + ${UNSENT_AFTER_MS + EARLY_MS})))
     RETURNING ${RUN_COLUMNS}),
   noted AS (
     INSERT INTO attempts (run, number, tenant, worker, started_at)

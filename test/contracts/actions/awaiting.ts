@@ -80,7 +80,7 @@ export function awaitingSuite(ground: () => Ground): void {
     const { asked, functions } = authority()
     const early = await waiting(functions)
     const due = await waiting(functions)
-    await aged(early.id, MINUTE - 10_000)
+    await aged(early.id, MINUTE / 2)
     await aged(due.id, MINUTE)
     asked.consented = true
     await using actions = ground().actions({ actions: plain, functions })

@@ -63,7 +63,7 @@ export function hardeningSuite(ground: () => Ground): void {
     const run = await asked()
     const work = new RunWork(ground().sql, 'both')
     const old = await claim(work, run.id, 0)
-    await ground().sql.query('system', `UPDATE runs SET status = 'retrying' WHERE id = $1`, [run.id])
+    await ground().sql.query('system', `UPDATE runs SET status = 'retrying', due_at = 0 WHERE id = $1`, [run.id])
     const claims = await Promise.all([claim(work, run.id, 0), claim(work, run.id, 1)])
     assert.deepEqual(
       claims.map((row) => row?.attempt),

@@ -1,7 +1,18 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ParleyError } from '../../../src/errors.ts'
-import { actionSpec, callOf, type Ground, person, settledRun, until, versionOf } from '../../support/runs-at-hand.ts'
+import type { Queue } from '../../../src/platform/queue/queue.ts'
+import {
+  actionSpec,
+  callOf,
+  deafQueue,
+  type Ground,
+  hurry,
+  person,
+  settledRun,
+  until,
+  versionOf,
+} from '../../support/runs-at-hand.ts'
 import { ScriptedServing } from '../../support/scripted-serving.ts'
 
 const single = { do_it: actionSpec('do', { retries: 0 }) }
@@ -14,9 +25,9 @@ export function outOfReachSuite(ground: () => Ground): void {
     const version = versionOf(single)
     const serving = new ScriptedServing(version)
     const get = serving.get.bind(serving)
-    const store = { isAway: true, sought: 0, found: 0 }
+    const store = { isAway: true, looks: 0, found: 0 }
     serving.get = (name) => {
-      store.sought += 1
+      store.looks += 1
       if (store.isAway && store.found === 0) throw new ParleyError('blob_unavailable')
       store.found = Math.max(0, store.found - 1)
       return get(name)
@@ -33,47 +44,79 @@ export function outOfReachSuite(ground: () => Ground): void {
     assert.ok(row)
     return row
   }
-  /** As if the message for its next attempt had been lost: it is sent for with another. */
-  const hurry = (id: string) =>
-    ground().sql.query('system', 'UPDATE runs SET due_at = 1, sent_again = version WHERE id = $1', [id])
+  /** Nothing comes of what is scheduled: until somebody hurries it, a run that is to be retried rests for seconds. */
+  function unscheduled(onHandled: (id: string) => void = () => {}): Queue {
+    const { queue } = ground()
+    return {
+      ...deafQueue(queue),
+      send: (messages) => queue.send(messages),
+      receive: (handler, options) =>
+        queue.receive((delivery) => handler(delivery).finally(() => onHandled(delivery.id)), options),
+    }
+  }
+  /** The row of a run that is to be retried; undefined while it is anything else. */
+  const heldRow = async (id: string) => {
+    const row = await rowOf(id)
+    return row.status === 'retrying' ? row : undefined
+  }
 
   test('a run whose version is away longer than its attempts would last waits for it, and is done by no other', async () => {
     const { version, serving, store } = versions()
     const done: string[] = []
     const act = () => done.push(store.isAway ? 'away' : 'there')
-    await using actions = ground().actions({ actions: single, functions: { do: act }, serving })
+    const queue = unscheduled()
+    await using actions = ground().actions({ actions: single, functions: { do: act }, serving, queue })
     const run = await actions.dispatch(callOf(version, 'do_it'))
     for (const looks of [1, 2, 3]) {
-      await until(async () => store.sought === looks && (await rowOf(run.id)).status === 'retrying')
-      assert.equal((await rowOf(run.id)).attempt, 0, 'a look that came too early is no attempt')
+      const held = await until(async () => (store.looks >= looks ? heldRow(run.id) : undefined))
+      assert.equal(held.attempt, 0, 'a look that came too early is no attempt')
       if (looks === 3) store.isAway = false
-      await hurry(run.id)
+      await hurry(ground().sql, run.id)
     }
     assert.equal((await settledRun(actions, run)).status, 'succeeded')
     const { attempts } = await actions.get(person('ada'), run.id)
     assert.deepEqual([done, attempts.length, (await rowOf(run.id)).since], [['there'], 1, null])
   })
 
+  test('a message that comes a second time for a run that waits is one too many, and none comes of it', async () => {
+    const { version, serving, store } = versions()
+    const handled = new Set<string>()
+    const queue = unscheduled((id) => handled.add(id))
+    await using actions = ground().actions({ actions: single, functions: { do: () => 'done' }, serving, queue })
+    const run = await actions.dispatch(callOf(version, 'do_it'))
+    // However long the test may take, its time has not come, and nobody has sent for it since.
+    const put = `UPDATE runs SET due_at = due_at + $2, sent_again = NULL WHERE id = $1 AND status = 'retrying' RETURNING id`
+    await until(async () => (await ground().sql.query('system', put, [run.id, DAY])).length === 1)
+    const { looks } = store
+    const body = JSON.stringify({ run: run.id, attempt: 0 })
+    const again = [1, 2, 3].map((index) => ({ id: `again-${index}-${run.id}`, body }))
+    await ground().queue.send(again)
+    await until(() => again.every(({ id }) => handled.has(id)))
+    assert.deepEqual([store.looks, (await rowOf(run.id)).status], [looks, 'retrying'])
+    store.isAway = false
+    await hurry(ground().sql, run.id)
+    assert.equal((await settledRun(actions, run)).status, 'succeeded')
+  })
+
   test('what stays away for a day ends as a dead letter that says so; replayed, it is waited for anew', async () => {
     const { version, serving, store } = versions()
-    await using actions = ground().actions({ actions: single, functions: { do: () => 'done' }, serving })
+    const queue = unscheduled()
+    await using actions = ground().actions({ actions: single, functions: { do: () => 'done' }, serving, queue })
     const run = await actions.dispatch(callOf(version, 'do_it'))
-    const isHeld = async () => (await rowOf(run.id)).status === 'retrying'
-    await until(isHeld)
+    await until(() => heldRow(run.id))
     const aged = 'UPDATE runs SET held_since = held_since - $2::bigint WHERE id = $1'
     await ground().sql.query('system', aged, [run.id, DAY])
-    await hurry(run.id)
+    await hurry(ground().sql, run.id)
     assert.equal((await settledRun(actions, run)).status, 'dead-lettered')
     const { reason, message } = await actions.get(person('ada'), run.id)
     assert.deepEqual([reason, message], ['blob_unavailable', 'The store of config versions is out of reach.'])
     // Who replays it finds the version, and the worker does not.
     store.found = 1
     const replayed = await actions.replay(person('root', ['Admin']), run.id)
-    await until(isHeld)
-    const { since } = await rowOf(run.id)
+    const { since } = await until(() => heldRow(run.id))
     assert.ok(since !== null && replayed.updatedAt <= since)
     store.isAway = false
-    await hurry(run.id)
+    await hurry(ground().sql, run.id)
     await until(async () => (await rowOf(run.id)).status === 'succeeded')
   })
 }

@@ -10,6 +10,7 @@ import {
   callOf,
   deafQueue,
   type Ground,
+  hurry,
   person,
   settledRun,
   until,
@@ -305,8 +306,7 @@ export function recoverySuite(ground: () => Ground): void {
     const asked = `SELECT 1 FROM runs WHERE id = $1 AND status = 'retrying' AND reason = 'sealed_unreadable' AND attempt = 0`
     await until(async () => (await ground().sql.query('system', asked, [run.id])).length === 1)
     isShut = false
-    // As if its message had been lost: it is sent for with another.
-    await ground().sql.query('system', 'UPDATE runs SET due_at = 1, sent_again = version WHERE id = $1', [run.id])
+    await hurry(ground().sql, run.id)
     assert.equal((await settledRun(actions, run)).status, 'succeeded')
     assert.equal((await actions.get(person('ada'), run.id)).attempts.length, 1)
   })
