@@ -41,7 +41,7 @@ export function revokeRoute(routes: Routes, revoke: Revoke, note: Audit['note'])
       operationId: 'signPersonOut',
       summary: 'Ends all sessions of a person, and their access tokens',
       description:
-        'For who leaves, or has lost a device. On every replica within a second, with all that streams by them: sessions of browsers, and access tokens that were issued until now. Disable the account first: who may sign in signs in again.',
+        'For who leaves, or has lost a device. On every replica that reaches the store, within a second, with all that streams by them: sessions of browsers, and access tokens that were issued until now, or in the next five seconds, since clocks differ. An error may come after some of it is done; ask again. Disable the account first: who may sign in signs in again.',
       tags: ['sign-in'],
       body: Person,
       response: { 200: PersonSignedOut, ...errors(400, 401, 403, 413, 415, 503) },
