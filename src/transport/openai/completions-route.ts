@@ -34,7 +34,7 @@ export function completionsRoute(routes: Routes, deps: OpenAiDeps): void {
           headers: {
             'x-parley-model': {
               type: 'string',
-              description: 'The model that answers; of a stream, the first to speak.',
+              description: 'The model that answers; of a stream, the one that was being tried when it opened.',
             },
             ...servedHeaderDocs,
             'x-parley-turn': { type: 'string', description: 'The id of the turn, where the specialist has actions.' },
