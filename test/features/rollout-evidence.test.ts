@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { chatConfig } from '../support/chat-config.ts'
 import {
   type Conversation,
   type Converse,
@@ -96,6 +97,33 @@ test('what comes late lands in the cohort of its conversation', async () => {
   assert.ok(Math.abs(e - mean) < 1e-9, `${e} is not ${mean}`)
   assert.deepEqual(figureOf(replica, 'thumbs-down'), [1, 0])
   await replica.close()
+})
+
+test('a candidate that asks for approval where stable does not is not rolled back by those who do not approve', async () => {
+  const { actions = {} } = chatConfig({})
+  const { calculate } = actions
+  assert.ok(calculate)
+  const approval = { roles: ['Action.Approver' as const] }
+  for (const [changed, isLive] of [
+    [{ ...calculate, approval }, true],
+    [{ ...calculate, description: 'In other words.' }, false],
+  ] as const) {
+    await using ground = await openRolloutGround()
+    ground.push('v1')
+    const replica = await ground.replica()
+    ground.push('v2', { document: { actions: { ...actions, calculate: changed } } })
+    await ground.pass(ROUND_MS)
+    for (let n = 0; n < 4; n++) {
+      const { arm, cohort, unit, config, principal } = replica.converse({ arm: 'canary' })
+      const run = { run: `run_${n}`, action: 'calculate', principal, tenant: 'local', settledAt: 0 }
+      const rejected = { status: 'rejected', reason: 'approval_rejected' }
+      replica.events.emit('run.settled', { arm, cohort, unit, config: config.name, ...run, ...rejected })
+    }
+    await ground.pass(2 * ROUND_MS)
+    assert.equal(replica.rollouts.view().live !== null, isLive)
+    if (isLive) assert.deepEqual(figureOf(replica, 'action-failed'), [0, 0])
+    await replica.close()
+  }
 })
 
 test('an answer by a fallback model counts for the version that was assigned', async () => {

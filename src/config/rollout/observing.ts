@@ -105,7 +105,10 @@ export class Observing {
   }
 
   #onRun(fact: RunSettled): void {
-    const place = isFailedRun(fact) ? this.#placeOf(fact) : undefined
+    const { state, stable, versionOf } = this.#options
+    const { live } = state()
+    const candidate = live ? versionOf(live.candidate.version) : undefined
+    const place = isFailedRun(fact, stable(), candidate) ? this.#placeOf(fact) : undefined
     if (place) this.#observe({ ...place, bad: ['action-failed'], turn: undefined, trialOf: fact.unit })
   }
 

@@ -1,7 +1,17 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { chatConfig } from '../../../test/support/chat-config.ts'
+import type { ActionSpec } from '../action-spec.ts'
+import type { ConfigVersion } from '../document.ts'
 import { isFailedRun, isNotCompleted, outcomeOf } from './outcomes.ts'
 import { unitCost } from './unit-cost.ts'
+
+/** A version with the action `calculate`, changed so. */
+function versionWith(change: Partial<ActionSpec>): ConfigVersion {
+  const document = chatConfig({})
+  Object.assign(document.actions?.calculate ?? {}, change)
+  return { name: 'v', hash: 'h', document }
+}
 
 test('a turn fails by its version, unless its caller is at fault', () => {
   const failed = (code: string) => ({ status: 'failed', code }) as const
@@ -42,8 +52,36 @@ test('a run speaks against its version when it failed, was given up or rejected,
     ['discarded', 'discarded'],
     ['failed', 'settled_by_hand'],
   ] as const
-  for (const [status, reason] of bad) assert.equal(isFailedRun({ status, reason }), true, `${status} ${reason}`)
-  for (const [status, reason] of fair) assert.equal(isFailedRun({ status, reason }), false, `${status} ${reason}`)
+  const [stable, candidate] = [versionWith({}), versionWith({ description: 'In other words.' })]
+  const isBad = (status: string, reason: string | null) =>
+    isFailedRun({ status, reason, action: 'calculate' }, stable, candidate)
+  for (const [status, reason] of bad) assert.equal(isBad(status, reason), true, `${status} ${reason}`)
+  for (const [status, reason] of fair) assert.equal(isBad(status, reason), false, `${status} ${reason}`)
+})
+
+test('what people reject speaks for other rules, and against no version, where the two have other rules for the action', () => {
+  const stable = versionWith({ access: 'write' })
+  const others = {
+    same: [versionWith({ access: 'write', afterUntrusted: 'approval' }), true],
+    'an approval': [versionWith({ access: 'write', approval: { roles: ['Action.Approver'] } }), false],
+    'fewer roles': [versionWith({ access: 'write', roles: ['Admin'] }), false],
+    'approval after untrusted words': [versionWith({ access: 'read' }), false],
+    'no such action': [{ ...stable, document: { ...stable.document, actions: {} } }, false],
+    'not known': [undefined, false],
+  } as const
+  for (const [what, [candidate, isBad]] of Object.entries(others)) {
+    for (const reason of ['approval_rejected', 'role_missing', 'key_scope']) {
+      const rejected = { status: 'rejected', reason, action: 'calculate' }
+      assert.equal(isFailedRun(rejected, stable, candidate), isBad, `${what}: ${reason}`)
+      assert.equal(
+        candidate ? isFailedRun(rejected, candidate, stable) : isBad,
+        isBad,
+        `${what}, in the other arm: ${reason}`,
+      )
+    }
+    const failed = { status: 'failed', reason: 'timeout', action: 'calculate' }
+    assert.equal(isFailedRun(failed, stable, candidate), true, what)
+  }
 })
 
 test('a deployment that both versions use costs what stable says it costs', () => {
