@@ -125,6 +125,31 @@ test('where nobody knows what it was, nobody starts, and the refusal says what c
   assert.deepEqual(await readdir(ground.folder).then((names) => names.includes('state.json')), true)
 })
 
+test('a copy that is put back as the refusal says is served, and counts once an operator takes it by its epoch', async () => {
+  await using ground = await openRolloutGround()
+  const replica = await canary(ground)
+  const state = path.join(ground.folder, 'state.json')
+  const copy = await readFile(state)
+  await replica.rollouts.pause(operator(), decision(replica))
+  await replica.close()
+  await ground.kv.delete(lastStateKey)
+  // As releases left it whose lines did not have the state.
+  const history = path.join(ground.folder, 'history')
+  for (const name of await readdir(history)) {
+    const { state: _, ...line } = JSON.parse(await readFile(path.join(history, name), 'utf8'))
+    await writeFile(path.join(history, name), JSON.stringify(line))
+  }
+  await writeFile(state, '')
+  await assert.rejects(ground.replica(), { code: 'rollout_state_unreadable', message: /config restore --take/ })
+  await writeFile(state, copy)
+  const next = await ground.replica()
+  const { diverged, live, epoch } = next.rollouts.view()
+  assert.deepEqual([diverged?.epoch, live?.status, epoch], [epoch, 'canary', JSON.parse(copy.toString()).epoch])
+  const view = await next.rollouts.restore(operator(), { ...decision(next), take: epoch })
+  assert.deepEqual([view.diverged, view.live?.status, view.epoch], [null, 'paused', epoch + 2])
+  await next.close()
+})
+
 test('the history shows no salt, by which whoever knows it could choose an arm', async () => {
   await using ground = await openRolloutGround()
   const replica = await canary(ground)

@@ -210,7 +210,7 @@ async function firstState(blob: StateBlob, versions: KnownVersions, clock: Clock
     }
     if (!isUnreadable) throw error
     const message =
-      'state.json of the rollout cannot be read, and neither its history nor the live state has what it was. Put a copy of it back; or take it away, and the newest version serves everyone.'
+      'state.json of the rollout cannot be read, and neither its history nor the live state has what it was. Put a copy of it back, and take it by its epoch (npx parley config restore --take) where the status says that the history has gone on from it; or take it away, and the newest version serves everyone.'
     throw new ParleyError('rollout_state_unreadable', { message })
   }
 }
