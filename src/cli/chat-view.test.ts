@@ -108,6 +108,9 @@ test('a question that waits is left on its line by what comes', () => {
   tell('token', { text: 'Meanwhile.' })
   view.end()
   assert.deepEqual(said, { out: 'Meanwhile.\n', err: '\n' })
+  view.asking(true)
+  view.lost()
+  assert.equal(said.err, '\n\nReconnecting; nothing is lost.\n')
 })
 
 test('machines get each event as a line', () => {

@@ -34,6 +34,7 @@ export class ChatView {
 
   /** The line is lost, and asked for again: the answer goes on where it stands. */
   lost(): void {
+    this.#leaveQuestion()
     if (this.#isWithin && this.#host.columns !== undefined) this.#host.err('\n')
     this.#host.err('Reconnecting; nothing is lost.\n')
   }
