@@ -31,10 +31,17 @@ const stop = (scope: string, until: number | null = null): Stop => ({
 async function replicas(kv: Kv) {
   const clock = manualClock()
   const away = { is: false }
+  const looks: string[] = []
   const reading: Kv = {
     ...kv,
     get: (at) => (away.is ? Promise.reject(new Error('away')) : kv.get(at)),
     put: kv.put.bind(kv),
+    run: async (...asked) => {
+      if (away.is) throw new Error('away')
+      const found = await kv.run(...asked)
+      looks.push(found === 'same' ? 'same' : 'read')
+      return found
+    },
   }
   const here = await createStops({ kv, clock: manualClock(), log })
   const there = await createStops({ kv: reading, clock, log })
@@ -52,6 +59,7 @@ async function replicas(kv: Kv) {
     there,
     clock,
     away,
+    looks,
     look,
     [Symbol.asyncDispose]: async () => {
       here.close()
@@ -78,6 +86,28 @@ for (const kv of [sqlite, redis]) {
     assert.equal(await there.lift('model:primary'), true)
     assert.equal(await there.lift('model:primary'), false)
     assert.equal(there.found({ model: 'primary' }), undefined)
+  })
+
+  test(`stops on ${kv.engine}: they are read where they changed, and whole once in a while`, async () => {
+    await using both = await replicas(kv)
+    const { here, there, clock, look, looks } = both
+    await here.set(stop('action:a1'))
+    looks.length = 0
+    await look()
+    await look()
+    assert.deepEqual(looks, ['read', 'same', 'same', 'same'])
+    await here.set(stop('action:a2'))
+    await look()
+    assert.deepEqual(looks.slice(4), ['read', 'same'])
+    // A store that forgot, and came to the same version and the same length.
+    await kv.delete(key('stops', 'state'))
+    for (const scope of ['action:b1', 'action:b2']) {
+      const others = [stop('action:b0'), stop(scope)]
+      await kv.put(key('stops', 'state'), Buffer.from(JSON.stringify(others)))
+    }
+    clock.advance(5000)
+    await look()
+    assert.deepEqual([there.get('action:a1'), there.get('action:b2')?.reason], [undefined, 'a drill'])
   })
 
   test(`stops on ${kv.engine}: set at once by two replicas, both hold`, async () => {

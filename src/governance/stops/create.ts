@@ -3,6 +3,7 @@ import type { Log } from '#log.ts'
 import { type Clock, delay } from '#platform/clock.ts'
 import { type Kv, key } from '#platform/kv/kv.ts'
 import { type Stop, type Stops, scopesOf } from '../stops.ts'
+import { readChanged } from './read-changed.ts'
 
 export interface StopsOptions {
   kv: Kv
@@ -13,6 +14,11 @@ export interface StopsOptions {
 const STOPS = key('stops', 'state')
 /** Half of what a replica may take to hear of it. */
 const LOOK_EVERY_MS = 250
+/**
+ * In between it is read only where its version or its length is another one: it may be megabytes, and rarely changes. A store
+ * that forgot may come to both with other bytes, so it is read whole once in a while, and when the store was away.
+ */
+const WHOLE_EVERY_MS = 5000
 const TRIES = 20
 /** From the sixth try on, at most: so that replicas which change it at once do not meet again. */
 const PAUSE_MS = 40
@@ -27,13 +33,15 @@ const WITHDRAWN = /^(?:key|secret|person):/
 const UNSAID = /^(?:budget|key|secret|person):/
 
 /**
- * One value in the store holds all stops, and its bytes are their epoch: each replica reads it four times a second, whatever it
- * has under way. With the store away, what was in force stays so. A store that has forgotten them is told again by whoever knows.
+ * One value in the store holds all stops, and its bytes are their epoch: each replica looks at it four times a second, whatever
+ * it has under way. With the store away, what was in force stays so. A store that has forgotten them is told again by whoever knows.
  */
 export async function createStops({ kv, clock, log }: StopsOptions): Promise<Stops> {
   const listeners = new Set<() => void>()
   let known = new Map<string, Stop>()
   let bytes = ''
+  /** What `bytes` are in the store, and when they were last read (monotonic ms). */
+  let seen = { version: 0, length: 0, readAt: Number.NEGATIVE_INFINITY }
   /** When the last look that succeeded began, monotonic ms. */
   let heardAt = Number.NEGATIVE_INFINITY
   let isAway = false
@@ -59,13 +67,18 @@ export async function createStops({ kv, clock, log }: StopsOptions): Promise<Sto
   async function look(): Promise<void> {
     const beganAt = clock.monotonic()
     const before = changes
-    const found = await kv.get(STOPS)
+    const { version, length } = beganAt - seen.readAt < WHOLE_EVERY_MS ? seen : { version: 0, length: 0 }
+    const found = await kv.run(readChanged, [STOPS], [version, length])
     heardAt = Math.max(heardAt, beganAt)
     isAway = false
     // What was changed here meanwhile may not be in it yet.
-    if (changes !== before) return
-    if (found) apply(found.value.toString())
-    else if (bytes !== '') await kv.put(STOPS, Buffer.from(bytes), { ifVersion: 0 })
+    if (changes !== before || found === 'same') return
+    if (found) {
+      seen = { version: found.version, length: found.value.length, readAt: beganAt }
+      apply(found.value.toString())
+    } else if (bytes !== '') {
+      await kv.put(STOPS, Buffer.from(bytes), { ifVersion: 0 })
+    }
   }
 
   /** One after the other here: of many at once each has only those of other replicas to give way to. */
@@ -86,6 +99,7 @@ export async function createStops({ kv, clock, log }: StopsOptions): Promise<Sto
       const wanted = JSON.stringify([...stops.values()])
       if ((await kv.put(STOPS, Buffer.from(wanted), { ifVersion: found?.version ?? 0 })) === undefined) continue
       changes += 1
+      seen.readAt = Number.NEGATIVE_INFINITY
       apply(wanted)
       return true
     }
@@ -97,6 +111,7 @@ export async function createStops({ kv, clock, log }: StopsOptions): Promise<Sto
       await look()
     } catch (error) {
       isAway = true
+      seen.readAt = Number.NEGATIVE_INFINITY
       log.debug({ err: error }, 'What is stopped could not be read; what was in force stays so')
     }
     if (!closed) cancelNext = clock.after(LOOK_EVERY_MS, () => void keepLooking())

@@ -46,6 +46,7 @@ export async function keysAtHand(sql: Sql) {
     get: (at) => (away.kv ? Promise.reject(new ParleyError('state_unavailable')) : kv.get(at)),
     put: (at, value, options) =>
       away.kv ? Promise.reject(new ParleyError('state_unavailable')) : kv.put(at, value, options),
+    run: (...asked) => (away.kv ? Promise.reject(new ParleyError('state_unavailable')) : kv.run(...asked)),
   }
   const counted: Sql = {
     ...sql,
