@@ -52,8 +52,10 @@ for (const [what, change, status, reason] of cases) {
   })
 }
 
-test('a run that waits long is sent for at growing intervals, however old it is; at least every ten minutes', () => {
-  const next = (now: number) => Number(overdueChange(row({ updatedAt: 1000 }), 1000 + now).dueAt) - 1000 - now
-  assert.deepEqual([next(10), next(30_000), next(30_001), next(300_000)], [60_000, 60_000, 60_002, 600_000])
-  assert.equal(next(86_400_000), 600_000)
-})
+for (const status of ['queued', 'retrying'] as const) {
+  test(`a run that waits long, ${status}, is sent for at growing intervals, however old it is; at least every ten minutes`, () => {
+    const next = (now: number) => Number(overdueChange(row({ status, updatedAt: 1000 }), 1000 + now).dueAt) - 1000 - now
+    assert.deepEqual([next(10), next(30_000), next(30_001), next(300_000)], [60_000, 60_000, 60_002, 600_000])
+    assert.equal(next(86_400_000), 600_000)
+  })
+}
