@@ -13,6 +13,7 @@ import { ensureChromium } from './support/ensure-chromium.ts'
 import { ensurePostgres } from './support/ensure-postgres.ts'
 import { ensureRedis } from './support/ensure-redis.ts'
 import { keepDurations, longestFirst } from './support/file-durations.ts'
+import { isLight, together } from './support/light-files.ts'
 import { ensurePgliteTemplates } from './support/pglite-template.ts'
 import { sharePostgres } from './support/postgres.ts'
 
@@ -20,6 +21,9 @@ const testTimeoutMs = 120_000
 const runTimeoutMs = 15 * 60_000
 /** From so many on it pays to start what several of them use. */
 const manyFiles = 20
+/** From so many on, files that only call functions share processes. */
+const manyLightFiles = 10
+const lightGroups = 6
 
 // Some hundred processes strip and compile the same sources.
 process.env.NODE_COMPILE_CACHE ??= resolve('node_modules/.cache/parley/compiled')
@@ -45,12 +49,17 @@ function findTestFiles(patterns: string[]): string[] {
 
 async function runTests(paths: string[]): Promise<boolean> {
   const faults: string[] = []
-  const running = new Set(paths)
+  const light = paths.filter(isLight)
+  const groups = light.length < manyLightFiles ? new Map<string, string[]>() : together(light, lightGroups)
+  const apart = groups.size === 0 ? paths : paths.filter((path) => !light.includes(path))
+  const running = new Set([...groups.keys(), ...apart])
+  /** Of the files of a group: those that a test was seen in. */
+  const seen = new Set<string | undefined>()
   const durations = new Map<string, number>()
   let success = false
 
   const tests = run({
-    files: longestFirst(paths),
+    files: longestFirst([...running]),
     isolation: 'process',
     // Many files wait rather than work, for a lease to run out or a process to start.
     concurrency: availableParallelism() + 1,
@@ -65,8 +74,10 @@ async function runTests(paths: string[]): Promise<boolean> {
     }
     running.delete(file)
     durations.set(file, ms)
-    if (counts.tests === 0) faults.push(`${shown(file)}: there is no test in this file`)
+    const files = groups.get(file)?.filter((member) => !seen.has(member)) ?? (counts.tests === 0 ? [file] : [])
+    for (const empty of files) faults.push(`${shown(empty)}: there is no test in this file`)
   })
+  tests.on('test:start', ({ file }) => seen.add(file))
   tests.on('test:diagnostic', ({ file, line, message }) => {
     if (message.startsWith("'only'")) faults.push(`${shown(file)}:${line}: a test is marked as the only one to run`)
   })
@@ -79,7 +90,10 @@ async function runTests(paths: string[]): Promise<boolean> {
   output.pipe(process.stdout)
   await finished(output)
   keepDurations(durations)
-  for (const path of running) faults.push(`${shown(path)}: its process did not end properly`)
+  for (const path of running) {
+    const files = (groups.get(path) ?? [path]).map(shown).join(', ')
+    faults.push(`${files}: its process did not end properly`)
+  }
   for (const fault of faults) say(`✖ ${fault}`)
   return success && faults.length === 0
 }

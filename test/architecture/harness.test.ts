@@ -42,6 +42,10 @@ const faulty: Record<string, { source: string; says: RegExp }> = {
     source: "test('fine', () => assert.ok(1))\ntest('idle', () => {})",
     says: /✖ idle[\s\S]*made no assertion/,
   },
+  'a first test without an assertion': {
+    source: "test('idle', () => {})\ntest('fine', () => assert.ok(1))",
+    says: /✖ idle[\s\S]*made no assertion/,
+  },
   'a suite without assertions': {
     source: "describe('suite', () => {\n  test('fine', () => assert.ok(1))\n  test('idle', () => {})\n})",
     says: /✖ idle[\s\S]*made no assertion/,
@@ -106,6 +110,19 @@ describe('the test runner', { concurrency: true }, () => {
     const { code, output } = await runFile(folder, 'sound', sound)
     assert.equal(code, 0, output)
     assert.match(output, /tests 10\n.*suites 1\n.*pass 8\n.*fail 0\n.*cancelled 0\n.*skipped 2\n/)
+  })
+
+  test('holds files that only call functions, and so share processes, to the same', async () => {
+    const apart = await mkdtemp(join(folder, 'light-'))
+    const write = (name: string, source: string) => writeFile(join(apart, `${name}.test.ts`), source)
+    for (let file = 0; file < 10; file++) await write(`sound-${file}`, `${imports}test('sum', () => equal(1 + 1, 2))`)
+    await write('empty', '')
+    await write('idle', `${imports}test('idle', () => {})`)
+    const { code, output } = await runTests([join(apart, '*.test.ts')])
+    assert.equal(code, 1)
+    assert.match(output, /tests 11\n.*suites 0\n.*pass 10\n.*fail 1\n/)
+    assert.match(output, /empty\.test\.ts: there is no test in this file/)
+    assert.match(output, /✖ idle[\s\S]*made no assertion/)
   })
 
   test('refuses to run nothing', async () => {
