@@ -98,7 +98,7 @@ export function callOf(config: ConfigVersion, action: string, change: Partial<Ac
 }
 
 /** In such a time even a machine that is busy with everything else gets there. */
-const UNTIL_MS = 60_000
+const UNTIL_MS = 120_000
 
 /** Waits until it holds, or is there. */
 export async function until<Held>(holds: () => Promise<Held> | Held): Promise<NonNullable<Held>> {
