@@ -127,7 +127,9 @@ const Transition = Type.Object({
   by: Type.String({ description: '`system`, or the name of the operator.' }),
   operator: nullable(Type.String({ description: 'The id of the operator.' })),
   reason: Type.String(),
-  evidence: Type.Unknown({ description: 'What it was decided on: counts and E per metric; null where nothing was counted.' }),
+  evidence: Type.Unknown({
+    description: 'What it was decided on: counts and E per metric; null where nothing was counted.',
+  }),
 })
 
 export const RolloutHistory = Type.Object({ items: list(Transition) }, { title: 'RolloutHistory' })
