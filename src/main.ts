@@ -27,9 +27,9 @@ async function main(): Promise<void> {
   process.stdout.write(greetingOf(env, app.uses, address))
 
   const stop = (signal: string) => {
-    log.info({ signal, turns: app.live() }, 'the process was told to stop')
+    log.info({ signal, turns: app.live() }, 'The process was told to stop')
     app.stop().catch((error) => {
-      log.error({ err: error }, 'the process could not stop cleanly')
+      log.error({ err: error }, 'The process could not stop cleanly')
       process.exitCode = 1
     })
   }

@@ -35,7 +35,7 @@ export async function archiveEnd(
     if (!isKept) log.warn(loggedOf(input), 'the archive takes too long; a turn ends without and is archived later')
     return isKept
   } catch (error) {
-    log.warn({ ...loggedOf(input), err: error }, 'a turn ends without the archive and is archived later')
+    log.warn({ ...loggedOf(input), err: error }, 'A turn ends without the archive and is archived later')
     return false
   } finally {
     stopWaiting()
@@ -47,7 +47,7 @@ export async function withdrawEnd({ room, input, fence }: TurnContext): Promise<
   try {
     await room.archive?.withdraw(input.principal, input.turn, fence)
   } catch (error) {
-    room.log.warn({ ...loggedOf(input), err: error }, 'what the archive has of a lost turn could not be taken back')
+    room.log.warn({ ...loggedOf(input), err: error }, 'What the archive has of a lost turn could not be taken back')
   }
 }
 

@@ -161,5 +161,5 @@ function logEnd(log: Log, receipt: Receipt, end: End): void {
   const { turn, specialist, config, steps, inputTokens, outputTokens, costUsd } = receipt
   const code = end.status === 'failed' ? { code: end.error.code } : {}
   const figures = { config: config.version, arm: config.arm, steps, inputTokens, outputTokens, costUsd }
-  log.info({ turn, specialist, status: end.status, ...code, ...figures }, 'a turn has ended')
+  log.info({ turn, specialist, status: end.status, ...code, ...figures }, 'A turn has ended')
 }

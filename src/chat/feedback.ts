@@ -65,7 +65,7 @@ async function judgeOrLater(
     if (found) return found
   } catch (error) {
     if (!(error instanceof ParleyError) || error.code !== 'database_unavailable') throw error
-    log.warn({ turn, err: error }, 'what was thought of a turn is archived later')
+    log.warn({ turn, err: error }, 'What was thought of a turn is archived later')
   }
   const { unarchived, member } = deadlineEntry(conversations, principal, turn)
   await kv.run(noteDeadline, [unarchived], [member, leaseMs])

@@ -94,7 +94,7 @@ export class FollowUps {
     try {
       await this.#take()
     } catch (error) {
-      log.warn({ err: error }, 'late results of actions could not be taken; the next look tries again')
+      log.warn({ err: error }, 'Late results of actions could not be taken; the next look tries again')
     }
     const due = [...this.#held.values()].filter(({ dueMs }) => dueMs <= clock.monotonic())
     await Promise.all(due.map((held) => this.#report(held)))
@@ -127,17 +127,17 @@ export class FollowUps {
         readOnly: true,
         idempotencyKey: `follow-up:${id}`,
       })
-      if (turn.created) log.info({ followUp: id, turn: turn.id, runs: runs.length }, 'a turn reports late results')
+      if (turn.created) log.info({ followUp: id, turn: turn.id, runs: runs.length }, 'A turn reports late results')
     } catch (error) {
       if (!(error instanceof ParleyError && HOPELESS.has(error.code))) {
         // Half a look, so that the next one does not come a moment too early.
         held.dueMs = clock.monotonic() + POLL_MS / 2
         if (!(error instanceof ParleyError && error.retryable)) {
-          log.error({ followUp: id, err: error }, 'late results could not be reported; this is tried again')
+          log.error({ followUp: id, err: error }, 'Late results could not be reported; this is tried again')
         }
         return
       }
-      log.info({ followUp: id, code: error.code }, 'there is nobody left to report late results to')
+      log.info({ followUp: id, code: error.code }, 'There is nobody left to report late results to')
     }
     await this.#done(id)
   }
@@ -147,7 +147,7 @@ export class FollowUps {
     try {
       await this.#room.actions.followUpDone(id)
     } catch (error) {
-      this.#room.log.warn({ followUp: id, err: error }, 'a reported follow-up could not be noted as done')
+      this.#room.log.warn({ followUp: id, err: error }, 'A reported follow-up could not be noted as done')
     }
   }
 }

@@ -219,7 +219,7 @@ export class Producers {
       else if (!(error instanceof TurnStop)) {
         room.log.error(
           { ...loggedOf(input), err: error },
-          'a turn could not be ended; its lease runs out and it is taken over',
+          'A turn could not be ended; its lease runs out and it is taken over',
         )
       }
       log.live.close()
@@ -268,7 +268,7 @@ export class Producers {
     } catch (error) {
       this.#room.log.warn(
         { ...loggedOf(turn.input), err: error },
-        'a turn could not be handed over at once; its lease runs out',
+        'A turn could not be handed over at once; its lease runs out',
       )
     }
   }
@@ -282,7 +282,7 @@ export class Producers {
 
   #onLoss(input: TurnInput, loss: Loss, cause: unknown, abort: AbortController): void {
     const fields = { ...loggedOf(input), loss, ...(cause !== undefined && { err: cause }) }
-    this.#room.log.warn(fields, 'this replica lost a turn that it produced')
+    this.#room.log.warn(fields, 'This replica lost a turn that it produced')
     abort.abort(new TurnStop(loss))
   }
 

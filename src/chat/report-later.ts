@@ -10,6 +10,6 @@ export async function reportLater(
   try {
     await actions.reportLater(owner, turn)
   } catch (error) {
-    log.warn({ turn, err: error }, 'what comes of the runs of a lost turn is reported to nobody')
+    log.warn({ turn, err: error }, 'What comes of the runs of a lost turn is reported to nobody')
   }
 }

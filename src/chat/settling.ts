@@ -8,7 +8,7 @@ export async function settle({ settled, log }: Pick<ChatRoom, 'settled' | 'log'>
     return true
   } catch (error) {
     const { turn, config, arm } = fact
-    log.warn({ turn, config, arm, err: error }, 'what a turn cost could not be kept; it is told again')
+    log.warn({ turn, config, arm, err: error }, 'What a turn cost could not be kept; it is told again')
     return false
   }
 }

@@ -23,7 +23,7 @@ const damage: Operation<void> = {
   decode: () => undefined,
 }
 
-const GIVEN_UP = 'a turn that nobody could go on with for half a day is given up'
+const GIVEN_UP = 'A turn that nobody could go on with for half a day is given up'
 
 /** Whether anybody is still to look after the turn, ever. */
 async function isNoted({ store, conversations }: ChatAtHand, turn: string): Promise<boolean> {

@@ -74,7 +74,7 @@ export class Sweeper {
         ...(archive || settled ? lateShards.map((shard) => this.#sweepShard(shard)) : []),
       ])
     } catch (error) {
-      log.warn({ err: error }, 'a sweep over the deadlines of turns failed; the next one tries again')
+      log.warn({ err: error }, 'A sweep over the deadlines of turns failed; the next one tries again')
     }
   }
 
@@ -102,11 +102,11 @@ export class Sweeper {
       } else await kv.run(noteDeadline, [shard], [member, found.kind === 'held' ? Math.ceil(found.forMs) : leaseMs])
     } catch (error) {
       if (isErased(error)) {
-        log.warn({ turn: entry.turn }, 'a turn whose key is gone is given up')
+        log.warn({ turn: entry.turn }, 'A turn whose key is gone is given up')
         return kv.run(dropDeadline, [shard], [member])
       }
       if (error instanceof ParleyError && error.retryable) {
-        log.warn({ turn: entry.turn, err: error }, 'a turn could not be looked after; it is tried again after a lease')
+        log.warn({ turn: entry.turn, err: error }, 'A turn could not be looked after; it is tried again after a lease')
         return kv.run(noteDeadline, [shard], [member, leaseMs])
       }
       await this.#stuck(shard, member, entry, error)
@@ -118,17 +118,17 @@ export class Sweeper {
     const keys = turnKeys(owner, turn)
     const found = await kv.run(giveUpTurn, [keys.turn, keys.log], [STUCK_PATIENCE_MS, turnLifetimes.turnMs, replica])
     if (found.kind === 'stuck') {
-      if (!isUnreadable(err)) log.error({ turn, err }, 'a turn could not be taken over or archived; it is tried again')
+      if (!isUnreadable(err)) log.error({ turn, err }, 'A turn could not be taken over or archived; it is tried again')
       else if (found.forMs === 0)
-        log.warn({ turn, err }, 'a turn cannot be read here; it is left to whoever has its key')
+        log.warn({ turn, err }, 'A turn cannot be read here; it is left to whoever has its key')
       const inMs = Math.min(Math.max(Math.ceil(found.forMs / 10), leaseMs), STUCK_LOOK_AT_LEAST_EVERY_MS)
       return kv.run(noteDeadline, [shard], [member, inMs])
     }
     if (found.kind === 'given-up') {
-      log.error({ turn, err }, 'a turn that nobody could go on with for half a day is given up')
+      log.error({ turn, err }, 'A turn that nobody could go on with for half a day is given up')
       await reportLater(this.#room, owner, turn)
     }
-    if (found.kind === 'gone') log.error({ turn, err }, 'a turn that nobody could read is gone with its record')
+    if (found.kind === 'gone') log.error({ turn, err }, 'A turn that nobody could read is gone with its record')
     await kv.run(dropDeadline, [shard], [member])
   }
 

@@ -54,7 +54,7 @@ export async function takeOver(
   }
   const { messages, next } = await loadHistory(room, input.principal, input.conversation)
   const { config, arm } = input
-  room.log.info({ turn, config, arm, fence: claim.fence, position: progress.next }, 'a turn is taken over from its log')
+  room.log.info({ turn, config, arm, fence: claim.fence, position: progress.next }, 'A turn is taken over from its log')
   producers.produce({
     input,
     config: version,

@@ -183,7 +183,7 @@ export function createEvents(log: Log): Events {
         try {
           listener(fact)
         } catch (error) {
-          log.error({ err: error, fact: name }, 'a listener to what happened failed')
+          log.error({ err: error, fact: name }, 'A listener to what happened failed')
         }
       }
     },

@@ -160,7 +160,7 @@ export class Answering {
     // What a provider says within its stream may quote the conversation: only errors of ours and of the network are logged.
     const err = cause instanceof Error ? cause : undefined
     const asked = { ...this.#request.served, model: candidate.name, provider: candidate.spec.provider }
-    this.#options.log.warn({ ...asked, reason, err }, 'A model failed.')
+    this.#options.log.warn({ ...asked, reason, err }, 'A model failed')
     this.#brokeToolCall = delivery.brokeToolCall
     if (!delivery.spoke) return
     this.#visible = delivery.visible

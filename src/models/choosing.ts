@@ -138,7 +138,7 @@ export class Choosing {
   #payExtraCall(visible: string): void {
     const { route, log } = this.#options
     if (route[0]?.deployment.retryBudget.withdraw()) return
-    log.warn('The retry budget is used up.')
+    log.warn('The retry budget is used up')
     throw new ParleyError(visible === '' ? 'models_unavailable' : 'model_interrupted', { cause: this.#cause })
   }
 }

@@ -43,10 +43,10 @@ export class Deployment {
       clock,
       random,
       onOpen: (openMs) => {
-        log.warn({ provider, deployment, openMs, reason: this.#lastFailure?.reason }, 'A circuit opened.')
+        log.warn({ provider, deployment, openMs, reason: this.#lastFailure?.reason }, 'A circuit opened')
         onOpen(this, openMs)
       },
-      onClose: () => log.info({ provider, deployment }, 'A circuit closed.'),
+      onClose: () => log.info({ provider, deployment }, 'A circuit closed'),
     })
   }
 

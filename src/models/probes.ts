@@ -67,7 +67,7 @@ export class Probes {
     } catch (thrown) {
       const reason = thrown instanceof ProbeFailure ? thrown.reason : 'connect_failed'
       if (this.#closed) return
-      log.info({ provider: spec.provider, reason }, 'A probe got no answer.')
+      log.info({ provider: spec.provider, reason }, 'A probe got no answer')
       if (reason !== 'rate_limited') return breaker.failure(permit)
       const coolMs = clampCool(undefined)
       deployment.cool(coolMs)

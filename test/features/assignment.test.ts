@@ -113,7 +113,7 @@ test('a conversation of the canary says so in every answer, and is served from s
   assert.deepEqual(servedBy(read), ['v2', 'canary'])
   const [started] = await collect(await http.resume(first.body.id))
   assert.match(JSON.stringify(started?.data), /"config":"v2","arm":"canary"/)
-  for (const message of ['A model failed.', 'a turn has ended', 'Request answered']) {
+  for (const message of ['A model failed', 'A turn has ended', 'Request answered']) {
     while (lines.every(({ msg }) => msg !== message)) await new Promise((resolve) => setTimeout(resolve, 5))
     const line = lines.find(({ msg }) => msg === message)
     assert.deepEqual([line?.config, line?.arm], ['v2', 'canary'], message)
@@ -171,7 +171,7 @@ test('so is a request that is passed through, and what it came to is told', asyn
   assert.deepEqual([fact.status, fact.finish, fact.code], ['completed', 'stop', null])
   assert.deepEqual(fact.faults, [{ model: 'gone', kind: 'misconfigured' }])
   assert.ok((fact.firstTokenMs ?? -1) >= 0 && fact.endedAt >= fact.startedAt)
-  const failed = lines.findLast(({ msg }) => msg === 'A model failed.')
+  const failed = lines.findLast(({ msg }) => msg === 'A model failed')
   assert.deepEqual([failed?.model, failed?.config, failed?.arm], ['gone', 'v2', 'canary'])
 
   serving = new ScriptedServing(serving.stable())

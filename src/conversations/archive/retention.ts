@@ -23,11 +23,11 @@ export function startRetention({ archive, clock, log, keepMs }: RetentionOptions
   function step(): void {
     pruning = archive.prune(clock.now() - keepMs).then(
       (gone) => {
-        if (gone > 0) log.info({ turns: gone }, 'turns past their time were taken out of the archive')
+        if (gone > 0) log.info({ turns: gone }, 'Turns past their time were taken out of the archive')
         next(gone > 0 ? STEP_MS : EVERY_MS)
       },
       (error) => {
-        log.warn({ err: error }, 'the archive could not be pruned; it is tried again')
+        log.warn({ err: error }, 'The archive could not be pruned; it is tried again')
         next(EVERY_MS)
       },
     )

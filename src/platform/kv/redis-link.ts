@@ -48,7 +48,7 @@ export class RedisLink {
     })
     this.redis.on('end', () => this.#revive())
     this.redis.on('error', (error: Error) => {
-      log.debug({ err: error, address }, 'the connection to Redis failed')
+      log.debug({ err: error, address }, 'The connection to Redis failed')
       if (isUnauthorized(error)) options.onUnauthorized?.()
     })
   }
@@ -65,7 +65,7 @@ export class RedisLink {
   /** A silent server would keep the connection open for ever: only destroying the socket ends it now. */
   giveUp(reason: string): void {
     if (this.#closed) return
-    this.#options.log.warn({ address: this.address, reason }, 'the connection to Redis is given up')
+    this.#options.log.warn({ address: this.address, reason }, 'The connection to Redis is given up')
     this.#down()
     this.redis.stream?.destroy()
   }

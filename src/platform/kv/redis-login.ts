@@ -46,7 +46,7 @@ export class RedisLogin {
       nextMs = renewalMs(expiresAt - clock.now(), Math.random())
       onSuccess()
     } catch (error) {
-      log.warn({ err: error }, 'signing in to Redis failed')
+      log.warn({ err: error }, 'Signing in to Redis failed')
     }
     if (!this.#closed) this.#cancel = clock.after(nextMs, () => void this.#renew(onSuccess))
   }

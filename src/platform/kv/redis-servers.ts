@@ -175,7 +175,7 @@ export class RedisServers {
     const { connection, login, onUnauthorized, host, port, log } = this.#options
     const redis = new Redis({ ...connection, ...login?.(), ...this.#credentials, host, port, retryStrategy: null })
     redis.on('error', (error: Error) => {
-      log.debug({ err: error }, 'the cluster cannot be asked for its slots')
+      log.debug({ err: error }, 'The cluster cannot be asked for its slots')
       if (isUnauthorized(error)) onUnauthorized?.()
     })
     const ranges = await this.#askOne(redis, host)
@@ -198,7 +198,7 @@ export class RedisServers {
     try {
       return readSlotRanges(await Promise.race([ask(), late.promise]), host)
     } catch (error) {
-      if (!this.#closed) log.debug({ err: error }, 'a server does not say which slots it has')
+      if (!this.#closed) log.debug({ err: error }, 'A server does not say which slots it has')
       return undefined
     } finally {
       cancel()

@@ -217,7 +217,7 @@ export class RedisSignals {
       try {
         listener(payload)
       } catch (error) {
-        this.#options.log.error({ err: error }, 'a listener of a signal failed')
+        this.#options.log.error({ err: error }, 'A listener of a signal failed')
       }
     }
   }

@@ -92,7 +92,7 @@ export class Checkpoints {
     })
     worker.on('message', (result: CheckpointResult) => this.#done(result))
     worker.on('error', (error) => {
-      this.#options.log.error({ err: error }, 'a checkpoint failed')
+      this.#options.log.error({ err: error }, 'A checkpoint failed')
       this.#worker = undefined
       this.#release()
     })

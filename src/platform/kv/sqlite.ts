@@ -271,12 +271,12 @@ export class SqliteEngine implements Engine {
   }
 
   #failed(error: unknown): void {
-    if (this.#writable) this.#log.error({ err: error }, 'the database cannot be written')
+    if (this.#writable) this.#log.error({ err: error }, 'The database cannot be written')
     this.#writable = false
   }
 
   #succeeded(): void {
-    if (!this.#writable) this.#log.info('the database can be written again')
+    if (!this.#writable) this.#log.info('The database can be written again')
     this.#writable = true
   }
 
@@ -285,7 +285,7 @@ export class SqliteEngine implements Engine {
       try {
         listener(payload)
       } catch (error) {
-        this.#log.error({ err: error }, 'a listener of a signal failed')
+        this.#log.error({ err: error }, 'A listener of a signal failed')
       }
     }
   }

@@ -79,7 +79,7 @@ export class Deliveries {
       try {
         await this.#options.handler(delivery)
       } catch (error) {
-        this.#options.log.error({ err: error, messageId: delivery.id }, 'a handler of messages failed')
+        this.#options.log.error({ err: error, messageId: delivery.id }, 'A handler of messages failed')
       }
     }
     await this.#quietly(delivery.end())
@@ -90,7 +90,7 @@ export class Deliveries {
     try {
       await work
     } catch (error) {
-      this.#options.log.debug({ err: error }, 'a message could not be put back')
+      this.#options.log.debug({ err: error }, 'A message could not be put back')
     }
   }
 }

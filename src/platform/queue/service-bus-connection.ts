@@ -214,7 +214,7 @@ export class ServiceBusConnection {
         return close()
       })
     } catch (error) {
-      log.debug({ err: error }, 'a client of Service Bus did not close')
+      log.debug({ err: error }, 'A client of Service Bus did not close')
     }
   }
 }

@@ -109,7 +109,7 @@ export class ServiceBusReceiving implements Receiver {
     const link = this.#link
     this.#link = undefined
     if (!link) return
-    const ending = link.end(how).catch((error) => this.#options.log.debug({ err: error }, 'a link did not close'))
+    const ending = link.end(how).catch((error) => this.#options.log.debug({ err: error }, 'A link did not close'))
     this.#ending.set(link, ending)
     void ending.finally(() => this.#ending.delete(link))
   }
@@ -117,7 +117,7 @@ export class ServiceBusReceiving implements Receiver {
   #broken(link: ServiceBusLink, error: unknown): void {
     if (link !== this.#link) return
     const { clock, log, connection } = this.#options
-    log.warn({ err: error }, 'a link to the queue broke')
+    log.warn({ err: error }, 'A link to the queue broke')
     this.#faults = clock.monotonic() - this.#openedAt > goodMs ? 0 : this.#faults + 1
     this.#leave('broken')
     connection.doubt()
@@ -185,7 +185,7 @@ export class ServiceBusReceiving implements Receiver {
     const stalled = silent && (await this.#hasWork())
     if (link !== this.#link) return
     if (stalled) {
-      this.#options.log.warn('there are messages, but none come')
+      this.#options.log.warn('There are messages, but none come')
       this.#replace()
     } else {
       this.#watchLater()

@@ -219,7 +219,7 @@ export class SqliteQueue implements Queue {
   #failed(error: unknown): void {
     // SQLite has already rolled back by itself after some errors.
     if (this.#database.isTransaction) this.#store.rollback()
-    if (this.#writable) this.#log.error({ err: error }, 'the queue cannot be written')
+    if (this.#writable) this.#log.error({ err: error }, 'The queue cannot be written')
     this.#writable = false
     this.#cancelTimer?.()
     // Somebody has to try, or nobody would find out that it can be written again.
@@ -230,7 +230,7 @@ export class SqliteQueue implements Queue {
   }
 
   #succeeded(steps: readonly Step[], claims: readonly { claimed: readonly Claimed[] }[]): void {
-    if (!this.#writable) this.#log.info('the queue can be written again')
+    if (!this.#writable) this.#log.info('The queue can be written again')
     this.#writable = true
     let bytes = 0
     for (const step of steps) bytes += step.bytes

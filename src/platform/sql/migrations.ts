@@ -40,7 +40,7 @@ export async function migrate(client: ClientBase, wanted: readonly Migration[], 
         migration.name,
         hashOf(migration),
       ])
-      log.info({ migration: migration.name }, 'a migration was applied')
+      log.info({ migration: migration.name }, 'A migration was applied')
     }
     await client.query('COMMIT')
   } catch (error) {

@@ -150,7 +150,7 @@ export class PooledSql implements Sql {
     this.#callsSinceUpkeep = 0
     this.#underWay += 1
     this.#withClient((client) => this.#within(migrationMs, client, () => client.query(upkeep.text)))
-      .catch((error: unknown) => log.warn({ err: error }, 'the database could not be kept up'))
+      .catch((error: unknown) => log.warn({ err: error }, 'The database could not be kept up'))
       .finally(() => this.#done())
   }
 

@@ -50,8 +50,8 @@ test('what is lost is looked for at once, then less and less often, until it is 
   assert.deepEqual(
     lines.map(({ level, msg }) => [level, msg]),
     [
-      [40, 'the database is out of reach'],
-      [30, 'the database is within reach'],
+      [40, 'The database is out of reach'],
+      [30, 'The database is within reach'],
     ],
   )
 })

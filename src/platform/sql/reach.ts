@@ -30,7 +30,7 @@ export class Reach {
   }
 
   found(): void {
-    if (!this.#reachable) this.#options.log.info('the database is within reach')
+    if (!this.#reachable) this.#options.log.info('The database is within reach')
     this.#reachable = true
   }
 
@@ -49,7 +49,7 @@ export class Reach {
   giveUp(error: unknown): void {
     this.close()
     this.#reachable = false
-    this.#options.log.error({ err: error }, 'the database cannot be used')
+    this.#options.log.error({ err: error }, 'The database cannot be used')
   }
 
   close(): void {
@@ -83,7 +83,7 @@ export class Reach {
 
   #miss(error: unknown): void {
     const { onLost, log } = this.#options
-    if (this.#reachable) log.warn({ err: error }, 'the database is out of reach')
+    if (this.#reachable) log.warn({ err: error }, 'The database is out of reach')
     this.#reachable = false
     onLost()
   }

@@ -48,7 +48,7 @@ export function createHttpCall(egress: Egress, clock: Clock, log: Log): HttpCall
     const answer = await egress.request(sent).catch((error: unknown) => {
       if (error instanceof EgressRefused) {
         const { host, reason } = error
-        log.warn({ run: context.run, host, reason }, 'a call of a tool was not permitted')
+        log.warn({ run: context.run, host, reason }, 'A call of a tool was not permitted')
       }
       throw failureOf(error, maxResponseBytes, clock.now())
     })
