@@ -97,8 +97,8 @@ export function callOf(config: ConfigVersion, action: string, change: Partial<Ac
   }
 }
 
-/** In such a time even a machine that is busy with everything else gets there. */
-const UNTIL_MS = 120_000
+/** Longer than anything that is waited for takes, and shorter than a test may: what did not come to hold is named. */
+const UNTIL_MS = 100_000
 
 /** Waits until it holds, or is there. */
 export async function until<Held>(holds: () => Promise<Held> | Held): Promise<NonNullable<Held>> {
