@@ -23,7 +23,7 @@ const runTimeoutMs = 15 * 60_000
 const manyFiles = 20
 /** From so many on, files that only call functions share processes. */
 const manyLightFiles = 10
-const lightGroups = 6
+const lightGroups = 8
 
 // Some hundred processes strip and compile the same sources.
 process.env.NODE_COMPILE_CACHE ??= resolve('node_modules/.cache/parley/compiled')

@@ -3,13 +3,25 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 
-/** What starts, opens or changes something that another file could feel. */
-const HEAVY =
-  /support\/|process\.|mock\.|\b(before|after|beforeEach|afterEach)\(|from 'node:(?!assert|test|crypto|url|path|util|buffer)/
+/** What a light file may take from Node and from `test/support`: nothing that starts a process or listens. */
+const NODE =
+  /^node:(assert|assert\/strict|buffer|crypto|events|fs|fs\/promises|os|path|stream|test|timers\/promises|url|util|zlib)$/
+const SUPPORT =
+  /\/support\/(captured-log|chat-at-hand|chat-config|cli-run|clock|completions|executor-context|models-at-hand|scripted-\w+|sse|turn-log-at-hand|turn-script|upstream-plan)\.ts$/
+/** What tests of other files in the same process would feel. */
+const FELT = /process\.|mock\.|\b(beforeEach|afterEach)\(/
+const OWN_TEST = /^(test|describe)\(/m
+const IMPORTED = / from '([^']+)'/g
 
 /** Whether all that the tests of a file do is to call functions, as far as its text tells. */
 export function isLight(path: string): boolean {
-  return !HEAVY.test(readFileSync(path, 'utf8'))
+  const source = readFileSync(path, 'utf8')
+  const imported = Array.from(source.matchAll(IMPORTED), ([, from = '']) => from)
+  const isAllowed = (from: string) => {
+    if (from.startsWith('node:')) return NODE.test(from)
+    return !from.includes('/support/') || SUPPORT.test(from)
+  }
+  return OWN_TEST.test(source) && !FELT.test(source) && imported.every(isAllowed)
 }
 
 /**
