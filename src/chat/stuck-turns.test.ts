@@ -70,6 +70,7 @@ for (const what of ['input', 'log']) {
     assert.deepEqual(heir.actions.reportedLater, [turn])
     await passHours(heir, 3)
     assert.equal(told().length, 1)
+    if (what === 'log') assert.equal((await heir.chat.get(somebody, turn)).error?.code, 'turn_lost')
     await assert.rejects(Array.fromAsync(heir.chat.read(somebody, turn, -1, new AbortController().signal)), {
       code: 'turn_lost',
     })

@@ -1,4 +1,4 @@
-import { throwAsGone } from '#conversations/erased.ts'
+import { isUnreadable, throwAsGone } from '#conversations/erased.ts'
 import type { Seal } from '#conversations/vault.ts'
 import { ParleyError } from '#errors.ts'
 import { opening } from '#identity/owners-seal.ts'
@@ -37,10 +37,14 @@ async function view(room: ChatRoom, principal: Principal, turn: string, seal: Se
     const { text, terminal } = read<TurnOutcome>(record.end, 'end')
     return { ...known, text, position: record.top, feedback, ...endOf(terminal) }
   }
-  const progress = new Progress()
-  for await (const batch of readLog(room.kv, keys, seal, -1)) for (const event of batch) progress.replay(event)
   // Without an end it was given up.
   const isLost = record.state === 'done'
+  const progress = new Progress()
+  try {
+    for await (const batch of readLog(room.kv, keys, seal, -1)) for (const event of batch) progress.replay(event)
+  } catch (error) {
+    if (!isLost || !isUnreadable(error)) throw error
+  }
   return {
     ...known,
     status: isLost ? 'failed' : 'running',
