@@ -9,24 +9,12 @@ import { openTurn } from '#chat/store/open.ts'
 import { turnKeys } from '#chat/store/turn-keys.ts'
 import { conversationKeys } from '#conversations/keys.ts'
 import { newId } from '#ids.ts'
-import { createLog } from '#log.ts'
-import { systemClock } from '#platform/clock.ts'
 import type { Kv, Operation } from '#platform/kv/kv.ts'
-import { openKv } from '#platform/kv/open.ts'
-import { startRedis } from '../support/redis.ts'
+import { startBothEngines } from '../support/both-engines.ts'
 
-const common = {
-  clock: systemClock,
-  log: createLog('silent'),
-  tokens: { token: async () => ({ token: '', expiresAt: 0 }) },
-}
-const server = await startRedis()
-const redis = await openKv({ env: { engine: 'redis', url: server.url, cluster: false, auth: 'url' }, ...common })
-const sqlite = await openKv({ env: { engine: 'sqlite', path: ':memory:' }, ...common })
-after(async () => {
-  await Promise.all([redis.close(), sqlite.close()])
-  await server[Symbol.asyncDispose]()
-})
+const engines = await startBothEngines()
+const { redis, sqlite } = engines
+after(() => engines[Symbol.asyncDispose]())
 
 const HOUR = 3_600_000
 const ana = { tenant: 'home', id: 'ana' }

@@ -11,19 +11,13 @@ import { limitKeys } from '#governance/limits/keys.ts'
 import { Limits } from '#governance/limits/limits.ts'
 import { take } from '#governance/limits/take.ts'
 import { type Principal, partitionOf } from '#identity/principal.ts'
-import { createLog } from '#log.ts'
 import { systemClock } from '#platform/clock.ts'
 import type { Arg, Kv } from '#platform/kv/kv.ts'
 import { openKv } from '#platform/kv/open.ts'
+import { besideEngine, startBothEngines } from '../support/both-engines.ts'
 import { manualClock } from '../support/clock.ts'
-import { startRedis } from '../support/redis.ts'
 import { unreachableKv } from '../support/unreachable-kv.ts'
 
-const common = {
-  clock: systemClock,
-  log: createLog('silent'),
-  tokens: { token: async () => ({ token: '', expiresAt: 0 }) },
-}
 const none: GovernanceEnv['limits'] = {
   requestsPerMinute: 0,
   tenantRequestsPerMinute: 0,
@@ -34,13 +28,9 @@ const none: GovernanceEnv['limits'] = {
 }
 const turn = { kind: 'turn', bytes: 40 } as const
 
-const server = await startRedis()
-const redis = await openKv({ env: { engine: 'redis', url: server.url, cluster: false, auth: 'url' }, ...common })
-const sqlite = await openKv({ env: { engine: 'sqlite', path: ':memory:' }, ...common })
-after(async () => {
-  await Promise.all([redis.close(), sqlite.close()])
-  await server[Symbol.asyncDispose]()
-})
+const engines = await startBothEngines()
+const { redis, sqlite } = engines
+after(() => engines[Symbol.asyncDispose]())
 
 function somebody(more: Partial<Principal> = {}): Principal {
   return { tenant: randomUUID(), id: 'ana', name: 'Ana', kind: 'user', roles: [], scopes: [], ...more }
@@ -167,7 +157,7 @@ for (const kv of [sqlite, redis]) {
 
 test('places of a replica that died come free after their lease; those of one that lives do not, and clocks of replicas do not matter', async () => {
   const clock = manualClock()
-  const kv = await openKv({ env: { engine: 'sqlite', path: ':memory:' }, ...common, clock })
+  const kv = await openKv({ env: { engine: 'sqlite', path: ':memory:' }, ...besideEngine, clock })
   const ahead = manualClock(Date.UTC(2031, 0, 1))
   const bounds = { ...none, streamsAtOnce: 1, tokensPerDay: 2000 }
   const dead = new Limits({ kv, clock: ahead, limits: bounds })
@@ -190,7 +180,7 @@ test('places of a replica that died come free after their lease; those of one th
 test('when the clock of the store is set back, nobody waits for it to come round', async () => {
   let now = Date.UTC(2026, 0, 5)
   const clock = { ...systemClock, now: () => now }
-  const kv = await openKv({ env: { engine: 'sqlite', path: ':memory:' }, ...common, clock })
+  const kv = await openKv({ env: { engine: 'sqlite', path: ':memory:' }, ...besideEngine, clock })
   await using _ = { [Symbol.asyncDispose]: () => kv.close() }
   using limits = limitsOver(kv, { requestsPerMinute: 2 })
   const ana = somebody()

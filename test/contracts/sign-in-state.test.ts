@@ -3,24 +3,12 @@ import { randomUUID } from 'node:crypto'
 import { after, describe, test } from 'node:test'
 import { endSession, endSessions, isSessionOn, openSession } from '#identity/sign-in/session-steps.ts'
 import { keepToken, yieldToken } from '#identity/user-tokens/keep-token.ts'
-import { createLog } from '#log.ts'
-import { systemClock } from '#platform/clock.ts'
 import { key } from '#platform/kv/kv.ts'
-import { openKv } from '#platform/kv/open.ts'
-import { startRedis } from '../support/redis.ts'
+import { startBothEngines } from '../support/both-engines.ts'
 
-const common = {
-  clock: systemClock,
-  log: createLog('silent'),
-  tokens: { token: async () => ({ token: '', expiresAt: 0 }) },
-}
-const server = await startRedis()
-const redis = await openKv({ env: { engine: 'redis', url: server.url, cluster: false, auth: 'url' }, ...common })
-const sqlite = await openKv({ env: { engine: 'sqlite', path: ':memory:' }, ...common })
-after(async () => {
-  await Promise.all([redis.close(), sqlite.close()])
-  await server[Symbol.asyncDispose]()
-})
+const engines = await startBothEngines()
+const { redis, sqlite } = engines
+after(() => engines[Symbol.asyncDispose]())
 
 const HOUR = 3_600_000
 

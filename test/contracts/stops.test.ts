@@ -3,21 +3,14 @@ import { after, test } from 'node:test'
 import { createStops } from '#governance/stops/create.ts'
 import { type Stop, scopesOf, stopError } from '#governance/stops.ts'
 import { createLog } from '#log.ts'
-import { systemClock } from '#platform/clock.ts'
 import { type Kv, key } from '#platform/kv/kv.ts'
-import { openKv } from '#platform/kv/open.ts'
+import { startBothEngines } from '../support/both-engines.ts'
 import { manualClock } from '../support/clock.ts'
-import { startRedis } from '../support/redis.ts'
 
 const log = createLog('silent')
-const common = { clock: systemClock, log, tokens: { token: async () => ({ token: '', expiresAt: 0 }) } }
-const server = await startRedis()
-const redis = await openKv({ env: { engine: 'redis', url: server.url, cluster: false, auth: 'url' }, ...common })
-const sqlite = await openKv({ env: { engine: 'sqlite', path: ':memory:' }, ...common })
-after(async () => {
-  await Promise.all([redis.close(), sqlite.close()])
-  await server[Symbol.asyncDispose]()
-})
+const engines = await startBothEngines()
+const { redis, sqlite } = engines
+after(() => engines[Symbol.asyncDispose]())
 
 const stop = (scope: string, until: number | null = null): Stop => ({
   scope,
