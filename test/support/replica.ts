@@ -12,11 +12,13 @@ export interface Replica extends AsyncDisposable {
   printed: readonly string[]
   /** SIGKILL, and gone. */
   kill(): Promise<void>
-  /** SIGTERM; the exit code. */
+  /** SIGTERM; the exit code. Rejects, and kills it, when it has not ended long after it had to by itself. */
   terminate(): Promise<number | null>
 }
 
 const READY_MS = 90_000
+/** Beyond what a replica gives itself: PARLEY_DRAIN_MS and PARLEY_CLOSE_MS. */
+const ENDED_MS = 70_000
 
 /** Runs `src/main.ts` with these variables until it ends by itself: for what must not start. */
 export async function runToExit(
@@ -37,7 +39,7 @@ export async function startReplica(variables: Record<string, string>): Promise<R
     env: { ...defaults(), ...variables },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
-  const exited = once(child, 'exit')
+  const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()).once('error', () => resolve()))
   const end = async (signal: NodeJS.Signals) => {
     if (child.exitCode === null && child.signalCode === null) child.kill(signal)
     await exited
@@ -51,7 +53,12 @@ export async function startReplica(variables: Record<string, string>): Promise<R
       printed,
       kill: () => end('SIGKILL'),
       terminate: async () => {
+        const late = setTimeout(() => child.kill('SIGKILL'), ENDED_MS)
         await end('SIGTERM')
+        clearTimeout(late)
+        if (child.signalCode === 'SIGKILL') {
+          throw new Error(`the replica did not end; it printed last: ${printed.slice(-5).join('\n')}`)
+        }
         return child.exitCode
       },
       [Symbol.asyncDispose]: () => end('SIGKILL'),
@@ -74,7 +81,8 @@ function readyAt(child: ChildProcess, printed: string[]): Promise<string> {
     if (address) resolve(address)
     else if (process.env.PARLEY_TEST_LOG) process.stderr.write(`${line}\n`)
   })
-  child.once('exit', (code) => reject(new Error(`the replica ended with code ${code}`)))
+  child.once('error', reject)
+  child.once('exit', (code, signal) => reject(new Error(`the replica ended with ${signal ?? `code ${code}`}`)))
   return promise.finally(() => clearTimeout(timer))
 }
 
