@@ -38,7 +38,10 @@ export class Deliveries {
     const { clock, concurrency, renewForMs } = this.#options
     const delivery = new HeldDelivery(locked, clock, renewForMs)
     this.#held.add(delivery)
-    if (this.#running >= concurrency) await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    // Who comes in between takes the place.
+    while (this.#running >= concurrency && !this.#stopped) {
+      await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    }
     this.#running += 1
     await this.#handle(delivery)
     this.#running -= 1
@@ -69,9 +72,10 @@ export class Deliveries {
     cancel()
   }
 
-  /** Takes from the handlers what they still hold. */
+  /** Takes from the handlers what they still hold; nobody waits for them any more. */
   async giveBack(): Promise<void> {
     await Promise.all(Array.from(this.#held, (delivery) => this.#quietly(delivery.giveBack())))
+    for (const resolve of this.#onIdle.splice(0)) resolve()
   }
 
   async #handle(delivery: HeldDelivery): Promise<void> {

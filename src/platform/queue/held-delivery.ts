@@ -63,7 +63,7 @@ export class HeldDelivery implements Delivery {
 
   /** For the end of a handler: waits for a settlement under way; without any, the message goes back. */
   async end(): Promise<void> {
-    if (this.#state === 'settling') await this.#settling.catch(() => {})
+    await this.#untilNothingSettles()
     if (this.#state !== 'held') return
     try {
       await this.#settle(() => this.#lock.abandon())
@@ -74,7 +74,7 @@ export class HeldDelivery implements Delivery {
 
   /** Takes the message away from its handler and puts it back. */
   async giveBack(): Promise<void> {
-    if (this.#state === 'settling') await this.#settling.catch(() => {})
+    await this.#untilNothingSettles()
     if (this.#state !== 'held') return
     this.#lose()
     await this.#lock.abandon()
@@ -88,10 +88,19 @@ export class HeldDelivery implements Delivery {
     try {
       this.#lockedUntil = await this.#lock.renew()
     } catch (error) {
-      if (error instanceof LockLostError) return this.#lose(error)
+      if (error instanceof LockLostError) {
+        // One that is settled meanwhile has no lock left to renew, and has not lost it.
+        if (this.#state === 'held') this.#lose(error)
+        return
+      }
       failed = true
     }
     if (this.#state === 'held') this.#watch(failed)
+  }
+
+  /** One that failed is followed by another at times. */
+  async #untilNothingSettles(): Promise<void> {
+    while (this.#state === 'settling') await this.#settling.catch(() => {})
   }
 
   async #settle(act: () => Promise<void>): Promise<void> {

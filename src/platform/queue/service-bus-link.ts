@@ -126,6 +126,8 @@ export class ServiceBusLink {
 
   /** Resolves when the broker has nothing under way to this link any more; for what came until then there is still time. */
   async #drain(): Promise<void> {
+    // Whoever was through right before this asks for another within this tick.
+    await new Promise((resolve) => setImmediate(resolve))
     const link = (this.#receiver as Insides)._streamingReceiver?.link
     if (!link?.isOpen() || link.credit === 0) return
     const drained = Promise.withResolvers<void>()

@@ -38,6 +38,8 @@ interface Step {
 /** The write-ahead log is kept below this, in pages of 4 KiB. */
 const maxLogPages = 8192
 const againMs = 1000
+/** A machine that was asleep is late with its timers, and a timer has room for 24 days. */
+const longestWaitMs = 60_000
 /** What a change of a message writes beside its body. */
 const rowBytes = 400
 
@@ -110,10 +112,10 @@ export class SqliteQueue implements Queue {
     this.#schedule()
     return {
       stop: async (graceMs) => {
-        this.#receivers.delete(deliveries)
         deliveries.halt()
         await deliveries.idle(graceMs)
         await deliveries.giveBack()
+        this.#receivers.delete(deliveries)
       },
     }
   }
@@ -175,10 +177,14 @@ export class SqliteQueue implements Queue {
     const now = this.#clock.now()
     let outcomes: (() => void)[]
     let claims: { deliveries: Deliveries; claimed: Claimed[] }[]
+    let next: number | undefined
     try {
       this.#store.begin()
       outcomes = steps.map((step) => outcomeOf(step, now))
       claims = receivers.map((deliveries) => ({ deliveries, claimed: this.#store.claim(deliveries.room, now) }))
+      // When something falls due or a lock runs out, as long as somebody has room for it.
+      if (claims.some(({ deliveries, claimed }) => claimed.length < deliveries.room))
+        next = this.#store.nextVisible(now)
       this.#store.commit()
     } catch (error) {
       this.#failed(error)
@@ -190,7 +196,10 @@ export class SqliteQueue implements Queue {
     for (const { deliveries, claimed } of claims) {
       for (const one of claimed) void deliveries.take(this.#locked(one, now + this.#lockMs))
     }
-    this.#awaitNext(now)
+    this.#cancelTimer?.()
+    this.#cancelTimer = undefined
+    if (next === undefined) return
+    this.#cancelTimer = this.#clock.after(Math.min(next - now, longestWaitMs), () => this.#schedule())
   }
 
   #locked(token: Claimed, lockedUntil: number) {
@@ -205,15 +214,6 @@ export class SqliteQueue implements Queue {
         renew: () => this.#submit((now) => this.#store.renew(token, now)),
       },
     }
-  }
-
-  /** Wakes when something falls due or a lock runs out, as long as somebody has room for it. */
-  #awaitNext(now: number): void {
-    this.#cancelTimer?.()
-    this.#cancelTimer = undefined
-    if (!Array.from(this.#receivers).some(({ room }) => room > 0)) return
-    const next = this.#store.nextVisible(now)
-    if (next !== undefined) this.#cancelTimer = this.#clock.after(next - now, () => this.#schedule())
   }
 
   #failed(error: unknown): void {

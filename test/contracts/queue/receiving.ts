@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
-import { type Delivery, LockLostError } from '#platform/queue/queue.ts'
-import { type Check, messageOf, messages, settle, take, until } from './under-test.ts'
+import { setImmediate } from 'node:timers/promises'
+import { type Delivery, LockLostError, type Queue } from '#platform/queue/queue.ts'
+import { type Check, messageOf, messages, settle, type Taking, take, until } from './under-test.ts'
 
 /** How many at once, for whom, and how it ends. */
 export function receiving(check: Check): void {
@@ -70,21 +71,34 @@ export function receiving(check: Check): void {
 
   check('what is on its way to a receiver that stops is there for others at once', async ({ queue }) => {
     const sent = messages(300)
-    const ids = new Set<string>()
-    const note = async (delivery: Delivery) => {
-      await delivery.complete()
-      ids.add(delivery.id)
-    }
+    const completed: string[] = []
     const sending = queue.send(sent)
-    for (let stops = 1; stops <= 5; stops++) {
-      const { deliveries, receiver } = take(queue, note, { concurrency: 20 })
-      await until(() => deliveries.length >= 10 * stops)
-      await receiver.stop(stops % 2 === 0 ? 0 : 1000)
+    for (const graceMs of [0, 60_000]) {
+      for (const moment of moments) await stopAt(queue, moment, graceMs, completed)
     }
     await sending
-    take(queue, note, { concurrency: 20 })
-    await until(() => ids.size === sent.length)
-    assert.equal(ids.size, sent.length)
+    // Time stands still, so nothing comes because its lock has run out.
+    takeInto(queue, completed)
+    await until(() => completed.length >= sent.length)
+    await settle()
+    assert.deepEqual(completed.sort(), sent.map(({ id }) => id).sort())
+  })
+
+  check('a receiver that is stopped while it begins keeps nothing', async ({ queue }) => {
+    const sent = messages(200)
+    const completed: string[] = []
+    await queue.send(sent)
+    for (const graceMs of [0, 60_000]) {
+      for (let turns = 0; turns < 8; turns++) {
+        const { receiver } = takeInto(queue, completed)
+        for (let turn = 0; turn < turns; turn++) await setImmediate()
+        await receiver.stop(graceMs)
+      }
+    }
+    takeInto(queue, completed)
+    await until(() => completed.length >= sent.length)
+    await settle()
+    assert.deepEqual(completed.sort(), sent.map(({ id }) => id).sort())
   })
 
   check('after the grace, what handlers still hold goes back', async ({ queue }) => {
@@ -104,6 +118,33 @@ export function receiving(check: Check): void {
     gate.resolve()
   })
 
+  check('who waits for a receiver to stop waits no longer than those who have less patience', async ({ queue }) => {
+    await queue.send([messageOf()])
+    const gate = Promise.withResolvers<void>()
+    const { deliveries, receiver } = take(queue, () => gate.promise)
+    await until(() => deliveries.length === 1)
+    const stopping = receiver.stop(3_600_000)
+    await receiver.stop(0)
+    await stopping
+    assert.equal(deliveries[0]?.signal.aborted, true)
+    gate.resolve()
+  })
+
+  check(
+    'a queue that is closed takes from its handlers what a receiver that stops still leaves them',
+    async ({ queue }) => {
+      await queue.send([messageOf()])
+      const gate = Promise.withResolvers<void>()
+      const { deliveries, receiver } = take(queue, () => gate.promise)
+      await until(() => deliveries.length === 1)
+      const stopping = receiver.stop(3_600_000)
+      await queue.close()
+      assert.equal(deliveries[0]?.signal.aborted, true)
+      await stopping
+      gate.resolve()
+    },
+  )
+
   check('a closed queue refuses, and has given back what was held', async ({ queue }) => {
     await queue.send([messageOf()])
     const gate = Promise.withResolvers<void>()
@@ -119,4 +160,42 @@ export function receiving(check: Check): void {
     assert.throws(() => take(queue), { code: 'queue_unavailable' })
     gate.resolve()
   })
+}
+
+/** Where the last message is that a receiver gets before it is told to stop. */
+const moments = ['delivered', 'being completed', 'completed'] as const
+
+/** Completes messages until one is at that point, and stops there; fewer than 50, however fast the machine is. */
+async function stopAt(queue: Queue, moment: (typeof moments)[number], graceMs: number, completed: string[]) {
+  const stop = Promise.withResolvers<void>()
+  let stopping: Promise<void> | undefined
+  const { deliveries, receiver } = take(
+    queue,
+    async (delivery) => {
+      const isLast = deliveries.length === 30
+      const reached = (point: typeof moment) => {
+        if (!isLast || point !== moment) return
+        stopping = receiver.stop(graceMs)
+        stop.resolve()
+      }
+      if (deliveries.length > 30) await stop.promise
+      reached('delivered')
+      const completing = delivery.complete()
+      reached('being completed')
+      await completing
+      completed.push(delivery.id)
+      reached('completed')
+    },
+    { concurrency: 20 },
+  )
+  await stop.promise
+  await stopping
+}
+
+function takeInto(queue: Queue, completed: string[]): Taking {
+  const work = async (delivery: Delivery) => {
+    await delivery.complete()
+    completed.push(delivery.id)
+  }
+  return take(queue, work, { concurrency: 20 })
 }
