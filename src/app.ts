@@ -61,6 +61,7 @@ import type { Env } from './env.ts'
 import { openIdentifying } from './identifying.ts'
 import { openKeeping } from './keeping.ts'
 import { openKeying } from './keying.ts'
+import { Lifetime } from './lifetime.ts'
 import { migrations } from './migrations.ts'
 import { openPersonalData } from './personal-data.ts'
 import { openShadowing } from './shadowing.ts'
@@ -81,7 +82,7 @@ export interface App {
   listen(): Promise<string>
   /** Loads what would hold up the first who needs it; for after `listen`, in the background. */
   prepare(): Promise<void>
-  /** Not ready at once, no new turns, the grace time for running ones, then everything closed in reverse order. */
+  /** Not ready at once, the grace time for turns, then all closed in reverse order; rejects when a part could not be. */
   stop(): Promise<void>
 }
 
@@ -116,37 +117,36 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
   }
   const clock = overrides.clock ?? systemClock
   const limits = { ...defaultLimits, ...overrides.limits }
-  await using opened = new AsyncDisposableStack()
+  const { drainMs, closeMs, startPatienceMs: patienceMs, conversationIdleMs } = env.limits
+  await using opened = new Lifetime({ clock, log, partMs: (closeMs * 2) / 3 })
 
   // telemetry
   const replica = newId('rep')
   const service = { name: env.telemetry.service, version: manifest.version, instance: replica }
   const telemetry = await openTelemetry({ env: env.telemetry, service, clock, log })
-  opened.defer(() => telemetry.close())
+  opened.defer('telemetry', () => telemetry.close())
   const { spans } = telemetry
 
   // platform
   const isEmbedded = [env.kv.engine, env.queue.engine].includes('sqlite') || env.sql.engine === 'pglite'
-  if (isEmbedded || env.masterKeys.source === 'file') opened.use(await openDataFolder(env.dataDir))
+  if (isEmbedded || env.masterKeys.source === 'file') opened.use('data folder', await openDataFolder(env.dataDir))
   const tokens = createTokenSource()
   const { secrets } = overrides
   const onUnauthorized = () => secrets?.doubt()
-  if (secrets) opened.defer(secrets.keepFresh(log))
-  const { startPatienceMs: patienceMs } = env.limits
+  if (secrets) opened.defer('secrets', secrets.keepFresh(log))
   const kv = await openKv({ env: env.kv, patienceMs, clock, log, tokens, onUnauthorized })
-  opened.defer(() => kv.close())
+  opened.defer('state', () => kv.close())
   const queue = await openQueue({ env: env.queue, patienceMs, clock, log, tokens, secrets })
-  opened.defer(() => queue.close())
+  opened.defer('queue', () => queue.close())
   // PGlite is not opened to be asked what cannot be in it.
   const hasSql = () => env.sql.engine === 'postgres' || existsSync(env.sql.path)
   const hasRuns = hasSql()
   const sql = await openSql({ env: env.sql, migrations, patienceMs, clock, log, tokens, onUnauthorized })
-  opened.defer(() => sql.close())
+  opened.defer('database', () => sql.close())
 
   // conversations
-  const { conversationIdleMs } = env.limits
   const { conversations, archive, ...keeping } = await openKeeping({ env, kv, sql, secrets, clock, log })
-  opened.defer(() => keeping.close())
+  opened.defer('conversations', () => keeping.close())
 
   // identity
   const { fetch, mailer, sealOf, authenticator, userTokens, signIn, revoke, ...identifying } = openIdentifying({
@@ -154,18 +154,18 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
     groupsWanted: (tenant) => budgets.groups(tenant),
     ...{ withdrawals: () => stops, onAway: (away) => events.emit('identity.away', away) },
   })
-  opened.defer(() => identifying.close())
+  opened.defer('identity', () => identifying.close())
 
   // models
   const providers = createProviders({ env: env.models, tokens, clock, onUnauthorized })
-  opened.defer(() => providers.close())
+  opened.defer('providers', () => providers.close())
   const models = createModels({ providers, clock, log, spans })
-  opened.defer(() => models.close())
+  opened.defer('models', () => models.close())
 
   // config, with what its parts are checked by
   const { egressHosts: hosts, privateRanges, mcpCommands } = env.actions
   const { egress, streaming } = openEgress({ hosts, privateRanges, clock })
-  opened.defer(() => streaming.close())
+  opened.defer('egress', () => streaming.close())
   const functions = new Map([...builtinExecutors, ...serviceDesk(sql)])
   const executors = openExecutors({
     functions,
@@ -175,26 +175,27 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
     clock,
     log,
   })
-  opened.defer(() => executors.close())
+  opened.defer('executors', () => executors.close())
   const blobs = await openBlobStores({ env: env.blob, clock, log, tokens, onUnauthorized })
-  opened.defer(() => blobs.versions.close())
-  opened.defer(() => blobs.rollout.close())
+  opened.defer('config versions store', () => blobs.versions.close())
+  opened.defer('rollout store', () => blobs.rollout.close())
   const configs = await openVersions({
     ...{ env, blobs, clock, log },
     functions: [...functions.keys()],
     signal: overrides.signal,
   })
-  opened.defer(() => configs.close())
+  opened.defer('config versions', () => configs.close())
   const events = createEvents(log)
   overrides.listen?.(events)
   const ledger = openLedger({ sql, kv, clock, log, keepMs: env.retention.ledgerMs })
-  opened.defer(() => ledger.close())
-  opened.defer(events.on('relay.ended', ledger.relayEnded))
+  opened.defer('ledger', () => ledger.close())
+  opened.defer('relays', events.on('relay.ended', ledger.relayEnded))
   const auditing = openAuditing({ sql, clock, log, events, isAwake: hasSql, identity: env.identity })
-  opened.defer(() => auditing.close())
+  opened.defer('audit', () => auditing.close())
   const { audit } = auditing
   if (hasRuns)
     opened.defer(
+      'pruning',
       startPruning({ env: env.retention, ledger, audit, pruneRuns: (before) => pruneRuns(sql, before), clock, log }),
     )
   const rollout = await createRollouts({
@@ -207,7 +208,7 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
   const { stable } = rollout.serving
   const audited = auditedVersions(configs, { note: audit.note, home: auditing.home, isAwake: hasSql, stable })
   if (env.sql.engine === 'postgres') void auditing.lookBack(rollout.rollouts).then(() => audited.lookBack())
-  opened.defer(() => rollout.close())
+  opened.defer('rollout', () => rollout.close())
   const serving = overrides.serving?.(configs) ?? rollout.serving
   const useModels = () =>
     models.use(
@@ -216,7 +217,7 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
         .flatMap(({ document }) => Object.entries(document.models).map(([name, spec]) => ({ name, spec }))),
     )
   useModels()
-  opened.defer(serving.onChange(useModels))
+  opened.defer('models in use', serving.onChange(useModels))
 
   // governance
   const governance = await openGovernance({
@@ -227,12 +228,12 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
     note: audit.note,
     awake: hasRuns,
   })
-  opened.defer(() => governance.close())
+  opened.defer('governance', () => governance.close())
   const { admission, budgets, stops } = governance
   const keying = openKeying({
     ...{ sql, hasSql, stops, audit, identity: env.identity, others: authenticator, clock, log },
   })
-  opened.defer(() => keying.keys.close())
+  opened.defer('keys', () => keying.keys.close())
 
   // actions, chat
   const actions = createActions({
@@ -264,14 +265,14 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
   const stopHearing = userTokens?.onUsable((user) => {
     actions.userIsBack(user).catch((error) => log.warn({ err: error }, 'Runs of a user who is back could not be woken'))
   })
-  if (stopHearing) opened.defer(stopHearing)
+  if (stopHearing) opened.defer('users who are back', stopHearing)
   const shadowing = await openShadowing({
     ...{ env, kv, versions: configs, serving, providers, models, actions, ledger, stops, clock, log },
     note: audit.note,
     hasConsented: (person) => privacy.consents.has(person, 'shadow'),
     isLoaded: overrides.isLoaded,
   })
-  opened.defer(() => shadowing.close())
+  opened.defer('shadows', () => shadowing.close())
   const chat =
     env.role === 'worker'
       ? undefined
@@ -286,12 +287,12 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
     ...{ kv, sql, hasSql, conversations, actions, chat, ledger, keys: keying.keys, clock, log },
     record: audit.record,
   })
-  opened.defer(() => privacy.erasures.close())
+  opened.defer('erasures', () => privacy.erasures.close())
 
   // transport
   let stopping = false
   const shedding = openShedding(env.http, clock, log)
-  opened.defer(() => shedding.close())
+  opened.defer('shedding', () => shedding.close())
   const ready = () =>
     stopping ? 'shutting down' : (kv.fault ?? (shedding.cause && `too much to do: ${shedding.cause}`))
   const { addressRequestsPerMinute, trustedProxies } = env.governance
@@ -360,7 +361,7 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
   )
   tellTelemetry(events, telemetry)
   let metricsServer: MetricsServer | undefined
-  opened.defer(async () => metricsServer?.close())
+  opened.defer('metrics', () => metricsServer?.close())
 
   const lifetime = opened.move()
   return {
@@ -384,10 +385,13 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
       stopping = true
       ledger.hurry()
       // Turns that run may still wait for their actions.
-      await Promise.all([chat?.drain(env.limits.drainMs), shadowing.turns.close()])
-      await server.close()
-      await actions.drain(LAST_RUNS_MS)
-      await lifetime.disposeAsync()
+      await Promise.all([
+        lifetime.end('turns', () => chat?.drain(drainMs), drainMs + closeMs),
+        lifetime.end('copies of turns', () => shadowing.turns.close()),
+      ])
+      await lifetime.end('server', () => server.close())
+      await lifetime.end('runs', () => actions.drain(LAST_RUNS_MS), LAST_RUNS_MS + closeMs)
+      await lifetime.close()
     },
   }
 }

@@ -102,6 +102,8 @@ test('numbers are taken at their limits and refused one past them', () => {
   assert.match(faultOf({ PARLEY_TURN_LEASE_MS: '499' }), /PARLEY_TURN_LEASE_MS/)
   assert.equal(readEnv({ PARLEY_START_PATIENCE_MS: '100' }).limits.startPatienceMs, 100)
   assert.match(faultOf({ PARLEY_START_PATIENCE_MS: '99' }), /PARLEY_START_PATIENCE_MS/)
+  assert.equal(readEnv({ PARLEY_CLOSE_MS: '1000' }).limits.closeMs, 1000)
+  assert.match(faultOf({ PARLEY_CLOSE_MS: '999' }), /PARLEY_CLOSE_MS/)
   for (const wrong of ['-1', '1.5', '1e3', 'many']) assert.match(faultOf({ PORT: wrong }), /PORT/)
 })
 

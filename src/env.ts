@@ -72,6 +72,8 @@ export interface LimitsEnv {
   startPatienceMs: number
   /** What running turns get when the process is told to stop. */
   drainMs: number
+  /** What everything else gets then; who has not stopped by the end of both is ended. */
+  closeMs: number
   conversationIdleMs: number
   /** How long the archive keeps turns that have ended. */
   archiveMs: number
@@ -116,6 +118,7 @@ export function readEnv(variables: Variables = process.env): Env {
       turnLeaseMs: read.integer('PARLEY_TURN_LEASE_MS', 10_000, 500, 600_000),
       startPatienceMs: read.integer('PARLEY_START_PATIENCE_MS', 2000, 100, 600_000),
       drainMs: read.integer('PARLEY_DRAIN_MS', 20_000, 0, 600_000),
+      closeMs: read.integer('PARLEY_CLOSE_MS', 9000, 1000, 600_000),
       conversationIdleMs: idleDays * 86_400_000,
       archiveMs: read.integer('PARLEY_ARCHIVE_DAYS', idleDays, 1, 36_500) * 86_400_000,
     },

@@ -1,44 +1,60 @@
-import { createApp } from './app.ts'
+import { type App, type CreateAppOptions, createApp } from './app.ts'
 import { rotationFault } from './env/rotation.ts'
-import { readEnv, readSecretsEnv } from './env.ts'
+import { type Env, readEnv, readSecretsEnv } from './env.ts'
 import { ParleyError } from './errors.ts'
 import { greetingOf } from './greeting.ts'
-import { createLog } from './log.ts'
-import { systemClock } from './platform/clock.ts'
+import { createLog, type Log } from './log.ts'
+import { idleClock, systemClock } from './platform/clock.ts'
 import { createTokenSource } from './platform/credential.ts'
 import { openSecrets } from './platform/secrets/open.ts'
+import { hearStopSignals } from './stop-signals.ts'
+
+let log: Log | undefined
 
 async function main(): Promise<void> {
-  const starting = new AbortController()
-  const giveUp = () => starting.abort(new ParleyError('shutting_down'))
-  process.once('SIGTERM', giveUp)
-  process.once('SIGINT', giveUp)
-  const { signal } = starting
+  const stops = hearStopSignals({ from: process, clock: idleClock, end: endNow })
+  const { signal } = stops
   const options = { tokens: createTokenSource(), clock: systemClock, unfit: rotationFault, signal }
   const secrets = await openSecrets({ ...options, ...readSecretsEnv() })
   const env = readEnv(secrets.variables)
-  const log = createLog(env.logLevel)
-  const app = await createApp(env, log, { signal, secrets })
-  const address = await app.listen().catch(async (error) => {
-    await app.stop()
-    throw error
-  })
-
+  log = createLog(env.logLevel)
+  const { app, address } = await serve(env, log, { signal, secrets })
+  stops.allow(env.limits.drainMs + env.limits.closeMs)
   process.stdout.write(greetingOf(env, app.uses, address))
+  void stops.told.then((signal) => stop(app, signal))
+  await app.prepare().catch((error) => {
+    // Whoever needs it first hears of it, too.
+    log?.warn({ err: error }, 'What is loaded ahead of time could not be loaded')
+  })
+}
 
-  const stop = (signal: string) => {
-    log.info({ signal, turns: app.live() }, 'The process was told to stop')
-    app.stop().catch((error) => {
-      log.error({ err: error }, 'The process could not stop cleanly')
-      process.exitCode = 1
-    })
+/** Rejects when told to stop before it serves. */
+async function serve(env: Env, log: Log, options: CreateAppOptions): Promise<{ app: App; address: string }> {
+  const app = await createApp(env, log, options)
+  try {
+    options.signal?.throwIfAborted()
+    return { app, address: await app.listen() }
+  } catch (error) {
+    // What goes wrong here is logged, and is not why.
+    await app.stop().catch(() => {})
+    throw error
   }
-  process.removeListener('SIGTERM', giveUp)
-  process.removeListener('SIGINT', giveUp)
-  process.once('SIGTERM', stop)
-  process.once('SIGINT', stop)
-  if (starting.signal.aborted) stop('SIGTERM')
-  await app.prepare()
+}
+
+async function stop(app: App, signal: NodeJS.Signals): Promise<void> {
+  log?.info({ signal, turns: app.live() }, 'The process was told to stop')
+  await app.stop().catch((error) => {
+    log?.error({ err: error }, 'The process could not stop cleanly')
+    process.exitCode = 1
+  })
+}
+
+/** The last resort: whoever started the process waits for its end. */
+function endNow(reason: string): void {
+  const held = process.getActiveResourcesInfo()
+  if (log) log.error({ reason, held }, 'The process is ended before it has stopped')
+  else process.stderr.write(`Parley is ended before it has started: ${reason}\n`)
+  process.exit(1)
 }
 
 try {

@@ -17,6 +17,15 @@ export const systemClock: Clock = {
   },
 }
 
+/** Whose timers keep no process alive. */
+export const idleClock: Clock = {
+  ...systemClock,
+  after: (delayMs, task) => {
+    const timer = setTimeout(task, delayMs).unref()
+    return () => clearTimeout(timer)
+  },
+}
+
 /** Resolves after `delayMs`; rejects with the signal's reason when it aborts first. */
 export function delay(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {

@@ -61,7 +61,7 @@ async function refusal(more: Record<string, string> = {}): Promise<string> {
 
 test('it starts with what the vault has, asks for what it can use, and stops like any other', async () => {
   vault.put('openai-api-key', 'marked')
-  const replica = await startReplica(variables)
+  await using replica = await startReplica(variables)
   assert.ok(replica.printed.some((line) => line.includes(`the Key Vault ${new URL(vault.url).host}`)))
   assert.deepEqual(new Set(vault.scopes), new Set(['https://vault.azure.net']))
   const asked = vault.asked.map((line) => line.replace(/^GET \/secrets\/|\/$/g, '')).sort()

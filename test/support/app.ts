@@ -43,8 +43,9 @@ export async function startApp(options: TestAppOptions = {}): Promise<TestApp> {
       PARLEY_CONFIG_DIR: configDir,
       PARLEY_LOG_LEVEL: process.env.PARLEY_TEST_LOG ?? 'silent',
       PARLEY_DRAIN_MS: '2000',
-      // What the machine is busy with may hold up all that there is at the start.
+      // What the machine is busy with may hold up all that there is at the start, and at the end.
       PARLEY_START_PATIENCE_MS: '60000',
+      PARLEY_CLOSE_MS: '60000',
       // That the machine is busy with other tests is no reason to refuse.
       PARLEY_SHED_DELAY_MS: '0',
       ...options.variables,

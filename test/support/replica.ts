@@ -94,5 +94,7 @@ function defaults(): Record<string, string> {
     // That the machine is busy with other tests is no reason to refuse, nor to serve without what is there.
     PARLEY_SHED_DELAY_MS: '0',
     PARLEY_START_PATIENCE_MS: '60000',
+    // Nor to be ended before it has stopped.
+    PARLEY_CLOSE_MS: '30000',
   }
 }
