@@ -4,7 +4,7 @@
  * nothing to run at all.
  */
 import { globSync } from 'node:fs'
-import { availableParallelism } from 'node:os'
+import { availableParallelism, constants } from 'node:os'
 import { relative, resolve } from 'node:path'
 import { finished } from 'node:stream/promises'
 import { run } from 'node:test'
@@ -16,9 +16,12 @@ import { keepDurations, longestFirst } from './support/file-durations.ts'
 import { isLight, together } from './support/light-files.ts'
 import { ensurePgliteTemplates } from './support/pglite-template.ts'
 import { sharePostgres } from './support/postgres.ts'
+import { RunProcesses } from './support/run-processes.ts'
 
-const testTimeoutMs = 120_000
-const runTimeoutMs = 15 * 60_000
+// Variables of the environment, so that the tests of this file need not wait as long.
+const testTimeoutMs = Number(process.env.PARLEY_TEST_TIMEOUT_MS ?? 120_000)
+const runTimeoutMs = Number(process.env.PARLEY_TEST_RUN_TIMEOUT_MS ?? 15 * 60_000)
+const lingerMs = Number(process.env.PARLEY_TEST_LINGER_MS ?? 20_000)
 /** From so many on it pays to start what several of them use. */
 const manyFiles = 20
 /** From so many on, files that only call functions share processes. */
@@ -28,6 +31,9 @@ const lightGroups = 8
 // Some hundred processes strip and compile the same sources.
 process.env.NODE_COMPILE_CACHE ??= resolve('node_modules/.cache/parley/compiled')
 
+const processes = new RunProcesses(lingerMs / 4)
+endWithAll()
+
 const files = findTestFiles(process.argv.slice(2))
 if (files.length === 0) stop('No test file matches.')
 await ensureRedis().catch((error: Error) => stop(error.message))
@@ -35,8 +41,14 @@ await ensurePostgres().catch((error: Error) => stop(error.message))
 await ensureChromium().catch((error: Error) => stop(error.message))
 await ensurePgliteTemplates()
 const postgres = files.length < manyFiles ? undefined : await sharePostgres()
-process.exitCode = (await runTests(files)) ? 0 : 1
+const faults: string[] = []
+let groups: ReadonlyMap<string, readonly string[]> = new Map()
+const success = await runTests(files)
 await postgres?.[Symbol.asyncDispose]()
+for (const { file, command } of await processes.end()) faults.push(`${shown(file)}: left a process running: ${command}`)
+for (const fault of faults) say(`✖ ${fault}`)
+process.exitCode = success && faults.length === 0 ? 0 : 1
+endInTime()
 
 function findTestFiles(patterns: string[]): string[] {
   const all = globSync('{src,test,bench,web}/**/*.test.ts', { exclude: ['**/node_modules/**'] })
@@ -48,9 +60,8 @@ function findTestFiles(patterns: string[]): string[] {
 }
 
 async function runTests(paths: string[]): Promise<boolean> {
-  const faults: string[] = []
   const light = paths.filter(isLight)
-  const groups = light.length < manyLightFiles ? new Map<string, string[]>() : together(light, lightGroups)
+  if (light.length >= manyLightFiles) groups = together(light, lightGroups)
   const apart = groups.size === 0 ? paths : paths.filter((path) => !light.includes(path))
   const running = new Set([...groups.keys(), ...apart])
   /** Of the files of a group: those that a test was seen in. */
@@ -58,6 +69,7 @@ async function runTests(paths: string[]): Promise<boolean> {
   const durations = new Map<string, number>()
   let success = false
 
+  processes.watch()
   const tests = run({
     files: longestFirst([...running]),
     isolation: 'process',
@@ -90,16 +102,28 @@ async function runTests(paths: string[]): Promise<boolean> {
   output.pipe(process.stdout)
   await finished(output)
   keepDurations(durations)
-  for (const path of running) {
-    const files = (groups.get(path) ?? [path]).map(shown).join(', ')
-    faults.push(`${files}: its process did not end properly`)
+  for (const path of running) faults.push(`${shown(path)}: its process did not end properly`)
+  return success
+}
+
+/** Whatever ends this process ends all that it started. */
+function endWithAll(): void {
+  process.once('exit', () => processes.kill())
+  for (const name of ['SIGHUP', 'SIGINT', 'SIGTERM'] as const) {
+    process.once(name, () => process.exit(128 + constants.signals[name]))
   }
-  for (const fault of faults) say(`✖ ${fault}`)
-  return success && faults.length === 0
+  // Nobody reads how it goes.
+  process.stdout.once('error', () => process.exit(1))
+}
+
+/** Being unref'd, it can only fire in a process that something else keeps alive. */
+function endInTime(): void {
+  setTimeout(() => stop(`✖ the run was held up (${process.getActiveResourcesInfo().join(', ')})`), lingerMs).unref()
 }
 
 function shown(path: string | undefined): string {
-  return path ? relative(process.cwd(), path) : 'unknown'
+  if (path === undefined) return 'unknown'
+  return (groups.get(path) ?? [path]).map((each) => relative(process.cwd(), each)).join(', ')
 }
 
 function say(line: string): void {

@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
-import { text } from 'node:stream/consumers'
+import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import { startTests } from '../support/harness-run.ts'
 
 const imports = "import assert, { equal } from 'node:assert/strict'\nimport { describe, test } from 'node:test'\n"
 
@@ -138,13 +137,6 @@ async function runFile(folder: string, name: string, source: string) {
   return runTests([path])
 }
 
-async function runTests(patterns: string[]): Promise<{ code: number | null; output: string }> {
-  const { NODE_TEST_CONTEXT: _, ...env } = process.env
-  const child = spawn(process.execPath, [resolve('test/run.ts'), ...patterns], {
-    env: { ...env, PARLEY_TEST_LINGER_MS: '3000' },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  const ended = new Promise<number | null>((done) => child.once('close', done))
-  const [code, stdout, stderr] = await Promise.all([ended, text(child.stdout), text(child.stderr)])
-  return { code, output: stdout + stderr }
+function runTests(patterns: string[]): Promise<{ code: number | null; output: string }> {
+  return startTests(patterns).ended
 }

@@ -1,5 +1,7 @@
+import { startedBy } from './run-processes.ts'
+
 /** All of our environment that a process of Parley gets which has to start as if from nothing. */
 export function nodeVariables(): Record<string, string> {
-  const { PATH = '', NODE_COMPILE_CACHE = '' } = process.env
-  return { PATH, NODE_COMPILE_CACHE }
+  const { PATH = '', NODE_COMPILE_CACHE = '', [startedBy]: run = '' } = process.env
+  return { PATH, NODE_COMPILE_CACHE, [startedBy]: run }
 }

@@ -7,12 +7,14 @@ import strict from 'node:assert/strict'
 import { syncBuiltinESMExports } from 'node:module'
 import { relative } from 'node:path'
 import { after, afterEach, beforeEach, type SuiteContext, type TestContext } from 'node:test'
+import { markStarted } from './run-processes.ts'
 
 /** What is closed once the tests have ended counts as well, and may be slow on a machine that is busy. */
 const lingerMs = Number(process.env.PARLEY_TEST_LINGER_MS ?? 20_000)
 let assertions = 0
 const assertionsBefore = new WeakMap<object, number>()
 
+markStarted(process.argv[1] ?? '')
 countAssertions()
 
 beforeEach((context: TestContext | SuiteContext) => {
