@@ -157,6 +157,24 @@ function ledgerContract(engine: string, ledger: LedgerStore): void {
       assert.deepEqual(new Set((await listed(ledger, tenant)).map(({ user }) => user)), new Set(['', 'bob']))
     })
 
+    test('several as one bill are kept once, and those of people who go at the same time are nobody’s', async () => {
+      const tenant = randomUUID()
+      const people = ['ana', 'bob', 'cleo', 'dan']
+      const turns = people.map((principal) => turnOf(tenant, [called(0.1), called(0.2)], { principal }))
+      const [first, ...others] = turns.map(billOfTurn)
+      assert.ok(first)
+      const bill = { ...first, entries: [first, ...others].flatMap(({ entries }) => entries) }
+      await ledger.keep([bill])
+      await ledger.keep([bill])
+      assert.equal((await listed(ledger, tenant)).length, 8)
+      assert.equal(await ledger.spent(tenant, { user: 'bob' }, 0), 0.3)
+      const gone = await Promise.all(people.slice(1).map((person) => ledger.disown(tenant, person)))
+      assert.deepEqual(gone, [2, 2, 2])
+      const users = (await listed(ledger, tenant)).map(({ user }) => user).filter((user) => user !== '')
+      assert.deepEqual(users, ['ana', 'ana'])
+      assert.equal(await ledger.spent(tenant, {}, 0), 1.2)
+    })
+
     test('many pages come whole', async () => {
       const tenant = randomUUID()
       const turns = Array.from({ length: 1200 }, () => turnOf(tenant, [called(0.01), called(0.02)]))

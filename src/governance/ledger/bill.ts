@@ -1,7 +1,10 @@
 import type { RelayEnded, SpentSegment, TurnEnded } from '#events/events.ts'
 import type { CopyEnded, LedgerEntry } from '../ledger.ts'
 
-/** What one turn, or one request that was passed through, cost: its entries are kept together or not at all. */
+/**
+ * What one turn, or one request that was passed through, cost: its entries are kept together or not at all. Several that nobody
+ * tells again may be one, under the name of the first.
+ */
 export interface Bill {
   tenant: string
   turn: string

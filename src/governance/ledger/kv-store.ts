@@ -6,7 +6,8 @@ import { keepBill, ledgerKeys, listMonths } from './kv-keep.ts'
 import { dayOf } from './sql-store.ts'
 import type { LedgerStore } from './store.ts'
 
-const PAGE = 500
+/** Of bills, each with up to a hundred entries. */
+const PAGE = 100
 
 export interface KvLedgerOptions {
   kv: Kv
@@ -46,6 +47,21 @@ export function createKvLedger({ kv, clock, keepMs }: KvLedgerOptions): LedgerSt
     for await (const page of turns(tenant, period)) {
       const within = page.flatMap((one) => one.entries).filter(({ at }) => at >= period.from && at < period.to)
       if (within.length > 0) yield within.sort((a, b) => a.at - b.at)
+    }
+  }
+
+  /** Of one bill, in which others that go at the same time may have entries as well. */
+  async function disownOf(tenant: string, turn: string, user: string): Promise<number> {
+    const at = ledgerKeys(tenant).turn(turn)
+    for (;;) {
+      const found = await kv.get(at)
+      const kept = decode(found?.value)
+      const theirs = kept.filter((entry) => entry.user === user)
+      const [first] = theirs
+      if (!found || !first) return 0
+      const nobodys = kept.map((entry) => (entry.user === user ? { ...entry, user: '' } : entry))
+      const options = { ifVersion: found.version, ttlMs: untilPast(first.at) }
+      if (await kv.put(at, Buffer.from(JSON.stringify(nobodys)), options)) return theirs.length
     }
   }
 
@@ -99,14 +115,10 @@ export function createKvLedger({ kv, clock, keepMs }: KvLedgerOptions): LedgerSt
     prune: async () => 0,
 
     async disown(tenant, user) {
-      const keys = ledgerKeys(tenant)
       let disowned = 0
       for await (const page of turns(tenant, { from: 0, to: END_OF_TIME })) {
         for (const { turn, entries: kept } of page) {
-          if (kept[0]?.user !== user) continue
-          const nobodys = Buffer.from(JSON.stringify(kept.map((entry) => ({ ...entry, user: '' }))))
-          await kv.put(keys.turn(turn), nobodys, { ttlMs: untilPast(kept[0].at) })
-          disowned += kept.length
+          if (kept.some((entry) => entry.user === user)) disowned += await disownOf(tenant, turn, user)
         }
       }
       return disowned

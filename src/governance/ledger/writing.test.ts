@@ -8,14 +8,36 @@ import type { Bill } from './bill.ts'
 import { MOST_RETAINED, Writing } from './writing.ts'
 
 const away = new ParleyError('database_unavailable')
-const bill = (turn: string): Bill => ({ tenant: 't', turn, entries: [] })
+const DAY_MS = 86_400_000
+const bill = (turn: string, { tenant = 't', at = 0 } = {}): Bill => ({
+  tenant,
+  turn,
+  entries: [
+    {
+      ...{
+        turn,
+        at,
+        segment: 0,
+        user: 'ana',
+        groups: [],
+        specialist: 'helper',
+        config: 'v1',
+        arm: 'stable',
+        model: 'm',
+      },
+      ...{ inputTokens: 1, outputTokens: 1, costUsd: 0.1, outcome: 'completed', estimated: false },
+    },
+  ],
+})
+/** What each of them is made of. */
+const turnsOf = (bills: readonly Bill[]) => bills.map(({ entries }) => entries.map(({ turn }) => turn).join(' '))
 
 function atHand(fault: (turns: string[]) => Error | undefined = () => undefined) {
   const clock = manualClock()
   const { log, lines } = capturedLog()
   const kept: string[][] = []
   const keep = async (bills: readonly Bill[]) => {
-    const turns = bills.map(({ turn }) => turn)
+    const turns = turnsOf(bills)
     const error = fault(turns)
     if (error) throw error
     kept.push(turns)
@@ -39,6 +61,51 @@ test('what comes together is kept together', async () => {
   assert.deepEqual(kept, [['a', 'b', 'c']])
   await pass(5000)
   assert.equal(kept.length, 1)
+})
+
+test('what nobody tells again is one bill, by tenant and day, up to a hundred', async () => {
+  const { writing, kept, pass } = atHand()
+  for (const each of [bill('a'), bill('b', { tenant: 'u' }), bill('c'), bill('d', { at: DAY_MS - 1 })])
+    writing.retain(each)
+  writing.retain(bill('e', { at: DAY_MS }))
+  await pass(100)
+  assert.deepEqual(kept, [['a c d', 'b', 'e']])
+  for (let index = 0; index < 101; index++) writing.retain(bill(String(index)))
+  await pass(100)
+  assert.deepEqual(
+    kept[1]?.map((turns) => turns.split(' ').length),
+    [100, 1],
+  )
+})
+
+test('a bill that may have been kept stays as it is, whatever comes while the store is away', async () => {
+  const names: string[] = []
+  let fault: Error | undefined = away
+  const clock = manualClock()
+  const keep = async (bills: readonly Bill[]) => {
+    names.push(...bills.map(({ turn, entries }) => `${turn}: ${entries.length}`))
+    if (fault) throw fault
+  }
+  const writing = new Writing({ store: { keep }, clock, log: capturedLog().log })
+  writing.retain(bill('a'))
+  writing.retain(bill('b'))
+  clock.advance(100)
+  await setImmediate()
+  writing.retain(bill('c'))
+  fault = undefined
+  await writing.close()
+  assert.deepEqual(names, ['a: 2', 'a: 2', 'c: 1'])
+})
+
+test('of bills that were one, those that the store takes are kept', async () => {
+  const { writing, kept, pass, lines } = atHand((all) => (all.join(' ').includes('bad') ? new Error('no') : undefined))
+  for (const turn of ['a', 'bad', 'b']) writing.retain(bill(turn))
+  await pass(100)
+  assert.deepEqual(kept, [['a'], ['b']])
+  assert.deepEqual(
+    lines.map(({ turn }) => turn),
+    ['bad'],
+  )
 })
 
 test('with the store away who tells again is refused, what nobody tells again waits for it', async () => {
@@ -74,10 +141,11 @@ test('beyond the bound the oldest are lost, and it is said how many', async () =
   await pass(200)
   fault = undefined
   await writing.close()
-  const all = kept.flat()
-  assert.equal(all.length, MOST_RETAINED)
-  assert.equal(all[0], '3')
-  assert.equal(lines.at(-1)?.bills, 3)
+  const all = kept.flatMap((bills) => bills.flatMap((turns) => turns.split(' ')))
+  // They are kept by the hundred.
+  assert.equal(all.length, MOST_RETAINED - 97)
+  assert.equal(all[0], '100')
+  assert.equal(lines.at(-1)?.bills, 100)
 })
 
 test('closing keeps what waits, and tells what cannot be kept any more', async () => {
@@ -107,7 +175,7 @@ test('who tells again is not kept waiting by a store that says nothing, and what
   const kept: string[] = []
   const keep = async (bills: readonly Bill[]) => {
     if (kept.length === 0) await silence
-    kept.push(...bills.map(({ turn }) => turn))
+    kept.push(...turnsOf(bills))
   }
   const writing = new Writing({ store: { keep }, clock, log: capturedLog().log })
   const pass = async (ms: number) => {

@@ -11,7 +11,8 @@ export interface WritingOptions {
 }
 
 interface Waiting {
-  bill: Bill
+  /** Written as one, under the name of the first. */
+  bills: [Bill, ...Bill[]]
   /** Who tells it again where it is not kept; absent where nobody does. */
   teller?: PromiseWithResolvers<void>
 }
@@ -20,8 +21,11 @@ interface Waiting {
 const EVERY_MS = 100
 const RETRY_MS = 1000
 const AT_ONCE = 500
+/** Of those that nobody tells again: they need no record each, since what is written again is what was written before. */
+const MOST_TOGETHER = 100
 /** Who tells again is not kept waiting by a store that neither takes nor refuses. */
 const ANSWER_WITHIN_MS = 15_000
+const DAY_MS = 86_400_000
 /** Bills that nobody tells again, while the database is away. */
 export const MOST_RETAINED = 10_000
 
@@ -32,6 +36,8 @@ export const MOST_RETAINED = 10_000
 export class Writing {
   readonly #options: WritingOptions
   #waiting: Waiting[] = []
+  /** By tenant and day, of what was retained and not tried yet: more can be written with it. */
+  readonly #open = new Map<string, Waiting>()
   #cancelNext: (() => void) | undefined
   #writing: Promise<void> = Promise.resolve()
   #lost = 0
@@ -44,7 +50,7 @@ export class Writing {
   /** Resolves once it is kept, and rejects where it is not, or not soon enough: told again, it is kept once. */
   keep(bill: Bill): Promise<void> {
     const teller = Promise.withResolvers<void>()
-    const waiting: Waiting = { bill, teller }
+    const waiting: Waiting = { bills: [bill], teller }
     const cancelLimit = this.#options.clock.after(ANSWER_WITHIN_MS, () => {
       this.#waiting = this.#waiting.filter((one) => one !== waiting)
       teller.reject(new ParleyError('database_unavailable'))
@@ -55,7 +61,14 @@ export class Writing {
 
   /** Of what is told once. */
   retain(bill: Bill): void {
-    this.#add({ bill })
+    const open = this.#open.get(bill.tenant)
+    if (open && open.bills.length < MOST_TOGETHER && dayOf(open.bills[0]) === dayOf(bill)) {
+      open.bills.push(bill)
+      return
+    }
+    const waiting: Waiting = { bills: [bill] }
+    this.#open.set(bill.tenant, waiting)
+    this.#add(waiting)
   }
 
   /** From now on nothing waits for company: the process is about to end. */
@@ -69,7 +82,7 @@ export class Writing {
     await this.#writing
     while (this.#waiting.length > 0 && (await this.#write())) {}
     this.#cancelNext?.()
-    const lost = this.#lost + this.#waiting.length
+    const lost = this.#lost + sizeOf(this.#waiting)
     if (lost > 0) this.#options.log.error({ bills: lost }, 'What some relayed requests cost is lost to the ledger')
   }
 
@@ -96,8 +109,9 @@ export class Writing {
   /** False while the store is away. Never rejects. */
   async #write(): Promise<boolean> {
     const group = this.#waiting.splice(0, AT_ONCE)
+    this.#open.clear()
     try {
-      await this.#options.store.keep(group.map(({ bill }) => bill))
+      await this.#options.store.keep(group.map(joined))
       for (const { teller } of group) teller?.resolve()
       return true
     } catch (error) {
@@ -105,19 +119,22 @@ export class Writing {
         this.#putBack(group, error)
         return false
       }
-      for (const waiting of group) await this.#writeAlone(waiting)
+      for (const { bills, teller } of group) {
+        for (const bill of bills) await this.#writeAlone({ bills: [bill], ...(teller && { teller }) })
+      }
       return true
     }
   }
 
   /** One that the store does not take fails none of the others. */
   async #writeAlone(waiting: Waiting): Promise<void> {
+    const [bill] = waiting.bills
     try {
-      await this.#options.store.keep([waiting.bill])
+      await this.#options.store.keep([bill])
       waiting.teller?.resolve()
     } catch (error) {
       if (isAway(error)) return this.#putBack([waiting], error)
-      this.#options.log.error({ turn: waiting.bill.turn, err: error }, 'The ledger does not take what a turn cost')
+      this.#options.log.error({ turn: bill.turn, err: error }, 'The ledger does not take what a turn cost')
       waiting.teller?.reject(error)
     }
   }
@@ -126,14 +143,31 @@ export class Writing {
     for (const { teller } of group) teller?.reject(error)
     const retained = group.filter(({ teller }) => teller === undefined)
     this.#waiting.unshift(...retained)
-    const tooMany = this.#waiting.filter(({ teller }) => teller === undefined).length - MOST_RETAINED
+    let tooMany = sizeOf(this.#waiting.filter(({ teller }) => teller === undefined)) - MOST_RETAINED
     if (tooMany <= 0) return
     const isFirst = this.#lost === 0
-    this.#lost += tooMany
-    let left = tooMany
-    this.#waiting = this.#waiting.filter(({ teller }) => teller !== undefined || left-- <= 0)
+    this.#waiting = this.#waiting.filter(({ bills, teller }) => {
+      if (teller || tooMany <= 0) return true
+      tooMany -= bills.length
+      this.#lost += bills.length
+      return false
+    })
     if (isFirst) this.#options.log.error('The ledger is away for too long; what relayed requests cost is being lost')
   }
+}
+
+function joined({ bills }: Waiting): Bill {
+  const [first, ...others] = bills
+  return others.length === 0 ? first : { ...first, entries: bills.flatMap(({ entries }) => entries) }
+}
+
+/** What is written together is of one month. */
+function dayOf({ entries: [first] }: Bill): number {
+  return Math.floor((first?.at ?? 0) / DAY_MS)
+}
+
+function sizeOf(waiting: readonly Waiting[]): number {
+  return waiting.reduce((size, { bills }) => size + bills.length, 0)
 }
 
 function isAway(error: unknown): boolean {
