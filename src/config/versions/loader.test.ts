@@ -78,6 +78,17 @@ test('a fault of ours is refused and logged', async (t) => {
   )
 })
 
+test('a thread that says it is ready and dies before this one has heard of either is refused', async (t) => {
+  const { loader } = loaderOf(t, saying("throw new Error('gone')"))
+  const loading = loader.load('v1', version('calculate'), 'json')
+  await Promise.resolve()
+  // Busy with other things until the thread is gone.
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300)
+  const loaded = await loading
+  assert.ok('faults' in loaded)
+  assert.match(loaded.faults[0]?.message ?? '', /for a reason of our own/)
+})
+
 test('an idle thread is let go', async (t) => {
   const { loader, clock } = loaderOf(t)
   await loader.load('v1', version('calculate'), 'json')

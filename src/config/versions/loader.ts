@@ -27,6 +27,12 @@ export interface ConfigLoaderOptions<Checked> {
   log: Log
 }
 
+interface Thread {
+  worker: Worker
+  /** Aborted when it has ended, for its error where it had one. */
+  ended: AbortSignal
+}
+
 /**
  * Reads and validates versions beside what is served, in a thread of its own, one after the other. Until `toThread` small
  * ones are read in this one.
@@ -35,7 +41,7 @@ export class ConfigLoader<Checked = unknown> {
   readonly #options: ConfigLoaderOptions<Checked>
   readonly #closing = new AbortController()
   #smallLeft = smallBytesInAll
-  #worker: Promise<Worker> | undefined
+  #thread: Promise<Thread> | undefined
   #last: Promise<unknown> = Promise.resolve()
   #stopIdling = () => {}
 
@@ -73,13 +79,14 @@ export class ConfigLoader<Checked = unknown> {
     let cancel = () => {}
     try {
       this.#closing.signal.throwIfAborted()
-      this.#worker ??= this.#startThread()
-      const worker = await this.#worker
+      this.#thread ??= this.#startThread()
+      const thread = await this.#thread
+      const { worker } = thread
       // Whoever waits for it keeps the process alive, an idle one does not.
       worker.ref()
       cancel = clock.after(limitMs, () => late.abort())
       worker.postMessage(request)
-      const answer = await this.#answerOf(worker, AbortSignal.any([late.signal, this.#closing.signal]))
+      const answer = await this.#answerOf(thread, AbortSignal.any([late.signal, this.#closing.signal]))
       worker.unref()
       this.#stopIdling = clock.after(idleMs, () => void this.#endThread())
       return loadedOf(request.name, answer)
@@ -95,34 +102,42 @@ export class ConfigLoader<Checked = unknown> {
     }
   }
 
-  async #startThread(): Promise<Worker> {
+  async #startThread(): Promise<Thread> {
     const { entry, checked } = this.#options
     const resourceLimits = { maxOldGenerationSizeMb: heapMiB }
     // Whatever was loaded before the process (a test's watcher, say) is not for this thread.
     const worker = new Worker(entry, { workerData: checked, resourceLimits, execArgv: [] })
-    // Its errors are told to whoever waits for it.
-    worker.on('error', () => {})
+    const end = new AbortController()
+    worker.once('error', (error) => end.abort(error))
+    worker.once('exit', () => end.abort(new Error('The thread has ended')))
+    const thread = { worker, ended: end.signal }
     try {
-      await this.#answerOf(worker, this.#closing.signal)
-      return worker
+      await this.#answerOf(thread, this.#closing.signal)
+      return thread
     } catch (error) {
       await worker.terminate()
       throw error
     }
   }
 
-  async #answerOf(worker: Worker, signal: AbortSignal): Promise<LoadAnswer> {
-    const [answer]: LoadAnswer[] = await once(worker, 'message', { signal })
-    if (answer === undefined) throw new Error('The thread has answered nothing')
-    return answer
+  async #answerOf({ worker, ended }: Thread, signal: AbortSignal): Promise<LoadAnswer> {
+    try {
+      // A thread that dies right after an answer has, on a busy machine, died before anybody waits for its next.
+      const [answer]: LoadAnswer[] = await once(worker, 'message', { signal: AbortSignal.any([signal, ended]) })
+      if (answer === undefined) throw new Error('The thread has answered nothing')
+      return answer
+    } catch (error) {
+      ended.throwIfAborted()
+      throw error
+    }
   }
 
   async #endThread(): Promise<void> {
     this.#stopIdling()
-    const worker = this.#worker
-    this.#worker = undefined
-    await worker?.then(
-      (running) => running.terminate(),
+    const thread = this.#thread
+    this.#thread = undefined
+    await thread?.then(
+      ({ worker }) => worker.terminate(),
       () => {},
     )
   }
