@@ -99,7 +99,7 @@ export interface Overrides {
 }
 
 export interface CreateAppOptions extends Overrides {
-  /** Ends the wait for config versions that are out of reach. */
+  /** Gives the start up, where that waits for what is out of reach. */
   signal?: AbortSignal
   /** Where `env` has its secrets from, if they can be rotated. */
   secrets?: Secrets
@@ -131,18 +131,19 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
   const isEmbedded = [env.kv.engine, env.queue.engine].includes('sqlite') || env.sql.engine === 'pglite'
   if (isEmbedded || env.masterKeys.source === 'file') opened.use('data folder', await openDataFolder(env.dataDir))
   const tokens = createTokenSource()
-  const { secrets } = overrides
+  const { secrets, signal } = overrides
   const onUnauthorized = () => secrets?.doubt()
   if (secrets) opened.defer('secrets', secrets.keepFresh(log))
-  const kv = await openKv({ env: env.kv, patienceMs, clock, log, tokens, onUnauthorized })
+  const kv = await openKv({ env: env.kv, patienceMs, signal, clock, log, tokens, onUnauthorized })
   opened.defer('state', () => kv.close())
-  const queue = await openQueue({ env: env.queue, patienceMs, clock, log, tokens, secrets })
+  const queue = await openQueue({ env: env.queue, patienceMs, signal, clock, log, tokens, secrets })
   opened.defer('queue', () => queue.close())
   // PGlite is not opened to be asked what cannot be in it.
   const hasSql = () => env.sql.engine === 'postgres' || existsSync(env.sql.path)
   const hasRuns = hasSql()
-  const sql = await openSql({ env: env.sql, migrations, patienceMs, clock, log, tokens, onUnauthorized })
+  const sql = await openSql({ env: env.sql, migrations, patienceMs, signal, clock, log, tokens, onUnauthorized })
   opened.defer('database', () => sql.close())
+  signal?.throwIfAborted()
 
   // conversations
   const { conversations, archive, ...keeping } = await openKeeping({ env, kv, sql, secrets, clock, log })
@@ -182,7 +183,7 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
   const configs = await openVersions({
     ...{ env, blobs, clock, log },
     functions: [...functions.keys()],
-    signal: overrides.signal,
+    signal,
   })
   opened.defer('config versions', () => configs.close())
   const events = createEvents(log)

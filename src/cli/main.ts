@@ -27,11 +27,12 @@ process.exitCode = await runCli(process.argv.slice(2), {
   person: isatty(0) ? personAt(process.stdin, process.stderr, () => process.emit('SIGINT', 'SIGINT')) : undefined,
   input: () => text(process.stdin),
   onInterrupt(handle) {
-    process.off('SIGINT', leave)
+    // Never without a listener: a signal that has been taken and not told yet would be lost with the last.
     process.on('SIGINT', handle)
+    process.off('SIGINT', leave)
     return () => {
-      process.off('SIGINT', handle)
       process.once('SIGINT', leave)
+      process.off('SIGINT', handle)
     }
   },
 })

@@ -42,6 +42,28 @@ export function delay(clock: Clock, delayMs: number, signal?: AbortSignal): Prom
   })
 }
 
+/**
+ * Settles as `work` does, or resolves when that takes longer than `patienceMs` or the signal aborts; `work` itself goes on.
+ */
+export async function waitPatiently(
+  clock: Clock,
+  work: Promise<unknown>,
+  patienceMs: number,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const over = Promise.withResolvers<void>()
+  const giveUp = () => over.resolve()
+  const cancel = waitAtMost(clock, patienceMs, giveUp)
+  signal?.addEventListener('abort', giveUp, { once: true })
+  if (signal?.aborted) giveUp()
+  try {
+    await Promise.race([work, over.promise])
+  } finally {
+    cancel()
+    signal?.removeEventListener('abort', giveUp)
+  }
+}
+
 /** From so late on, a process was held up. */
 const HELD_UP_MS = 50
 const GRACE_MS = 100

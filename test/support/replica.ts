@@ -20,15 +20,17 @@ const READY_MS = 90_000
 /** Beyond what a replica gives itself: PARLEY_DRAIN_MS and PARLEY_CLOSE_MS. */
 const ENDED_MS = 70_000
 
-/** Runs `src/main.ts` with these variables until it ends by itself: for what must not start. */
+/** Runs `src/main.ts` with these variables until it ends: for what must not start. */
 export async function runToExit(
   variables: Record<string, string>,
+  onSpawn: (child: ChildProcess) => void = () => {},
 ): Promise<{ code: number | null; stdout: string; stderr: string }> {
   const child = spawn(process.execPath, ['src/main.ts'], {
     env: { ...defaults(), ...variables },
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: READY_MS,
   })
+  onSpawn(child)
   const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')])
   return { code: child.exitCode, stdout, stderr }
 }

@@ -17,6 +17,8 @@ export interface OpenKvOptions {
   onUnauthorized?: (() => void) | undefined
   /** How long opening waits for Redis, which may as well come later. */
   patienceMs?: number
+  /** Ends that wait. */
+  signal?: AbortSignal | undefined
 }
 
 /** The engine that the environment names: never another one because a connection fails. */
@@ -27,11 +29,12 @@ export async function openKv({
   tokens,
   onUnauthorized,
   patienceMs = 10_000,
+  signal,
 }: OpenKvOptions): Promise<Kv> {
   if (env.engine === 'sqlite') return createKv(new SqliteEngine({ path: env.path, clock, log }))
   const { cluster, auth } = env
   const credential = auth === 'entra' ? tokens : undefined
   const redis = new RedisEngine({ url: () => env.url, cluster, credential, onUnauthorized, clock, log })
-  await redis.connect(patienceMs)
+  await redis.connect(patienceMs, signal)
   return createKv(redis)
 }

@@ -1,5 +1,5 @@
 import type { Log } from '#log.ts'
-import { type Clock, waitAtMost } from '../clock.ts'
+import { type Clock, waitPatiently } from '../clock.ts'
 import type { TokenSource } from '../credential.ts'
 import { type Call, type Engine, unavailable } from './engine.ts'
 import type { Key } from './kv.ts'
@@ -61,15 +61,13 @@ export class RedisEngine implements Engine {
     return this.#servers.fault
   }
 
-  /** Begins to connect; resolves when connected, or after `patienceMs` without. */
-  async connect(patienceMs: number): Promise<void> {
+  /** Begins to connect; resolves when connected, or after `patienceMs` without, or when the signal aborts. */
+  async connect(patienceMs: number, signal?: AbortSignal): Promise<void> {
     const waited = Promise.withResolvers<void>()
     this.#onReachable.add(waited.resolve)
-    const cancel = waitAtMost(this.#options.clock, patienceMs, waited.resolve)
     if (this.#login) void this.#login.start().then(() => this.#servers.connect())
     else this.#servers.connect()
-    await waited.promise
-    cancel()
+    await waitPatiently(this.#options.clock, waited.promise, patienceMs, signal)
     this.#onReachable.delete(waited.resolve)
   }
 

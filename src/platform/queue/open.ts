@@ -17,6 +17,8 @@ export interface OpenQueueOptions {
   secrets?: Pick<Secrets, 'onChange' | 'doubt'> | undefined
   /** How long opening waits for Service Bus, which may as well come later. */
   patienceMs?: number
+  /** Ends that wait. */
+  signal?: AbortSignal | undefined
 }
 
 /** The engine that the environment names: never another one because a connection fails. */
@@ -27,6 +29,7 @@ export async function openQueue({
   tokens,
   secrets,
   patienceMs = 10_000,
+  signal,
 }: OpenQueueOptions): Promise<Queue> {
   if (env.engine === 'sqlite') return new SqliteQueue({ path: env.path, clock, log })
   const address = {
@@ -44,6 +47,6 @@ export async function openQueue({
     used = env.connectionString
     void queue.renew()
   })
-  await queue.connect(patienceMs)
+  await queue.connect(patienceMs, signal)
   return queue
 }

@@ -1,5 +1,5 @@
 import type { Log } from '#log.ts'
-import { type Clock, waitAtMost } from '../clock.ts'
+import { type Clock, waitPatiently } from '../clock.ts'
 import * as limits from './limits.ts'
 import type { DeadLetter, Delivery, Queue, QueueMessage, ReceiveOptions, Receiver, ScheduledHandle } from './queue.ts'
 import { ServiceBusConnection } from './service-bus-connection.ts'
@@ -50,12 +50,10 @@ export class ServiceBusQueue implements Queue {
     return this.#connection.reachable
   }
 
-  /** Begins to connect; resolves when connected, or after `patienceMs` without. */
-  async connect(patienceMs: number): Promise<void> {
+  /** Begins to connect; resolves when connected, or after `patienceMs` without, or when the signal aborts. */
+  async connect(patienceMs: number, signal?: AbortSignal): Promise<void> {
     void this.#connection.connect()
-    const cancel = waitAtMost(this.#options.clock, patienceMs, this.#firstUp.resolve)
-    await this.#firstUp.promise
-    cancel()
+    await waitPatiently(this.#options.clock, this.#firstUp.promise, patienceMs, signal)
   }
 
   /** Signs in with the credential of now; what is held goes on being held. */

@@ -1,6 +1,6 @@
 import type { SqlEnv } from '#env.ts'
 import type { Log } from '#log.ts'
-import { type Clock, delay } from '../clock.ts'
+import { type Clock, waitPatiently } from '../clock.ts'
 import type { TokenSource } from '../credential.ts'
 import { isUnavailable } from './faults.ts'
 import { createPglite } from './pglite.ts'
@@ -19,6 +19,8 @@ export interface OpenSqlOptions {
   onUnauthorized?: (() => void) | undefined
   /** How long opening waits for PostgreSQL, which may as well come later. */
   patienceMs?: number
+  /** Ends that wait. */
+  signal?: AbortSignal | undefined
 }
 
 /**
@@ -26,17 +28,22 @@ export interface OpenSqlOptions {
  * Rejects with `environment_invalid` when the migrations do not fit the database, and with what the server says when one
  * fails; where that shows later, every call does.
  */
-export async function openSql({ env, migrations, patienceMs = 10_000, ...options }: OpenSqlOptions): Promise<Sql> {
+export async function openSql({
+  env,
+  migrations,
+  patienceMs = 10_000,
+  signal,
+  ...options
+}: OpenSqlOptions): Promise<Sql> {
   const { clock, log, tokens, onUnauthorized } = options
   if (env.engine === 'pglite') return createPglite({ ...env, migrations, clock, log })
   const { auth, poolSize } = env
   const url = () => env.url
   const credential = auth === 'entra' ? tokens : undefined
   const sql = createPostgres({ url, credential, onUnauthorized, poolSize, migrations, clock, log })
-  const over = new AbortController()
-  const prepared = sql.prepare().finally(() => over.abort())
+  const prepared = sql.prepare()
   try {
-    await Promise.race([prepared, delay(clock, patienceMs, over.signal).catch(() => prepared)])
+    await waitPatiently(clock, prepared, patienceMs, signal)
   } catch (error) {
     if (!isUnavailable(error)) {
       await sql.close()
