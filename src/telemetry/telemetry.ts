@@ -17,6 +17,8 @@ export interface Telemetry {
   observe(sources: Sources, isAction: (name: string) => boolean): void
   /** Facts are told at least once: one of the same id is recorded once, by this replica. */
   turnEnded(id: string, turn: EndedTurn): void
+  /** Of what is told once. */
+  relayEnded(relay: EndedTurn): void
   runSettled(id: string, run: SettledRun): void
   /** All metrics in the text format of Prometheus. */
   scrape(): Promise<string>
@@ -65,9 +67,13 @@ export async function openTelemetry({ env, service, clock, log }: TelemetryOptio
     return loading
   }
 
-  function tell(id: string, record: (instruments: Instruments) => void): void {
+  function tellOnce(id: string, record: (instruments: Instruments) => void): void {
     if (told.has(id)) return
     told.set(id, true)
+    tell(record)
+  }
+
+  function tell(record: (instruments: Instruments) => void): void {
     if (meters) return record(meters.instruments)
     kept.push(record)
     if (kept.length >= KEPT) void ready()
@@ -85,8 +91,9 @@ export async function openTelemetry({ env, service, clock, log }: TelemetryOptio
       observer = new Observer(clock, sources)
       isKnown = isAction
     },
-    turnEnded: (id, turn) => tell(id, (instruments) => recordTurn(instruments, turn)),
-    runSettled: (id, run) => tell(id, (instruments) => recordRun(instruments, run, isKnown)),
+    turnEnded: (id, turn) => tellOnce(id, (instruments) => recordTurn(instruments, turn)),
+    relayEnded: (relay) => tell((instruments) => recordTurn(instruments, relay)),
+    runSettled: (id, run) => tellOnce(id, (instruments) => recordRun(instruments, run, isKnown)),
     scrape: async () => (await ready()).scrape(),
     async prepare() {
       await ready()
