@@ -8,9 +8,10 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { test } from 'node:test'
 import { createLog } from '#log.ts'
+import type { Clock } from '#platform/clock.ts'
 import { LockLostError } from '#platform/queue/queue.ts'
 import { SqliteQueue } from '#platform/queue/sqlite.ts'
-import { type ManualClock, manualClock } from '../support/clock.ts'
+import { manualClock } from '../support/clock.ts'
 import { duplicateWindowMs, lockMs, messageOf, messages, settle, take, until } from './queue/under-test.ts'
 
 /** What only the embedded queue can suffer. */
@@ -130,6 +131,32 @@ test('a lock that runs out while somebody settles is lost, whoever is first', as
   await queue.close()
 })
 
+test('what is due in months is waited for without hurry, and comes though the machine was asleep', async () => {
+  await using folder = await newFolder()
+  const clock = manualClock()
+  const waits: number[] = []
+  let asleepMs = 0
+  const queue = open(folder.file, {
+    ...clock,
+    now: () => clock.now() + asleepMs,
+    after: (ms, task) => {
+      waits.push(ms)
+      return clock.after(ms, task)
+    },
+  })
+  const { deliveries } = take(queue)
+  const dayMs = 86_400_000
+  await queue.schedule([messageOf()], clock.now() + 60 * dayMs)
+  await settle()
+  assert.ok(Math.max(...waits) < 2 ** 31, 'what a timer has room for')
+  asleepMs = 60 * dayMs
+  assert.equal(deliveries.length, 0)
+  // Timers stand still while a machine sleeps.
+  clock.advance(60_000)
+  await until(() => deliveries.length === 1)
+  await queue.close()
+})
+
 test('what it keeps is for its owner alone, and ids are forgotten after their window', async () => {
   await using folder = await newFolder()
   const clock = manualClock()
@@ -149,7 +176,7 @@ test('what it keeps is for its owner alone, and ids are forgotten after their wi
   database.close()
 })
 
-function open(path: string, clock: ManualClock): SqliteQueue {
+function open(path: string, clock: Clock): SqliteQueue {
   return new SqliteQueue({ path, clock, log })
 }
 

@@ -61,9 +61,9 @@ export class HeldDelivery implements Delivery {
     await this.#settle(() => this.#lock.deadLetter(reason, description))
   }
 
-  /** For the end of a handler: waits for a settlement under way; without any, the message goes back. */
+  /** For the end of a handler: waits until nothing settles; then, what is still held goes back. */
   async end(): Promise<void> {
-    await this.#untilNothingSettles()
+    while (this.#state === 'settling') await this.#settling.catch(() => {})
     if (this.#state !== 'held') return
     try {
       await this.#settle(() => this.#lock.abandon())
@@ -72,9 +72,9 @@ export class HeldDelivery implements Delivery {
     }
   }
 
-  /** Takes the message away from its handler and puts it back. */
+  /** Takes the message away from its handler and puts it back; waits as well, as one that failed is followed by another. */
   async giveBack(): Promise<void> {
-    await this.#untilNothingSettles()
+    while (this.#state === 'settling') await this.#settling.catch(() => {})
     if (this.#state !== 'held') return
     this.#lose()
     await this.#lock.abandon()
@@ -96,11 +96,6 @@ export class HeldDelivery implements Delivery {
       failed = true
     }
     if (this.#state === 'held') this.#watch(failed)
-  }
-
-  /** One that failed is followed by another at times. */
-  async #untilNothingSettles(): Promise<void> {
-    while (this.#state === 'settling') await this.#settling.catch(() => {})
   }
 
   async #settle(act: () => Promise<void>): Promise<void> {
