@@ -13,12 +13,21 @@ import { PgliteStream } from '../../src/platform/sql/pglite-stream.ts'
 
 const cacheFolder = resolve(import.meta.dirname, '../../node_modules/.cache/parley')
 const staleMs = 24 * 60 * 60_000
+const program = new URL('pglite.wasm', import.meta.resolve('@electric-sql/pglite'))
 const version = manifest.dependencies['@electric-sql/pglite']
-const bare = `pglite-${version}`
+const bare = `pglite-${version}-slim`
 const migrated = `${bare}-${hashOfSchema()}`
+/** `template1` and `template0` as PostgreSQL numbers them: more than half of the files, which every test would copy and none needs. */
+const unused = ['1', '4']
+const { WebAssembly } = globalThis as unknown as { WebAssembly: { compile(bytes: Buffer): Promise<unknown> } }
+/** As long as it is held here, threads that compile the same program find what was compiled, and made faster, before. */
+const compiled: Promise<unknown>[] = []
+let asked = 0
 
 /** An empty database to copy instead of making one, with the tables of all modules; undefined before `npm test` has made it. */
 export function pgliteTemplate(): string | undefined {
+  asked += 1
+  if (asked === 2) compiled.push(WebAssembly.compile(readFileSync(program)))
   return present(migrated)
 }
 
@@ -34,6 +43,7 @@ export async function ensurePgliteTemplates(): Promise<void> {
     await once(stream, 'connect')
     stream.end()
     await stream.ended
+    for (const name of unused) await rm(join(path, 'base', name), { recursive: true })
   })
   await ensure(migrated, async (path) => {
     const log = createLog('silent')
