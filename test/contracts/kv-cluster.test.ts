@@ -3,8 +3,10 @@ import { randomUUID } from 'node:crypto'
 import { after, test } from 'node:test'
 import { createLog } from '#log.ts'
 import { systemClock } from '#platform/clock.ts'
-import { type Kv, key } from '#platform/kv/kv.ts'
+import { createKv } from '#platform/kv/create-kv.ts'
+import { type Key, type Kv, key } from '#platform/kv/kv.ts'
 import { openKv } from '#platform/kv/open.ts'
+import { RedisEngine } from '#platform/kv/redis.ts'
 import { slotOf } from '#platform/kv/redis-slots.ts'
 import {
   command,
@@ -39,44 +41,29 @@ test('a slot that moves while its log is written: every append is taken, in orde
   const stop = await kv.listen(at, (payload) => heard.push(payload))
   const [from, to] = await ownersFor(slotOf(at), cluster.nodes)
 
-  const refused: number[] = []
-  let position = 0
-  const append = () => {
-    const mine = position++
-    return kv.append(at, mine, Buffer.from(String(mine))).then((taken) => void (taken || refused.push(mine)))
-  }
-  const appends: Promise<void>[] = []
-  let writing = true
-  const writer = (async () => {
-    while (writing) {
-      appends.push(append(), append())
-      await new Promise((resolve) => setImmediate(resolve))
-    }
-  })()
+  await using writer = startWriter(kv, at)
   for (let round = 0; round < 3; round++) {
     for (const [source, target] of [
       [from, to],
       [to, from],
     ] as const) {
-      const before = position
+      const before = writer.count
       await moveSlot(slotOf(at), source, target)
-      await until(() => position > before + 100)
+      await until(() => writer.hasFailed || writer.count > before + 100)
       // A slot that moves on while calls still follow it could bring them out of order.
-      await Promise.all(appends.splice(0))
+      await writer.settled()
     }
   }
-  writing = false
-  await writer
-  await Promise.all(appends)
+  await writer.end()
 
-  assert.deepEqual(refused, [])
+  assert.deepEqual(writer.refused, [])
   const seen: number[] = []
   for (let page = await kv.read(at, -1, 1000); page.length > 0; page = await kv.read(at, seen.at(-1) ?? -1, 1000)) {
     seen.push(...page.map((entry) => entry.position))
   }
   assert.deepEqual(
     seen,
-    Array.from({ length: position }, (_, n) => n),
+    Array.from({ length: writer.count }, (_, n) => n),
   )
   await until(async () => {
     await kv.signal(at, 'still heard')
@@ -115,6 +102,8 @@ test('a node that is killed: its keys are out of reach until it is back, and sig
   const stop = await kv.listen(at, (payload) => heard.push(payload))
   assert.equal(await kv.put(at, Buffer.from('v')), 1)
 
+  // The others notice as well.
+  await configure(cluster.nodes, 'cluster-node-timeout', 2000)
   await victim.kill()
   await until(() => !kv.reachable)
   await assert.rejects(kv.put(at, Buffer.from('v')), { code: 'state_unavailable' })
@@ -126,6 +115,7 @@ test('a node that is killed: its keys are out of reach until it is back, and sig
     return heard.includes('back')
   })
   assert.equal(kv.fault, undefined)
+  await configure(cluster.nodes, 'cluster-node-timeout', 60_000)
   stop()
 })
 
@@ -135,9 +125,7 @@ test('a node that is killed takes no key of the others with it', { skip }, async
   const { kv } = store
   const [first, , third] = nodes
   assert.ok(first && third)
-  const setCoverage = (wanted: string) =>
-    Promise.all(nodes.map((node) => command(node.url, 'CONFIG', 'SET', 'cluster-require-full-coverage', wanted)))
-  await setCoverage('no')
+  await configure(nodes, 'cluster-require-full-coverage', 'no')
   const at = await keyOn(third, nodes)
   await first.kill()
   await until(() => !kv.reachable)
@@ -147,7 +135,7 @@ test('a node that is killed takes no key of the others with it', { skip }, async
   }
   await first.start()
   await until(() => kv.reachable)
-  await setCoverage('yes')
+  await configure(nodes, 'cluster-require-full-coverage', 'yes')
 })
 
 test('a cluster named as a single server is a fault, and the other way round', { skip }, async () => {
@@ -170,9 +158,64 @@ test('a cluster named as a single server is a fault, and the other way round', {
 })
 
 async function open(url: string, patienceMs = 60_000): Promise<{ kv: Kv } & AsyncDisposable> {
-  const env = { engine: 'redis', url, cluster: true, auth: 'url' } as const
-  const kv = await openKv({ env, patienceMs, clock: systemClock, log, tokens })
+  const engine = new RedisEngine({
+    ...{ url: () => url, cluster: true, credential: undefined, clock: systemClock, log },
+    // That a server is silent for a while is nothing that these are about.
+    commandTimeoutMs: 60_000,
+  })
+  await engine.connect(patienceMs)
+  const kv = createKv(engine)
   return { kv, [Symbol.asyncDispose]: () => kv.close() }
+}
+
+/** As many as are on their way at any time: more would make what moves longer, the longer it takes. */
+const lanes = 64
+
+/** Appends until it is ended, or one fails. */
+function startWriter(kv: Kv, at: Key) {
+  const refused: number[] = []
+  const onTheirWay = new Set<Promise<void>>()
+  let count = 0
+  let isWriting = true
+  let hasFailed = false
+  const append = async () => {
+    const position = count++
+    if (!(await kv.append(at, position, Buffer.from(String(position))))) refused.push(position)
+  }
+  const write = async () => {
+    while (isWriting) {
+      const appended = append()
+      onTheirWay.add(appended)
+      await appended
+      onTheirWay.delete(appended)
+    }
+  }
+  const written = Promise.all(Array.from({ length: lanes }, write))
+  written.catch(() => {
+    isWriting = false
+    hasFailed = true
+  })
+  const end = async () => {
+    isWriting = false
+    await written
+  }
+  return {
+    refused,
+    get count() {
+      return count
+    },
+    get hasFailed() {
+      return hasFailed
+    },
+    /** Once all that is on its way now is answered. */
+    settled: async () => void (await Promise.all(onTheirWay)),
+    end,
+    [Symbol.asyncDispose]: () => end().catch(() => {}),
+  }
+}
+
+async function configure(nodes: readonly RedisServer[], name: string, value: string | number): Promise<void> {
+  for (const node of nodes) await command(node.url, 'CONFIG', 'SET', name, value)
 }
 
 /** The node that has the slot, and one that has not. */
@@ -226,7 +269,16 @@ async function moveSlot(slot: number, from: RedisServer, to: RedisServer): Promi
   for (;;) {
     const keys = (await command(from.url, 'CLUSTER', 'GETKEYSINSLOT', slot, 100)) as string[]
     if (keys.length === 0) break
-    await command(from.url, 'MIGRATE', hostname, port, '', 0, 5000, 'KEYS', ...keys)
+    await command(from.url, 'MIGRATE', hostname, port, '', 0, 60_000, 'KEYS', ...keys)
   }
   for (const node of [to, from]) await command(node.url, 'CLUSTER', 'SETSLOT', slot, 'NODE', toId)
+  // Were it to move back before, whoever has it now would say so under the higher epoch, and be believed.
+  const epoch = await epochOf(toId, to)
+  await until(async () => (await epochOf(toId, from)) === epoch)
+}
+
+/** The configuration of a node that another knows of. */
+async function epochOf(id: string, as: RedisServer): Promise<string | undefined> {
+  const nodes = String(await command(as.url, 'CLUSTER', 'NODES')).split('\n')
+  return nodes.find((line) => line.startsWith(id))?.split(' ')[6]
 }

@@ -43,7 +43,7 @@ export async function startRedis(options: { args?: readonly string[] } = {}): Pr
   return source.kind === 'url' ? servedAt(source.url) : startOwn(source, options.args ?? [])
 }
 
-/** Three masters that share the slots. */
+/** Three masters that share the slots, and do not take each other for dead within a minute (`cluster-node-timeout`). */
 export async function startRedisCluster(): Promise<RedisCluster> {
   const source = await ensureRedis()
   if (source.kind === 'url') throw new Error('A cluster is started only with servers of our own.')
@@ -60,10 +60,15 @@ export async function startRedisCluster(): Promise<RedisCluster> {
   await Promise.all(
     nodes.map(({ server }, at) => command(server.url, 'CLUSTER', 'ADDSLOTSRANGE', slot(at), slot(at + 1) - 1)),
   )
-  for (const { server, busPort } of nodes) {
-    await command(first.server.url, 'CLUSTER', 'MEET', '127.0.0.1', new URL(server.url).port, busPort)
+  const meet = async () => {
+    for (const { server, busPort } of nodes) {
+      await command(first.server.url, 'CLUSTER', 'MEET', '127.0.0.1', new URL(server.url).port, busPort)
+    }
   }
-  await Promise.all(nodes.map(({ server }) => clusterReady(server.url)))
+  await meet()
+  await Promise.all(nodes.map(({ server }) => clusterReady(server.url, meet)))
+  // A machine that stands still for seconds is no reason to take nodes for dead.
+  for (const { server } of nodes) await command(server.url, 'CONFIG', 'SET', 'cluster-node-timeout', 60_000)
   const closing = opened.move()
   return {
     url: first.server.url,
@@ -172,15 +177,17 @@ function slot(third: number): number {
   return Math.floor((16384 * third) / 3)
 }
 
-async function clusterReady(url: string): Promise<void> {
-  const until = Date.now() + 10_000
+/** Nodes that were slow to shake hands have forgotten each other, and are made to meet again. */
+async function clusterReady(url: string, meet: () => Promise<void>): Promise<void> {
+  const until = Date.now() + 60_000
   for (;;) {
-    const [info, nodes] = [
-      String(await command(url, 'CLUSTER', 'INFO')),
-      String(await command(url, 'CLUSTER', 'NODES')),
-    ]
-    if (info.includes('cluster_state:ok') && nodes.trim().split('\n').length === 3) return
+    const info = String(await command(url, 'CLUSTER', 'INFO'))
+    const nodes = String(await command(url, 'CLUSTER', 'NODES'))
+      .trim()
+      .split('\n')
+    if (info.includes('cluster_state:ok') && nodes.length === 3) return
     if (Date.now() > until) throw new Error('the cluster does not get ready')
+    if (nodes.length < 3) await meet()
     await new Promise((resolve) => setTimeout(resolve, 50))
   }
 }
