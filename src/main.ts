@@ -4,10 +4,13 @@ import { type Env, readEnv, readSecretsEnv } from './env.ts'
 import { ParleyError } from './errors.ts'
 import { greetingOf } from './greeting.ts'
 import { createLog, type Log } from './log.ts'
-import { idleClock, systemClock } from './platform/clock.ts'
+import { idleClock, systemClock, waitAtMost } from './platform/clock.ts'
 import { createTokenSource } from './platform/credential.ts'
 import { openSecrets } from './platform/secrets/open.ts'
 import { hearStopSignals } from './stop-signals.ts'
+
+/** What is left to write, to close and to let go of once all has stopped. */
+const LINGER_MS = 5000
 
 let log: Log | undefined
 
@@ -47,6 +50,15 @@ async function stop(app: App, signal: NodeJS.Signals): Promise<void> {
     log?.error({ err: error }, 'The process could not stop cleanly')
     process.exitCode = 1
   })
+  endSoon()
+}
+
+/** What a library has left open, a connection to somebody who says nothing, keeps the process for ever. */
+function endSoon(): void {
+  waitAtMost(idleClock, LINGER_MS, () => {
+    log?.warn({ held: process.getActiveResourcesInfo() }, 'The process is ended with something left open')
+    process.exit()
+  })
 }
 
 /** The last resort: whoever started the process waits for its end. */
@@ -64,4 +76,5 @@ try {
     error instanceof ParleyError || (error instanceof Error && 'code' in error && error.code === 'EADDRINUSE')
   process.stderr.write(`Parley cannot start: ${known ? error.message : error instanceof Error ? error.stack : error}\n`)
   process.exitCode = 1
+  endSoon()
 }

@@ -1,6 +1,6 @@
 import type { EventEmitter } from 'node:events'
 import { ParleyError } from './errors.ts'
-import type { Clock } from './platform/clock.ts'
+import { type Clock, waitAtMost } from './platform/clock.ts'
 
 /** What the process is told from outside. */
 export interface StopSignals {
@@ -46,7 +46,7 @@ export function hearStopSignals({ from, clock, end }: StopSignalsOptions): StopS
   function watch(sinceMs: number): void {
     cancel()
     const leftMs = sinceMs + limitMs - clock.monotonic()
-    cancel = clock.after(Math.max(0, leftMs), () => end(`it has not stopped within ${limitMs} ms`))
+    cancel = waitAtMost(clock, Math.max(0, leftMs), () => end(`it has not stopped within ${limitMs} ms`))
   }
 
   function hear(signal: NodeJS.Signals): void {
