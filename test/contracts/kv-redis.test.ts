@@ -159,18 +159,23 @@ test('scripts that the server has lost are sent again, and nothing overtakes', {
   const { kv } = store
   const partition = randomUUID()
   const at = key(partition, 'log')
-  const appended: Promise<boolean>[] = []
   let flushing = true
   const flusher = (async () => {
     while (flushing) await command(server.url, 'SCRIPT', 'FLUSH')
   })()
-  for (let position = 0; position < 2000; position++) {
-    appended.push(kv.append(at, position, Buffer.from(String(position))))
-    if (position % 3 === 0) await nextTurn()
-    if (position % 11 === 0) void kv.signal(at)
+  const write = async () => {
+    const appended: Promise<boolean>[] = []
+    for (let position = 0; position < 2000; position++) {
+      appended.push(kv.append(at, position, Buffer.from(String(position))))
+      if (position % 3 === 0) await nextTurn()
+      if (position % 11 === 0) appended.push(kv.signal(at).then(() => true))
+      if (position % 100 === 0) assert.ok((await Promise.all(appended.splice(0))).every(Boolean))
+    }
+    assert.ok((await Promise.all(appended)).every(Boolean))
   }
-  assert.ok((await Promise.all(appended)).every(Boolean))
-  flushing = false
+  await write().finally(() => {
+    flushing = false
+  })
   await flusher
   assert.equal((await kv.read(at, 999, 1000)).length, 1000)
 

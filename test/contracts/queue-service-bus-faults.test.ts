@@ -2,12 +2,16 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type Delivery, LockLostError } from '#platform/queue/queue.ts'
 import { isSettledAtOnce } from '../support/at-once.ts'
+import { manualClock } from '../support/clock.ts'
 import { startStopwatch } from '../support/stopwatch.ts'
 import { startTcpProxy } from '../support/tcp-proxy.ts'
 import { faulty, openOn } from './queue/faulty-broker.ts'
 import { messageOf, messages, settle, take, until } from './queue/under-test.ts'
 
-/** What only a broker far away can do to us. Real time, since it is the client's timers that are tested. */
+/** What only a broker far away can do to us. Mostly in real time, since it is the client's timers that are tested. */
+
+/** Where the clock is turned, by more than any answer takes. */
+const inNoHurry = { operationTimeoutMs: 1_000_000_000 }
 
 test('messages get through while links are dropped again and again', async () => {
   await using under = await faulty({ lockMs: 2000, maxDeliveries: 1000 })
@@ -60,23 +64,26 @@ test('whoever completes after the lock was lost learns of it, and the message co
 })
 
 test('a handler at work learns by the next renewal that its lock is lost', async () => {
-  await using under = await faulty({ lockMs: 1000 })
-  const aborted = Promise.withResolvers<unknown>()
-  take(
+  const clock = manualClock()
+  await using under = await faulty({ ...inNoHurry, clock, lockMs: 30_000 })
+  const { deliveries } = take(
     under.queue,
     async (delivery) => {
       if (delivery.deliveryCount > 1) return delivery.complete()
       const lost = new Promise((resolve) => delivery.signal.addEventListener('abort', resolve, { once: true }))
       under.broker.loseLocks()
       await lost
-      aborted.resolve(delivery.signal.reason)
     },
     { renewForMs: 60_000 },
   )
-  using sinceSent = startStopwatch()
   await under.queue.send([messageOf()])
-  assert.ok((await aborted.promise) instanceof LockLostError)
-  assert.ok(sinceSent.ms < 900, 'before the lock would have run out')
+  await until(() => deliveries.length === 2)
+  const [first] = deliveries
+  assert.equal(first?.signal.aborted, false)
+  // Half of the lock: until then it would not have run out.
+  clock.advance(15_000)
+  await until(() => first?.signal.aborted === true)
+  assert.ok(first?.signal.reason instanceof LockLostError)
 })
 
 test('while the broker is away calls are refused at once; it comes back, and all goes on by itself', async () => {
@@ -172,11 +179,15 @@ test('links that are refused are asked for again', async () => {
 })
 
 test('a send that is never acknowledged fails in time; sent again, it is swallowed', async () => {
-  await using under = await faulty({ operationTimeoutMs: 300 })
+  const clock = manualClock()
+  await using under = await faulty({ clock, operationTimeoutMs: 5000 })
   const { deliveries } = take(under.queue)
   const message = messageOf()
   under.broker.faults.swallowAcknowledgements = true
-  await assert.rejects(under.queue.send([message]), { code: 'queue_unavailable' })
+  const refused = assert.rejects(under.queue.send([message]), { code: 'queue_unavailable' })
+  await until(() => under.broker.operations.sends === 1)
+  clock.advance(5000)
+  await refused
   under.broker.faults.swallowAcknowledgements = false
   await until(async () => answers(under.queue.send([message])))
   await until(() => deliveries.length > 0)
@@ -185,13 +196,14 @@ test('a send that is never acknowledged fails in time; sent again, it is swallow
 })
 
 test('a slow broker is waited for, up to the limit', async () => {
-  await using under = await faulty({ operationTimeoutMs: 500 })
+  await using under = await faulty({ operationTimeoutMs: 1500 })
   const { deliveries } = take(under.queue)
   under.broker.faults.slowMs = 150
   await until(async () => answers(under.queue.send([messageOf()])))
   await until(() => deliveries.length > 0 && under.broker.counts('parley').locked === 0)
   await until(() => under.queue.reachable)
-  under.broker.faults.slowMs = 900
+  // A machine that stalls would hear of one that is only later than the limit in time.
+  under.broker.faults.slowMs = 60_000
   await assert.rejects(under.queue.send([messageOf()]), { code: 'queue_unavailable' })
   under.broker.faults.slowMs = 0
   await until(async () => answers(under.queue.send([messageOf()])))
@@ -199,28 +211,33 @@ test('a slow broker is waited for, up to the limit', async () => {
 })
 
 test('a link through which nothing comes though there is something is replaced', async () => {
-  await using under = await faulty({ watchMs: 300 })
+  const clock = manualClock()
+  const watchMs = 30_000
+  await using under = await faulty({ ...inNoHurry, clock, watchMs, lockMs: 3_600_000 })
   const { deliveries } = take(under.queue)
   await under.queue.send([messageOf()])
-  await until(() => deliveries.length === 1)
+  await until(() => deliveries.length === 1 && under.broker.counts('parley').locked === 0)
   under.broker.deafen()
   await under.queue.send([messageOf()])
   await settle()
   assert.equal(deliveries.length, 1)
-  await until(() => deliveries.length === 2)
+  await until(() => {
+    clock.advance(watchMs)
+    return deliveries.length === 2
+  })
   assert.equal(under.queue.reachable, true)
 })
 
 test('a connection that falls silent is given up for another', async () => {
   await using broken = new AsyncDisposableStack()
   let port = 0
-  const under = broken.use(await faulty({ operationTimeoutMs: 300, watchMs: 300 }))
+  const under = broken.use(await faulty())
   const proxy = broken.use(await startTcpProxy({ host: '127.0.0.1', port: under.broker.port }))
   port = proxy.port
   const connectionString = under.broker.connectionString.replace(`:${under.broker.port};`, `:${port};`)
-  const queue = openOn(connectionString, { operationTimeoutMs: 300, watchMs: 300 })
+  const queue = openOn(connectionString, { operationTimeoutMs: 1500, watchMs: 60_000 })
   broken.defer(() => queue.close())
-  await queue.connect(2000)
+  await queue.connect(60_000)
   const { deliveries } = take(queue)
   await queue.send([messageOf()])
   await until(() => deliveries.length === 1)
@@ -270,11 +287,19 @@ test('a dead letter behind more than a link can hold is taken out all the same',
 })
 
 test('no more messages wait to be sent than fit', async () => {
-  await using under = await faulty({ operationTimeoutMs: 200 })
+  const clock = manualClock()
+  await using under = await faulty({ clock, operationTimeoutMs: 5000 })
   under.broker.faults.swallowAcknowledgements = true
   const sends = Array.from({ length: 22 }, () => under.queue.send(messages(1000)))
-  const results = await Promise.allSettled(sends)
-  const causes = results.map((result) => result.status === 'rejected' && result.reason)
+  let settled: PromiseSettledResult<void>[] | undefined
+  void Promise.allSettled(sends).then((results) => {
+    settled = results
+  })
+  await until(() => {
+    clock.advance(1000)
+    return settled !== undefined
+  })
+  const causes = settled?.map((result) => result.status === 'rejected' && result.reason) ?? []
   for (const { code } of causes) assert.equal(code, 'queue_unavailable')
   const tooMany = causes.map(({ cause }) => cause === 'too many messages wait')
   assert.deepEqual(tooMany, [...Array(20).fill(false), true, true])
@@ -287,7 +312,7 @@ test('what reaches a receiver long after it was told to stop goes back as well',
     operationTimeoutMs: 5000,
     watchMs: 60_000,
   })
-  await far.connect(5000)
+  await far.connect(60_000)
   const { deliveries, receiver } = take(far)
   await far.send([messageOf()])
   await until(() => deliveries.length === 1 && under.broker.counts('parley').locked === 0)

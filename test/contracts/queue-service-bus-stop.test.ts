@@ -25,7 +25,7 @@ async function stopRightAfterAHandler(microtasks: number) {
     watchMs: 60_000,
   })
   opened.defer(() => far.close())
-  await far.connect(5000)
+  await far.connect(60_000)
   await under.queue.send(messages(3))
   const stopped = Promise.withResolvers<void>()
   const { deliveries, receiver } = take(
