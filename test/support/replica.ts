@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
+import { setTimeout as pass } from 'node:timers/promises'
 import { nodeVariables } from './node-variables.ts'
 
 /** A Parley of its own process, as it is run in earnest: can be killed. */
@@ -19,6 +20,7 @@ export interface Replica extends AsyncDisposable {
 const READY_MS = 90_000
 /** Beyond what a replica gives itself: PARLEY_DRAIN_MS and PARLEY_CLOSE_MS. */
 const ENDED_MS = 70_000
+const PRINTED_MS = 5000
 
 /** Runs `src/main.ts` with these variables until it ends: for what must not start. */
 export async function runToExit(
@@ -29,6 +31,7 @@ export async function runToExit(
     env: { ...defaults(), ...variables },
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: READY_MS,
+    killSignal: 'SIGKILL',
   })
   onSpawn(child)
   const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')])
@@ -42,6 +45,7 @@ export async function startReplica(variables: Record<string, string>): Promise<R
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()).once('error', () => resolve()))
+  const closed = new Promise<void>((resolve) => child.once('close', () => resolve()))
   const end = async (signal: NodeJS.Signals) => {
     if (child.exitCode === null && child.signalCode === null) child.kill(signal)
     await exited
@@ -58,6 +62,8 @@ export async function startReplica(variables: Record<string, string>): Promise<R
         const late = setTimeout(() => child.kill('SIGKILL'), ENDED_MS)
         await end('SIGTERM')
         clearTimeout(late)
+        // What it printed last arrives after that; a child of its own may hold the pipe.
+        await Promise.race([closed, pass(PRINTED_MS, undefined, { ref: false })])
         if (child.signalCode === 'SIGKILL') {
           throw new Error(`the replica did not end; it printed last: ${printed.slice(-5).join('\n')}`)
         }
