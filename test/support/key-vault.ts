@@ -58,6 +58,7 @@ export async function startKeyVault(name = `kv-${randomUUID().slice(0, 8)}`): Pr
   const scopes: string[] = []
   const asked: string[] = []
   const sockets = new Set<Socket>()
+  let closing = false
 
   const server = createServer(
     { key: keyVaultKey, cert: keyVaultCertificate, keepAliveTimeout },
@@ -101,22 +102,27 @@ export async function startKeyVault(name = `kv-${randomUUID().slice(0, 8)}`): Pr
 
   const proxy = createProxy((_request, response) => void response.writeHead(405).end())
   proxy.on('connect', (request: IncomingMessage, client: Socket) => {
+    if (closing) return void client.destroy()
     const { port } = server.address() as AddressInfo
     if (request.url !== `${host}:443`) return void client.end('HTTP/1.1 502 Bad Gateway\r\n\r\n')
     const upstream = connect(port, '127.0.0.1', () => {
       client.write('HTTP/1.1 200 Connection established\r\n\r\n')
       upstream.pipe(client).pipe(upstream)
     })
-    for (const socket of [client, upstream]) {
-      sockets.add(socket)
-      socket.on('error', () => {})
-      socket.on('close', () => {
-        client.destroy()
-        upstream.destroy()
-        sockets.delete(socket)
-      })
-    }
+    keep(upstream)
+    client.on('close', () => upstream.destroy())
+    upstream.on('close', () => client.destroy())
   })
+
+  // Those that have said nothing yet as well: closing waits for every one of them.
+  server.on('connection', keep)
+  proxy.on('connection', keep)
+  function keep(socket: Socket): void {
+    sockets.add(socket)
+    socket.on('error', () => {})
+    socket.on('close', () => sockets.delete(socket))
+    if (closing) socket.destroy()
+  }
 
   server.listen(0, '127.0.0.1')
   proxy.listen(0, '127.0.0.1')
@@ -141,8 +147,8 @@ export async function startKeyVault(name = `kv-${randomUUID().slice(0, 8)}`): Pr
     },
     remove: (secret) => void secrets.delete(secret),
     async [Symbol.asyncDispose]() {
+      closing = true
       for (const socket of sockets) socket.destroy()
-      server.closeAllConnections()
       await Promise.all([server, proxy].map((each) => new Promise((resolve) => each.close(resolve))))
     },
   }
