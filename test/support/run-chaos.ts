@@ -95,11 +95,13 @@ async function dispatchAll(
   ledger: Pick<RunLedger, 'busy'>,
   random: () => number,
 ): Promise<void> {
+  /** `over`: also when one of those that ask has failed. */
   const asked = { taken: 0, upTo: 0, underWay: 0, over: false }
 
   /** Again and again until somebody has it, as a client does that hears nothing. */
   async function dispatch(call: RunCall): Promise<void> {
-    while (asked.taken >= asked.upTo || asked.underWay >= chaos.atOnce) await pass(LOOK_MS / 10)
+    while (!asked.over && (asked.taken >= asked.upTo || asked.underWay >= chaos.atOnce)) await pass(LOOK_MS / 10)
+    if (asked.over) return
     asked.underWay += 1
     await crew.ask(async (worker) => {
       const answer = await worker.dispatch(call)
@@ -121,11 +123,12 @@ async function dispatchAll(
     const events = eventsOf(chaos.kills, chaos.drops, random)
     for (const [at, event] of events.entries()) {
       await crew.ready()
-      while (asked.taken < asked.upTo) await pass(1)
+      while (!asked.over && asked.taken < asked.upTo) await pass(1)
       asked.upTo = Math.ceil((chaos.runs * (at + 1)) / (events.length + 1))
       // It meets workers that are at work.
-      while (asked.taken < asked.upTo && ledger.busy < BUSY) await pass(1)
+      while (!asked.over && asked.taken < asked.upTo && ledger.busy < BUSY) await pass(1)
       await pass(random() * DELAY_MS)
+      if (asked.over) return
       if (event === 'drop') chaos.drop()
       else await crew.killOne()
       if ((at + 1) % 20 === 0) chaos.say(`${at + 1} of ${events.length} events, ${asked.taken} runs asked for`)
@@ -133,15 +136,15 @@ async function dispatchAll(
     asked.upTo = chaos.runs
   }
 
-  const counting = keepCount()
   // Not all at once: thousands that wait would keep the machine from those that work.
   const left = lanes.values()
   const lines = Array.from({ length: LINES }, async () => {
     for (const lane of left) for (const call of lane) await dispatch(call)
   })
-  await Promise.all([beBad(), ...lines])
-  asked.over = true
-  await counting
+  const asking = Promise.all([beBad(), ...lines]).finally(() => {
+    asked.over = true
+  })
+  await Promise.all([asking, keepCount()])
 }
 
 async function allSettled({ hurry, settleMs, seed }: RunChaos, crew: RunCrew, since: number): Promise<void> {

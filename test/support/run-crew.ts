@@ -9,6 +9,7 @@ export class RunCrew implements AsyncDisposable {
   readonly #options: RunWorkerOptions
   readonly #random: () => number
   readonly #workers: RunWorkerProcess[]
+  #isGone = false
 
   constructor(options: RunWorkerOptions, size: number, random: () => number) {
     this.#options = options
@@ -26,9 +27,9 @@ export class RunCrew implements AsyncDisposable {
     this.#workers[place] = new RunWorkerProcess(this.#options)
   }
 
-  /** Asks any that is ready, and another where that one dies or cannot answer, until there is an answer. */
+  /** Asks any that is ready, and another where that one dies or cannot answer, until there is an answer, or no crew. */
   async ask<Answer>(question: (worker: RunWorkerProcess) => Promise<Answer>): Promise<Answer> {
-    for (;;) {
+    while (!this.#isGone) {
       const ready = this.#workers.filter(({ isReady }) => isReady)
       const chosen = ready[Math.floor(this.#random() * ready.length)]
       try {
@@ -38,9 +39,11 @@ export class RunCrew implements AsyncDisposable {
       }
       await pass(AGAIN_MS)
     }
+    throw new Error('the crew is gone')
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#isGone = true
     await Promise.all(this.#workers.map((worker) => worker.kill()))
   }
 }
