@@ -24,9 +24,9 @@ const runTimeoutMs = Number(process.env.PARLEY_TEST_RUN_TIMEOUT_MS ?? 15 * 60_00
 const lingerMs = Number(process.env.PARLEY_TEST_LINGER_MS ?? 20_000)
 /** From so many on it pays to start what several of them use. */
 const manyFiles = 20
-/** From so many on, files that only call functions share processes. */
+/** From so many on, files that leave their process as it was share processes. */
 const manyLightFiles = 10
-const lightGroups = 8
+const lightGroups = 16
 
 // Some hundred processes strip and compile the same sources.
 process.env.NODE_COMPILE_CACHE ??= resolve('node_modules/.cache/parley/compiled')
@@ -64,6 +64,7 @@ async function runTests(paths: string[]): Promise<boolean> {
   if (light.length >= manyLightFiles) groups = together(light, lightGroups)
   const apart = groups.size === 0 ? paths : paths.filter((path) => !light.includes(path))
   const running = new Set([...groups.keys(), ...apart])
+  const shared = new Set([...groups.values()].flat())
   /** Of the files of a group: those that a test was seen in. */
   const seen = new Set<string | undefined>()
   const durations = new Map<string, number>()
@@ -89,7 +90,11 @@ async function runTests(paths: string[]): Promise<boolean> {
     const files = groups.get(file)?.filter((member) => !seen.has(member)) ?? (counts.tests === 0 ? [file] : [])
     for (const empty of files) faults.push(`${shown(empty)}: there is no test in this file`)
   })
-  tests.on('test:start', ({ file }) => seen.add(file))
+  tests.on('test:start', ({ file, line, name, nesting }) => {
+    seen.add(file)
+    if (nesting > 0 || file === undefined || !shared.has(file)) return
+    faults.push(`${shown(file)}:${line}: "${name}" began outside of the suite of its file, where others feel its hooks`)
+  })
   tests.on('test:diagnostic', ({ file, line, message }) => {
     if (message.startsWith("'only'")) faults.push(`${shown(file)}:${line}: a test is marked as the only one to run`)
   })

@@ -8,13 +8,15 @@ const root = resolve(import.meta.dirname, '../..')
 const kept = resolve(root, 'node_modules/.cache/parley/file-durations.json')
 
 /**
- * Those that took longest last time come first, since whatever is begun last is waited for with the other cores idle. Of those
- * that never ran here, what goes through the whole app is likely to take longest.
+ * Those that took longest last time come first, since whatever is begun last is waited for with the other cores idle. Before
+ * them come those of no folder of ours, which stand for many others. Of those that never ran here, what goes through the whole
+ * app is likely to take longest.
  */
 export function longestFirst(paths: readonly string[]): string[] {
   const durations = read()
   const expected = (path: string) => {
     const name = relative(root, path)
+    if (name.startsWith('..')) return Number.MAX_VALUE
     return durations[name] ?? (name.startsWith('test/') ? 10_000 : 0)
   }
   return paths.toSorted((a, b) => expected(b) - expected(a))

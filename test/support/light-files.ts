@@ -1,42 +1,49 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, relative, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 
-/** What a light file may take from Node and from `test/support`: nothing that starts a process or listens. */
-const NODE =
-  /^node:(assert|assert\/strict|buffer|crypto|events|fs|fs\/promises|os|path|stream|test|timers\/promises|url|util|zlib)$/
-const SUPPORT =
-  /\/support\/(captured-log|chat-at-hand|chat-config|cli-run|clock|completions|executor-context|models-at-hand|scripted-\w+|sse|turn-log-at-hand|turn-script|upstream-plan)\.ts$/
-/** What tests of other files in the same process would feel. */
-const FELT = /process\.|mock\.|\b(beforeEach|afterEach)\(/
-const OWN_TEST = /^(test|describe)\(/m
-const IMPORTED = / from '([^']+)'/g
+const root = resolve(import.meta.dirname, '../..')
 
-/** Whether all that the tests of a file do is to call functions, as far as its text tells. */
+/** What tests of other files in the same process would feel. */
+const FELT =
+  /\bprocess\.(?!execPath|nextTick)|\bmock\.|\bsetFlagsFromString\b|from 'node:(child_process|worker_threads)'/
+/** What changes the process, such as whom it trusts, or starts so much that the process is the smallest part of it. */
+const APART =
+  /\/support\/(browser|chaos|ensure-\w+|fuzz\/\w+|harness-run|key-vault|localhost-certificate|mail-server|replica|run-chaos|run-processes|telemetry-\w+)\.ts'/
+/** Tests and hooks after it would not belong to the suite of their file. */
+const WAITS_AT_TOP = /^((export )?const .* = )?await /m
+const OWN_TEST = /^(test|describe)\(/m
+
+/** A group is worth a process of its own from so many files on. */
+const fewest = 4
+
+/** Whether the tests of a file leave the process as they found it, as far as its text tells. */
 export function isLight(path: string): boolean {
   const source = readFileSync(path, 'utf8')
-  const imported = Array.from(source.matchAll(IMPORTED), ([, from = '']) => from)
-  const isAllowed = (from: string) => {
-    if (from.startsWith('node:')) return NODE.test(from)
-    return !from.includes('/support/') || SUPPORT.test(from)
-  }
-  return OWN_TEST.test(source) && !FELT.test(source) && imported.every(isAllowed)
+  return OWN_TEST.test(source) && ![FELT, APART, WAITS_AT_TOP].some((refused) => refused.test(source))
 }
 
 /**
- * Test files that each stand for several, by their paths, until this process ends: to start a process for each of the several
- * takes longer than what is tested in it.
+ * Test files that each stand for several, by their paths, until this process ends: to start a process for each of the several,
+ * and to load the app in it, takes longer than what is tested there. Each of the several is a suite, with hooks of its own, and
+ * they run one after the other.
  */
-export function together(paths: readonly string[], groups: number): Map<string, readonly string[]> {
+export function together(paths: readonly string[], most: number): Map<string, readonly string[]> {
   const folder = mkdtempSync(join(tmpdir(), 'parley-together-'))
   process.once('exit', () => rmSync(folder, { recursive: true }))
+  const groups = Math.min(most, Math.ceil(paths.length / fewest))
   const standing = new Map<string, readonly string[]>()
   for (let group = 0; group < groups; group++) {
     const members = paths.filter((_, at) => at % groups === group)
     const path = join(folder, `${group}.test.mjs`)
-    writeFileSync(path, members.map((member) => `import '${pathToFileURL(member)}'\n`).join(''))
+    writeFileSync(path, `import { describe } from 'node:test'\n${members.map(suiteOf).join('')}`)
     standing.set(path, members)
   }
   return standing
+}
+
+function suiteOf(path: string): string {
+  const [name, address] = [relative(root, path), pathToFileURL(path).href].map((each) => JSON.stringify(each))
+  return `describe(${name}, () => import(${address}))\n`
 }
