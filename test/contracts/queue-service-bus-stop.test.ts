@@ -7,7 +7,7 @@ import { messages, take, until } from './queue/under-test.ts'
 /** Later than the client waits for a link to be quiet. */
 const farMs = 300
 /** From the end of a handler to the client's asking for the next message it takes fewer. */
-const mostMicrotasks = 24
+const mostMicrotasks = 18
 
 test('what a handler that was just through has asked for goes back as well, whenever its receiver is stopped', async () => {
   const counts = await Promise.all(Array.from({ length: mostMicrotasks }, (_, after) => stopRightAfterAHandler(after)))
