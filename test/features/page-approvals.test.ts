@@ -39,7 +39,6 @@ beforeEach(async () => {
   const window = await browser.open()
   complaints = window.complaints
   page = await window.context.newPage()
-  page.setDefaultTimeout(30_000)
   await page.goto(url)
   await page.getByRole('option', { name: 'helper · Helper' }).waitFor({ state: 'attached' })
   await page.getByLabel('Specialist').selectOption('helper')

@@ -23,7 +23,6 @@ async function startSite(opened: AsyncDisposableStack) {
   const browser = opened.use(await startBrowser())
   const { context } = await browser.open({ ignoreHTTPSErrors: true })
   const page = await context.newPage()
-  page.setDefaultTimeout(30_000)
   return { url, context, page }
 }
 

@@ -43,7 +43,6 @@ beforeEach(async () => {
   const window = await browser.open()
   complaints = window.complaints
   page = await window.context.newPage()
-  page.setDefaultTimeout(30_000)
   await page.goto(`http://127.0.0.1:${line.port}/`)
   await page.getByRole('option', { name: 'plain · Plain' }).waitFor({ state: 'attached' })
 })

@@ -6,6 +6,9 @@ export interface TestBrowser extends AsyncDisposable {
   open(options?: BrowserContextOptions): Promise<{ context: BrowserContext; complaints: string[] }>
 }
 
+/** That of a whole test, nearly: what did not come can still be named. */
+const patienceMs = 110_000
+
 const quiet = [
   '--disable-gpu',
   '--disable-quic',
@@ -19,10 +22,12 @@ const quiet = [
 export async function startBrowser(): Promise<TestBrowser> {
   const executablePath = await ensureChromium()
   // Chromium has no sandbox for root.
-  const browser = await chromium.launch({ executablePath, chromiumSandbox: process.getuid?.() !== 0, args: quiet })
+  const chromiumSandbox = process.getuid?.() !== 0
+  const browser = await chromium.launch({ executablePath, chromiumSandbox, args: quiet, timeout: patienceMs })
   return {
     async open(options) {
       const context = await browser.newContext(options)
+      context.setDefaultTimeout(patienceMs)
       const complaints: string[] = []
       context.on('console', (message) => complaints.push(message.text()))
       context.on('weberror', (error) => complaints.push(String(error.error())))
