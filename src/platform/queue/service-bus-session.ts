@@ -1,5 +1,6 @@
 import type { ServiceBusClient, ServiceBusReceiver, ServiceBusSender } from '@azure/service-bus'
 import type { TokenSource } from '../credential.ts'
+import { endReplacedSockets } from './service-bus-socket.ts'
 
 export interface Address {
   queue: string
@@ -41,6 +42,7 @@ export async function openSession(address: Address): Promise<Session> {
     connectionString === undefined
       ? new ServiceBusClient(namespace ?? '', { getToken: (scope) => accessToken(tokens, scope) }, options)
       : new ServiceBusClient(connectionString, options)
+  endReplacedSockets(client)
   const underWay: Session['underWay'] = new Map()
   const session: Session = {
     client,

@@ -3,7 +3,7 @@ import type { ServiceBusClient } from '@azure/service-bus'
 interface Socket {
   setNoDelay(noDelay: boolean): void
   once(event: 'close', listener: () => void): void
-  destroy(error: Error): void
+  destroy(error?: Error): void
 }
 
 interface Hidden {
@@ -23,6 +23,24 @@ export function watchSocket(client: ServiceBusClient, onClose: () => void): void
   known.add(socket)
   socket.setNoDelay(true)
   socket.once('close', onClose)
+}
+
+/**
+ * The client connects anew in the place of a connection that took too long to open, and forgets the socket of that: a broker that says
+ * nothing would get one more with each attempt, and the last of them would keep the process from ending.
+ */
+export function endReplacedSockets(client: ServiceBusClient): void {
+  const connection = (client as unknown as Hidden)._connectionContext?.connection?._connection
+  if (!connection) return
+  let { socket } = connection
+  Object.defineProperty(connection, 'socket', {
+    get: () => socket,
+    set: (next: Socket | undefined) => {
+      // Without an error, which would be taken for one of the new connection.
+      if (socket !== next) socket?.destroy()
+      socket = next
+    },
+  })
 }
 
 /** Ends what the client still waits for, a minute long, on a connection that says nothing. */
