@@ -64,7 +64,11 @@ async function runTests(paths: string[]): Promise<boolean> {
   if (light.length >= manyLightFiles) groups = together(light, lightGroups)
   const apart = groups.size === 0 ? paths : paths.filter((path) => !light.includes(path))
   const running = new Set([...groups.keys(), ...apart])
-  const shared = new Set([...groups.values()].flat())
+  const groupOf = new Map(
+    Array.from(groups, ([group, members]) => members.map((path) => [path, group] as const)).flat(),
+  )
+  /** Of each group the file whose suite is being told of. */
+  const suites = new Map<string, string>()
   /** Of the files of a group: those that a test was seen in. */
   const seen = new Set<string | undefined>()
   const durations = new Map<string, number>()
@@ -90,10 +94,15 @@ async function runTests(paths: string[]): Promise<boolean> {
     const files = groups.get(file)?.filter((member) => !seen.has(member)) ?? (counts.tests === 0 ? [file] : [])
     for (const empty of files) faults.push(`${shown(empty)}: there is no test in this file`)
   })
-  tests.on('test:start', ({ file, line, name, nesting }) => {
+  tests.on('test:start', ({ file, line, name }) => {
     seen.add(file)
-    if (nesting > 0 || file === undefined || !shared.has(file)) return
-    faults.push(`${shown(file)}:${line}: "${name}" began outside of the suite of its file, where others feel its hooks`)
+    if (file === undefined) return
+    if (groups.has(file)) suites.set(file, resolve(name))
+    const group = groupOf.get(file)
+    if (group === undefined || suites.get(group) === file) return
+    faults.push(
+      `${shown(file)}:${line}: "${name}" is not in the suite of its file, since something that it loads waits`,
+    )
   })
   tests.on('test:diagnostic', ({ file, line, message }) => {
     if (message.startsWith("'only'")) faults.push(`${shown(file)}:${line}: a test is marked as the only one to run`)
