@@ -1,4 +1,4 @@
-import { type App, type CreateAppOptions, createApp } from './app.ts'
+import type { App, CreateAppOptions } from './app.ts'
 import { rotationFault } from './env/rotation.ts'
 import { type Env, readEnv, readSecretsEnv } from './env.ts'
 import { ParleyError } from './errors.ts'
@@ -33,6 +33,9 @@ async function main(): Promise<void> {
 
 /** Rejects when told to stop before it serves. */
 async function serve(env: Env, log: Log, options: CreateAppOptions): Promise<{ app: App; address: string }> {
+  // Loading it takes most of a start, which a process that is wrongly set up or told to stop should not pay.
+  const { createApp } = await import('./app.ts')
+  options.signal?.throwIfAborted()
   const app = await createApp(env, log, options)
   try {
     options.signal?.throwIfAborted()
