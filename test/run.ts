@@ -64,9 +64,6 @@ async function runTests(paths: string[]): Promise<boolean> {
   if (light.length >= manyLightFiles) groups = together(light, lightGroups)
   const apart = groups.size === 0 ? paths : paths.filter((path) => !light.includes(path))
   const running = new Set([...groups.keys(), ...apart])
-  const groupOf = new Map(
-    Array.from(groups, ([group, members]) => members.map((path) => [path, group] as const)).flat(),
-  )
   /** Of each group the file whose suite is being told of. */
   const suites = new Map<string, string>()
   /** Of the files of a group: those that a test was seen in. */
@@ -94,12 +91,15 @@ async function runTests(paths: string[]): Promise<boolean> {
     const files = groups.get(file)?.filter((member) => !seen.has(member)) ?? (counts.tests === 0 ? [file] : [])
     for (const empty of files) faults.push(`${shown(empty)}: there is no test in this file`)
   })
-  tests.on('test:start', ({ file, line, name }) => {
-    seen.add(file)
-    if (file === undefined) return
-    if (groups.has(file)) suites.set(file, resolve(name))
-    const group = groupOf.get(file)
-    if (group === undefined || suites.get(group) === file) return
+  tests.on('test:start', ({ file, entryFile: group, line, name, nesting }) => {
+    if (group === undefined || !groups.has(group)) return
+    if (nesting === 0) {
+      suites.set(group, resolve(name))
+      return
+    }
+    const member = suites.get(group)
+    seen.add(member)
+    if (file === undefined || file === member || !groups.get(group)?.includes(file)) return
     faults.push(
       `${shown(file)}:${line}: "${name}" is not in the suite of its file, since something that it loads waits`,
     )

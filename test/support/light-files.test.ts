@@ -25,7 +25,7 @@ for (const [what, isExpected, source] of [
   ['calls functions', true, "test('sums', () => equal(1 + 1, 2))"],
   ['starts the app', true, "import { startApp } from '../support/app.ts'\ntest('starts', () => startApp())"],
   ['has hooks', true, "beforeEach(() => {})\ntest('sums', () => equal(1 + 1, 2))"],
-  ['has no test of its own', false, "contract('SQLite')"],
+  ['runs a contract suite', true, "contract('SQLite')"],
   ['sets a variable of the environment', false, "test('reads', () => { process.env.NAME = 'x' })"],
   ['puts a clock in place of that of the process', false, "test('waits', () => mock.timers.enable())"],
   ['starts processes', false, "import { spawn } from 'node:child_process'\ntest('spawns', () => spawn('true'))"],

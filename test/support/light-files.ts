@@ -13,7 +13,6 @@ const APART =
   /\/support\/(browser|chaos|ensure-\w+|fuzz\/\w+|harness-run|key-vault|localhost-certificate|mail-server|replica|run-chaos|run-processes|telemetry-\w+)\.ts'/
 /** Tests and hooks after it would not belong to the suite of their file. */
 const WAITS_AT_TOP = /^((export )?const .* = )?await /m
-const OWN_TEST = /^(test|describe)\(/m
 
 /** A group is worth a process of its own from so many files on. */
 const fewest = 4
@@ -21,7 +20,7 @@ const fewest = 4
 /** Whether the tests of a file leave the process as they found it, as far as its text tells. */
 export function isLight(path: string): boolean {
   const source = readFileSync(path, 'utf8')
-  return OWN_TEST.test(source) && ![FELT, APART, WAITS_AT_TOP].some((refused) => refused.test(source))
+  return ![FELT, APART, WAITS_AT_TOP].some((refused) => refused.test(source))
 }
 
 /**
