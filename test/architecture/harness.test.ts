@@ -111,15 +111,19 @@ describe('the test runner', { concurrency: true }, () => {
     assert.match(output, /tests 10\n.*suites 1\n.*pass 8\n.*fail 0\n.*cancelled 0\n.*skipped 2\n/)
   })
 
-  test('holds files that only call functions, and so share processes, to the same', async () => {
+  test('holds files that share processes to the same, and to suites of their own', async () => {
     const apart = await mkdtemp(join(folder, 'light-'))
     const write = (name: string, source: string) => writeFile(join(apart, `${name}.test.ts`), source)
     for (let file = 0; file < 10; file++) await write(`sound-${file}`, `${imports}test('sum', () => equal(1 + 1, 2))`)
     await write('empty', `${imports}if (Date.now() < 0)\ntest('never', () => {})`)
     await write('idle', `${imports}test('idle', () => {})`)
+    await writeFile(join(apart, 'waits.mjs'), 'await new Promise((resolve) => setTimeout(resolve, 10))')
+    const waiting = `${imports}import './waits.mjs'\ntest('late', () => equal(1 + 1, 2))`
+    for (let file = 0; file < 8; file++) await write(`waiting-${file}`, waiting)
     const { code, output } = await runTests([join(apart, '*.test.ts')])
     assert.equal(code, 1)
-    assert.match(output, /tests 11\n.*suites 0\n.*pass 10\n.*fail 1\n/)
+    assert.match(output, /tests 19\n.*suites 20\n.*pass 18\n.*fail 1\n/)
+    assert.match(output, /waiting-\d\.test\.ts:\d+: "late" is not in the suite of its file/)
     assert.match(output, /empty\.test\.ts: there is no test in this file/)
     assert.match(output, /✖ idle[\s\S]*made no assertion/)
   })
