@@ -31,13 +31,16 @@ after(async () => {
   await rm(folder, { recursive: true, force: true })
 })
 
+/** What the machine is busy with may hold up the end. */
+const unhurried = { PARLEY_CLOSE_MS: '60000' }
+
 /** A minute is over in a moment, so that a doubt is looked into. */
 const hasty: Clock = { ...systemClock, monotonic: () => systemClock.monotonic() * 10_000 }
 
 async function start(vault: KeyVault, more: Record<string, string> = {}) {
   const variables = {
     ...{ PORT: '0', PARLEY_DATA_DIR: await mkdtemp(path.join(folder, 'data-')), PARLEY_CONFIG_DIR: folder },
-    ...{ KEY_VAULT_URL: vault.url, OPENAI_BASE_URL: upstream.baseUrl, ...more },
+    ...{ KEY_VAULT_URL: vault.url, OPENAI_BASE_URL: upstream.baseUrl, ...unhurried, ...more },
   }
   process.env.HTTPS_PROXY = vault.proxy
   const { signal } = new AbortController()
@@ -127,6 +130,7 @@ test('without a vault nothing is said of one', async () => {
     PARLEY_DATA_DIR: path.join(folder, 'bare'),
     PARLEY_CONFIG_DIR: folder,
     OPENAI_API_KEY: 'k',
+    ...unhurried,
   }
   const options = { tokens: { token: () => assert.fail('a token') }, clock: systemClock, unfit: rotationFault }
   const secrets = await openSecrets({ ...options, ...readSecretsEnv(variables), signal: new AbortController().signal })
