@@ -65,7 +65,7 @@ export async function waitPatiently(
 }
 
 /** From so late on, a process was held up. */
-const HELD_UP_MS = 50
+export const HELD_UP_MS = 50
 const GRACE_MS = 100
 
 /**

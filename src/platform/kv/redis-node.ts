@@ -1,6 +1,6 @@
 import type { Command, Redis, RedisOptions } from 'ioredis'
 import type { Log } from '#log.ts'
-import { type Clock, waitAtMost } from '../clock.ts'
+import { type Clock, HELD_UP_MS, waitAtMost } from '../clock.ts'
 import { unavailable } from './engine.ts'
 import { FlushPacing } from './flush-pacing.ts'
 import type { Reply } from './kv.ts'
@@ -58,6 +58,8 @@ export class RedisNode {
   /** Runs while only patient calls wait. */
   #waiting: NodeJS.Timeout | undefined
   #batches: Batch[] = []
+  /** So many since it was made. */
+  #answers = 0
   #refused: Refused[] = []
   /** Scripts that this connection has sent, and what was wrong with those that the server did not take. */
   readonly #loaded = new Set<string>()
@@ -181,6 +183,7 @@ export class RedisNode {
   }
 
   readonly #onAnswer = ({ batch, sent }: RedisCommand, error: Error | undefined, reply: unknown): void => {
+    this.#answers += 1
     if (sent instanceof RedisCall) {
       if (error) this.#fail(sent, error)
       else sent.call.succeed(reply as Reply)
@@ -229,16 +232,25 @@ export class RedisNode {
     this.#unloadable.clear()
   }
 
-  /** One timer looks after all batches: it fires when the oldest is due, and mostly finds that it is long answered. */
-  #watch(): void {
+  /**
+   * One timer looks after all batches: it fires when the oldest is due, and mostly finds that it is long answered. A server
+   * that is behind, but has answered something meanwhile, is given as long again; so is, once, one that may have answered while
+   * this process stood still.
+   */
+  #watch(leastMs = 1, mayStandStill = true): void {
     const oldest = this.#batches[0]
     if (this.#stopWatch || !oldest) return
     const { clock, commandTimeoutMs } = this.#options
-    const leftMs = oldest.sentAt + commandTimeoutMs - clock.monotonic()
-    this.#stopWatch = waitAtMost(clock, Math.max(1, leftMs), () => {
+    const waitMs = Math.max(leastMs, oldest.sentAt + commandTimeoutMs - clock.monotonic())
+    const dueAt = clock.monotonic() + waitMs
+    const answers = this.#answers
+    this.#stopWatch = waitAtMost(clock, waitMs, () => {
       this.#stopWatch = undefined
-      if (this.#batches[0] === oldest) this.link.giveUp('Redis does not answer')
-      else this.#watch()
+      const left = this.#batches[0]
+      if (!left || clock.monotonic() < left.sentAt + commandTimeoutMs) return this.#watch()
+      if (this.#answers > answers) return this.#watch(commandTimeoutMs)
+      if (mayStandStill && clock.monotonic() >= dueAt + HELD_UP_MS) return this.#watch(commandTimeoutMs, false)
+      this.link.giveUp('Redis does not answer')
     })
   }
 

@@ -19,7 +19,7 @@ export interface RedisOptions {
   onUnauthorized?: (() => void) | undefined
   clock: Clock
   log: Log
-  /** A server that leaves a call unanswered for so long is out of reach. */
+  /** A server that answers nothing for so long, though it was asked, is out of reach. */
   commandTimeoutMs?: number
 }
 
