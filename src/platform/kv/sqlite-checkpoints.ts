@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import type { Log } from '#log.ts'
 import type { Clock } from '../clock.ts'
@@ -59,7 +58,8 @@ export class Checkpoints {
     const worker = this.#worker
     if (!worker) return
     worker.ref()
-    const exit = once(worker, 'exit')
+    // `once` would reject where the thread fails just then, and it ends in either case.
+    const exit = new Promise<void>((resolve) => worker.once('exit', () => resolve()))
     worker.postMessage('close' satisfies CheckpointOrder)
     await exit
     this.#holding = false
