@@ -22,6 +22,8 @@ import { RunProcesses } from './support/run-processes.ts'
 const testTimeoutMs = Number(process.env.PARLEY_TEST_TIMEOUT_MS ?? 120_000)
 const runTimeoutMs = Number(process.env.PARLEY_TEST_RUN_TIMEOUT_MS ?? 15 * 60_000)
 const lingerMs = Number(process.env.PARLEY_TEST_LINGER_MS ?? 20_000)
+/** From the end of the tests to that of this process. */
+const endMs = 60_000
 /** From so many on it pays to start what several of them use. */
 const manyFiles = 20
 /** From so many on, files that leave their process as it was share processes. */
@@ -44,11 +46,11 @@ const postgres = files.length < manyFiles ? undefined : await sharePostgres()
 const faults: string[] = []
 let groups: ReadonlyMap<string, readonly string[]> = new Map()
 const success = await runTests(files)
+endInTime()
 await postgres?.[Symbol.asyncDispose]()
 for (const { file, command } of await processes.end()) faults.push(`${shown(file)}: left a process running: ${command}`)
 for (const fault of faults) say(`✖ ${fault}`)
 process.exitCode = success && faults.length === 0 ? 0 : 1
-endInTime()
 
 function findTestFiles(patterns: string[]): string[] {
   const all = globSync('{src,test,bench,web}/**/*.test.ts', { exclude: ['**/node_modules/**'] })
@@ -132,7 +134,7 @@ function endWithAll(): void {
 
 /** Being unref'd, it can only fire in a process that something else keeps alive. */
 function endInTime(): void {
-  setTimeout(() => stop(`✖ the run was held up (${process.getActiveResourcesInfo().join(', ')})`), lingerMs).unref()
+  setTimeout(() => stop(`✖ the run was held up (${process.getActiveResourcesInfo().join(', ')})`), endMs).unref()
 }
 
 function shown(path: string | undefined): string {
