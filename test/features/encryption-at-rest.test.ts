@@ -17,6 +17,7 @@ import { startApp, TEST_MASTER_KEYS } from '../support/app.ts'
 import { everythingIn, filesIn } from '../support/at-rest.ts'
 import { chatConfig, upstreamModel } from '../support/chat-config.ts'
 import { collect, nativeClient, textOf } from '../support/native-client.ts'
+import { layPgliteTemplate } from '../support/pglite-template.ts'
 import { startReplica } from '../support/replica.ts'
 import { RpcClient } from '../support/rpc-client.ts'
 import { startSharedEngines } from '../support/shared-engines.ts'
@@ -146,6 +147,7 @@ async function checkErased(url: string, { conversation, turn }: { conversation: 
 
 test('SQLite: nothing that was said can be read in its files, nor in the log of the process', async () => {
   const dataDir = path.join(folder, 'data')
+  await layPgliteTemplate(dataDir)
   await using replica = await startReplica({ ...variables(), PARLEY_DATA_DIR: dataDir, PARLEY_LOG_LEVEL: 'debug' })
   const { conversation } = await talk(replica.url)
   checkUnreadable(await filesIn(dataDir), conversation)

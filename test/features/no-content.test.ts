@@ -8,6 +8,7 @@ import { everyRowOf, everythingIn, filesIn } from '../support/at-rest.ts'
 import { chatConfig, upstreamModel } from '../support/chat-config.ts'
 import { nativeClient } from '../support/native-client.ts'
 import { type Schema, sample } from '../support/openapi/sample.ts'
+import { layPgliteTemplate } from '../support/pglite-template.ts'
 import { startReplica } from '../support/replica.ts'
 import { startSharedEngines } from '../support/shared-engines.ts'
 import { startUpstream, type Upstream } from '../support/upstream.ts'
@@ -190,6 +191,7 @@ function checkReached({ sent }: { sent: Sent[] }): void {
 
 test('embedded: nothing that is sent through any route is in logs, metrics or the data folder', async () => {
   const dataDir = path.join(folder, 'data')
+  await layPgliteTemplate(dataDir)
   await using replica = await startReplica({ ...variables(), PARLEY_DATA_DIR: dataDir })
   const walked = await sendThroughAll(replica.url)
   checkReached(walked)

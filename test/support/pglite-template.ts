@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
-import { mkdir, mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import manifest from '../../package.json' with { type: 'json' }
 import { createLog } from '../../src/log.ts'
@@ -29,6 +29,12 @@ export function pgliteTemplate(): string | undefined {
   asked += 1
   if (asked === 2) compiled.push(WebAssembly.compile(readFileSync(program)))
   return present(migrated)
+}
+
+/** For a process of its own that starts on this data folder, and would make a database first. */
+export async function layPgliteTemplate(dataDir: string): Promise<void> {
+  const template = pgliteTemplate()
+  if (template !== undefined) await cp(template, join(dataDir, 'sql'), { recursive: true })
 }
 
 /** Without a table. */
