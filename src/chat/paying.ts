@@ -3,7 +3,7 @@ import { type Principal, partitionOf } from '#identity/principal.ts'
 import type { Answer, AnswerRequest, AnswerSink, Candidate, ChatMessage, Segment } from '#models/answer.ts'
 import { promptRoom } from '#models/prompt-room.ts'
 import type { TokenCounter } from './compaction.ts'
-import { answerUnlessStopped } from './not-stopped.ts'
+import { vetoesOf } from './not-stopped.ts'
 import type { ChatRoom } from './turn-context.ts'
 
 /** Who is answered, and what they are served from. */
@@ -20,9 +20,11 @@ export async function answerPaid(
   sink: AnswerSink,
 ): Promise<Answer> {
   const { config, arm } = served
-  const request = { ...asked, served: { config, arm }, tenant: principal.tenant, person: partitionOf(principal) }
+  const payer = { tenant: principal.tenant, person: partitionOf(principal) }
+  const vetoes = room.stops && vetoesOf(room.stops)
+  const request: AnswerRequest = { ...asked, ...payer, served: { config, arm }, vetoes }
   const spending = room.budgets?.spending(principal, served)
-  if (!spending) return answerUnlessStopped(room, request, sink)
+  if (!spending) return room.models.answer(request, sink)
   const before: AnswerRequest['before'] = async (candidate, messages, parameters) =>
     spending.reserve(await mostOf(candidate, messages, parameters, room.counter))
   const ended = (segment: Segment) => {
@@ -30,7 +32,7 @@ export async function answerPaid(
     sink.ended(segment)
   }
   try {
-    return await answerUnlessStopped(room, { ...request, before }, { ...sink, ended })
+    return await room.models.answer({ ...request, before }, { ...sink, ended })
   } finally {
     spending.close()
   }

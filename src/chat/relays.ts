@@ -1,10 +1,11 @@
 import { ParleyError } from '#errors.ts'
 import { type Stops, stopError, type Work } from '#governance/stops.ts'
 import type { Clock } from '#platform/clock.ts'
+import { Roster } from '#platform/roster.ts'
 
 /** The relays under way on this replica. Nobody can take one over, so at the end of the grace time they are called off. */
 export class Relays {
-  readonly #running = new Map<AbortController, Work>()
+  readonly #running = new Roster<{ abort: AbortController; what: Work }>()
   #onIdle: () => void = () => {}
 
   get size(): number {
@@ -12,18 +13,18 @@ export class Relays {
   }
 
   async run<Result>(abort: AbortController, what: Work, work: () => Promise<Result>): Promise<Result> {
-    this.#running.set(abort, what)
+    const leave = this.#running.add({ abort, what })
     try {
       return await work()
     } finally {
-      this.#running.delete(abort)
+      leave()
       if (this.#running.size === 0) this.#onIdle()
     }
   }
 
   /** Calls off what has been stopped. */
   cutStopped(stops: Pick<Stops, 'found'>): void {
-    for (const [abort, what] of this.#running) {
+    for (const { abort, what } of this.#running) {
       const stop = stops.found(what)
       if (stop) abort.abort(stopError(stop))
     }
@@ -36,7 +37,7 @@ export class Relays {
       this.#onIdle = resolve
     })
     const stopWaiting = clock.after(graceMs, () => {
-      for (const abort of this.#running.keys()) abort.abort(new ParleyError('shutting_down'))
+      for (const { abort } of this.#running) abort.abort(new ParleyError('shutting_down'))
     })
     await idle
     stopWaiting()

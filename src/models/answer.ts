@@ -54,9 +54,18 @@ export interface AnswerRequest {
     messages: readonly ChatMessage[],
     parameters: Readonly<Record<string, unknown>>,
   ): Promise<void>
+  /** Models that must not be asked, where there can be any. */
+  vetoes?: Vetoes | undefined
   signal: AbortSignal
   /** W3C trace context that its calls belong to. */
   traceparent?: string | undefined
+}
+
+/** By whoever may stop a model: an answer ends with the error of the model that is asked, whether it speaks by then or not. */
+export interface Vetoes {
+  of(model: string): Error | undefined
+  /** Hears of every change; the result ends it. */
+  onChange(listener: () => void): () => void
 }
 
 /** Everything here is called synchronously and must not throw. */

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
 import { ParleyError } from '#errors.ts'
 import { modelsAtHand } from '../../test/support/models-at-hand.ts'
 import { candidate } from '../../test/support/scripted-provider.ts'
+import type { Vetoes } from './answer.ts'
 
 const first = candidate('first')
 const second = candidate('second')
@@ -119,6 +121,68 @@ test('aborting reaches the provider at once, is metered, and rejects with its re
   assert.equal(sink.segments[0]?.estimated, true)
   assert.equal(sink.segments[0]?.outputTokens, 5)
   assert.equal(script.calls.length, 1)
+})
+
+/** Models that are vetoed, one by one. */
+function vetoing() {
+  const vetoed = new Map<string, Error>()
+  const listeners = new Set<() => void>()
+  const vetoes: Vetoes = {
+    of: (model) => vetoed.get(model),
+    onChange(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+  }
+  const veto = (model: string) => {
+    vetoed.set(model, new Error(`not ${model}`))
+    for (const listener of listeners) listener()
+  }
+  return { vetoes, veto, listeners }
+}
+
+test('a model that is vetoed while it speaks is called off, and the answer ends with the reason; another is not', async () => {
+  const { ask, script } = modelsAtHand()
+  const { vetoes, veto, listeners } = vetoing()
+  const { sink, answer } = ask([first, second], { vetoes })
+  const call = await script.opened(1)
+  call.text('Hello')
+  veto('second')
+  assert.equal(call.aborted, false)
+  veto('first')
+  assert.equal(call.aborted, true)
+  await assert.rejects(answer, /not first/)
+  assert.deepEqual(sink.events, ['speaker first', 'text Hello', 'ended first cancelled'])
+  assert.equal(listeners.size, 0)
+})
+
+test('a model that is vetoed before it is called is not, and gives its place back', async () => {
+  const { ask, script, models } = modelsAtHand()
+  const { vetoes, veto } = vetoing()
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const waiting = ask([first], { vetoes, before: () => promise })
+  await setImmediate()
+  veto('first')
+  resolve()
+  await assert.rejects(waiting.answer, /not first/)
+  await assert.rejects(ask([first], { vetoes }).answer, /not first/)
+  assert.equal(script.calls.length, 0)
+  models.use([first])
+  assert.equal(models.health()[0]?.active, 0)
+})
+
+test('of a model that failed before it was vetoed the next one takes over', async () => {
+  const { ask, script } = modelsAtHand()
+  const { vetoes, veto } = vetoing()
+  const { answer } = ask([first, second], { vetoes })
+  const call = await script.opened(1)
+  call.refuse(500)
+  veto('first')
+  const next = await script.opened(2)
+  assert.equal(next.aborted, false)
+  next.text('Hello')
+  next.complete()
+  assert.equal((await answer).text, 'Hello')
 })
 
 test('aborting before, while held back and between two calls', async () => {

@@ -22,7 +22,7 @@ test('one model answers: its text, its finish, its bill', async () => {
   call.text('Hel', 'lo.')
   call.complete()
   assert.deepEqual(
-    { ...(await answer) },
+    { ...(await answer), text: (await answer).text },
     {
       finish: 'stop',
       text: 'Hello.',

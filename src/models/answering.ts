@@ -39,6 +39,9 @@ export class Answering {
   readonly #timers: CallTimers
   readonly #choosing: Choosing
   #attempt: Attempt | undefined
+  /** The model that is asked, or about to be, and why it must not be. */
+  #asked: string | undefined
+  #veto: Error | undefined
   #visible: string
   /** Why the model that spoke last stopped. */
   #interruption: FailureReason = 'producer_lost'
@@ -59,10 +62,11 @@ export class Answering {
   }
 
   async run(): Promise<Answer> {
-    const { signal } = this.#request
+    const { signal, vetoes } = this.#request
     signal.throwIfAborted()
     const abort = () => this.#attempt?.call.abort()
     signal.addEventListener('abort', abort, { once: true })
+    const stopHearing = vetoes?.onChange(() => this.#look())
     this.#sink.flow?.({ pause: () => this.#pause(), resume: () => this.#resume() })
     try {
       for (;;) {
@@ -72,6 +76,7 @@ export class Answering {
       }
     } finally {
       signal.removeEventListener('abort', abort)
+      stopHearing?.()
       await this.#metered
     }
   }
@@ -100,10 +105,11 @@ export class Answering {
     this.#span = openCallSpan(this.#options.spans, candidate, this.#request.traceparent)
     if (this.#paused) attempt.call.pause()
     const ended = attempt.run(this.#options.providerFor(candidate.spec))
-    // The signal may have aborted after the turn was given and before there was a call to abort.
-    if (signal.aborted) attempt.call.abort()
+    // It may have been called off after the turn was given and before there was a call to abort.
+    if (signal.aborted || this.#veto) attempt.call.abort()
     const end = await ended
     this.#attempt = undefined
+    this.#asked = undefined
     deployment.limiter.release()
     switch (end.kind) {
       case 'finished':
@@ -114,7 +120,7 @@ export class Answering {
       case 'cancelled':
         deployment.breaker.neutral(permit)
         this.#meter(attempt.consumption('cancelled', undefined))
-        throw signal.reason
+        throw signal.aborted ? signal.reason : this.#veto
       default:
         this.#callFailed(turn, attempt, end)
         return undefined
@@ -123,16 +129,32 @@ export class Answering {
 
   /** Gives the turn back where the call must not be made. */
   async #permitted({ candidate, deployment, permit, messages, parameters }: Turn): Promise<void> {
-    const { before, signal } = this.#request
-    if (!before) return
+    const { before, signal, vetoes } = this.#request
+    if (!before && !vetoes) return
+    this.#asked = candidate.name
+    this.#veto = undefined
     try {
-      await before(candidate, messages, parameters)
+      this.#throwIfVetoed()
+      await before?.(candidate, messages, parameters)
       signal.throwIfAborted()
+      this.#throwIfVetoed()
     } catch (error) {
       deployment.breaker.neutral(permit)
       deployment.limiter.release()
       throw error
     }
+  }
+
+  #look(): void {
+    const veto = this.#asked === undefined ? undefined : this.#request.vetoes?.of(this.#asked)
+    if (!veto) return
+    this.#veto = veto
+    this.#attempt?.call.abort()
+  }
+
+  #throwIfVetoed(): void {
+    this.#look()
+    if (this.#veto) throw this.#veto
   }
 
   /** Throws when the request itself is at fault; otherwise another model may follow. */

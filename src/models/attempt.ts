@@ -83,16 +83,8 @@ export class Attempt implements CallListener {
       created: Math.floor(clock.now() / 1000),
       model: spec.deployment ?? spec.model ?? candidate.name,
     }
-    return {
-      finish,
-      // Decoded when asked for: whoever relays bytes has no use for it.
-      get text() {
-        return delivery.visible
-      },
-      toolCalls: finish === 'tool_calls' ? reader.toolCalls() : [],
-      model: candidate.name,
-      wire,
-    }
+    const toolCalls = finish === 'tool_calls' ? reader.toolCalls() : []
+    return new GivenAnswer({ finish, toolCalls, model: candidate.name, wire }, delivery)
   }
 
   consumption(outcome: Consumption['outcome'], reason: FailureReason | undefined): Consumption {
@@ -115,6 +107,30 @@ export class Attempt implements CallListener {
       firstTokenMs: this.#firstTokenMs,
       durationMs,
     }
+  }
+}
+
+/**
+ * The text is decoded when asked for: whoever relays bytes has no use for it. A class, since a getter of an object of its own makes
+ * a hidden class each time, which keeps all that the getter can reach until the next major collection.
+ */
+class GivenAnswer implements Answer {
+  readonly finish: Answer['finish']
+  readonly toolCalls: Answer['toolCalls']
+  readonly model: string
+  readonly wire: Answer['wire']
+  readonly #delivery: Delivery
+
+  constructor({ finish, toolCalls, model, wire }: Omit<Answer, 'text'>, delivery: Delivery) {
+    this.finish = finish
+    this.toolCalls = toolCalls
+    this.model = model
+    this.wire = wire
+    this.#delivery = delivery
+  }
+
+  get text(): string {
+    return this.#delivery.visible
   }
 }
 

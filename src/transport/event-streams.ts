@@ -1,4 +1,5 @@
 import type { Clock } from '#platform/clock.ts'
+import { Roster } from '#platform/roster.ts'
 import type { TransportLimits } from './limits.ts'
 
 /** What the owner of all event streams needs of one. */
@@ -22,7 +23,7 @@ export class EventStreams {
   readonly periodMs: number
   readonly limits: Pick<TransportLimits, 'heartbeatMs' | 'slowConsumerMs'>
   readonly #clock: Clock
-  readonly #slots: Set<StreamMember>[] = Array.from({ length: SLOTS }, () => new Set())
+  readonly #slots: Roster<StreamMember>[] = Array.from({ length: SLOTS }, () => new Roster())
   readonly #tickMs: number
   #open = 0
   #next = 0
@@ -52,11 +53,10 @@ export class EventStreams {
   join(member: StreamMember): () => void {
     this.#open++
     if (!this.#stopTimer) this.#tick()
-    const slot = this.#slots[this.#next++ % SLOTS]
-    slot?.add(member)
+    const leave = this.#slots[this.#next++ % SLOTS]?.add(member)
     if (this.#closed) queueMicrotask(() => member.dismiss())
     return () => {
-      if (!slot?.delete(member)) return
+      if (!leave?.()) return
       this.#open--
       if (this.#closed) this.#stopIfIdle()
     }

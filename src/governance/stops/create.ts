@@ -2,6 +2,7 @@ import { ParleyError } from '#errors.ts'
 import type { Log } from '#log.ts'
 import { type Clock, delay } from '#platform/clock.ts'
 import { type Kv, key } from '#platform/kv/kv.ts'
+import { Roster } from '#platform/roster.ts'
 import { type Stop, type Stops, scopesOf } from '../stops.ts'
 import { readChanged } from './read-changed.ts'
 
@@ -37,7 +38,7 @@ const UNSAID = /^(?:budget|key|secret|person):/
  * it has under way. With the store away, what was in force stays so. A store that has forgotten them is told again by whoever knows.
  */
 export async function createStops({ kv, clock, log }: StopsOptions): Promise<Stops> {
-  const listeners = new Set<() => void>()
+  const listeners = new Roster<() => void>()
   let known = new Map<string, Stop>()
   let bytes = ''
   /** What `bytes` are in the store, and when they were last read (monotonic ms). */
@@ -138,10 +139,7 @@ export async function createStops({ kv, clock, log }: StopsOptions): Promise<Sto
     look,
     set: async (stop) => void (await change((stops) => Boolean(withRoom(stops, stop.scope).set(stop.scope, stop)))),
     lift: (scope) => change((stops) => stops.delete(scope)),
-    onChange(listener) {
-      listeners.add(listener)
-      return () => listeners.delete(listener)
-    },
+    onChange: (listener) => listeners.add(listener),
     close() {
       closed = true
       cancelNext()
