@@ -78,7 +78,7 @@ async function runTests(paths: string[]): Promise<boolean> {
     files: longestFirst([...running]),
     isolation: 'process',
     // Many files wait rather than work, for a lease to run out or a process to start.
-    concurrency: availableParallelism() + 1,
+    concurrency: availableParallelism() + 2,
     timeout: testTimeoutMs,
     signal: AbortSignal.timeout(runTimeoutMs),
     execArgv: ['--import', import.meta.resolve('./support/watch-tests.ts')],
