@@ -17,6 +17,7 @@ import type { ActionCall, Run } from './port.ts'
 import { actionOf, approvalFor, refusalError, refusalOf, rulesOf } from './rules.ts'
 import type { RunNews } from './run-news.ts'
 import { runOf } from './run-shape.ts'
+import { InTurn } from './runs/in-turn.ts'
 import { type NewRun, RunInserts } from './runs/insert.ts'
 import { isNeverDone, type RunRow, toldAnewAt, UNSENT_AFTER_MS } from './runs/run-row.ts'
 import type { RunSeals } from './runs/run-seals.ts'
@@ -67,6 +68,8 @@ export interface Undoing {
 export class Dispatcher {
   readonly #options: DispatcherOptions
   readonly #inserts: RunInserts
+  /** The parallel calls of a turn are asked for at once: what keeps an order is written in theirs. */
+  readonly #ordered = new InTurn()
 
   constructor(options: DispatcherOptions) {
     this.#options = options
@@ -162,31 +165,34 @@ export class Dispatcher {
     const rules = refused ? undefined : rulesOf(verdict.spec)
     const approval = refused ? null : approvalFor(verdict.spec, args, principal, asked.untrusted, now)
     const status = refused ? 'rejected' : approval ? 'awaiting-approval' : 'queued'
-    const row = await this.#insert({
-      id,
-      tenant,
-      owner,
-      key: asked.key,
-      argumentsHash: hashOfJson(args),
-      // A model may say anything; the database takes no NUL, and a log no line break.
-      action: asked.action.slice(0, 64).replace(/[^\x20-\x7e]/g, '?'),
-      ...{ config, arm, cohort, unit },
-      specialist: asked.specialist,
-      conversation: asked.conversation,
-      turn: asked.turn,
-      undoes: asked.undoes,
-      status,
-      ordered: (rules?.ordered ?? false) && asked.conversation !== null,
-      once: rules?.once ?? true,
-      maxAttempts: rules?.maxAttempts ?? 0,
-      dueAt: refused ? toldAnewAt(asked, now) : (approval?.expiresAt ?? now + UNSENT_AFTER_MS),
-      input: await seals.seal(principal, id, 'input', { principal, arguments: args }),
-      outcome: refused ? await seals.seal(principal, id, 'outcome', { output: verdict.output }) : null,
-      reason: refused ? verdict.reason : approval ? 'awaiting_approval' : null,
-      approval,
-      traceparent: asked.traceparent ?? null,
-      now,
-    })
+    const ordered = (rules?.ordered ?? false) && asked.conversation !== null
+    const write = async () =>
+      this.#insert({
+        id,
+        tenant,
+        owner,
+        key: asked.key,
+        argumentsHash: hashOfJson(args),
+        // A model may say anything; the database takes no NUL, and a log no line break.
+        action: asked.action.slice(0, 64).replace(/[^\x20-\x7e]/g, '?'),
+        ...{ config, arm, cohort, unit },
+        specialist: asked.specialist,
+        conversation: asked.conversation,
+        turn: asked.turn,
+        undoes: asked.undoes,
+        status,
+        ordered,
+        once: rules?.once ?? true,
+        maxAttempts: rules?.maxAttempts ?? 0,
+        dueAt: refused ? toldAnewAt(asked, now) : (approval?.expiresAt ?? now + UNSENT_AFTER_MS),
+        input: await seals.seal(principal, id, 'input', { principal, arguments: args }),
+        outcome: refused ? await seals.seal(principal, id, 'outcome', { output: verdict.output }) : null,
+        reason: refused ? verdict.reason : approval ? 'awaiting_approval' : null,
+        approval,
+        traceparent: asked.traceparent ?? null,
+        now,
+      })
+    const row = await (ordered ? this.#ordered.do(`${tenant} ${asked.conversation}`, write) : write())
     if (row.id !== id) return row
     const fields = { run: id, action: row.action, config, arm, turn: asked.turn, status, reason: row.reason }
     log.info(fields, 'A run was asked for')

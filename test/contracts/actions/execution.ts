@@ -256,6 +256,19 @@ export function executionSuite(ground: () => Ground): void {
     assert.equal((await settledRun(actions, elsewhere)).status, 'succeeded')
   })
 
+  test('ordered calls of one turn, asked for at once, happen in the order of the calls', async () => {
+    const seen: unknown[] = []
+    const specs = { step: actionSpec('do', { order: 'conversation' }) }
+    const config = versionOf(specs)
+    await using actions = open({ do: ({ x }) => seen.push(x) }, specs)
+    const conversation = `conv_at_once_${Math.random()}`
+    const numbers = Array.from({ length: 10 }, (_, x) => x)
+    const ask = (x: number) => actions.dispatch(callOf(config, 'step', { conversation, arguments: `{"x":${x}}` }))
+    const runs = await Promise.all(numbers.map(ask))
+    for (const run of runs) assert.equal((await settledRun(actions, run)).status, 'succeeded')
+    assert.deepEqual(seen, numbers)
+  })
+
   test('a key of a program holds for a day, for the same arguments only', async () => {
     await using actions = open({ do: ({ x }) => x })
     const ask = (x: number, key: string | undefined = 'k') =>
