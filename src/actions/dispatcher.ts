@@ -95,7 +95,19 @@ export class Dispatcher {
 
   /** A request of a program. */
   async start(principal: Principal, request: StartRequest): Promise<RunRow> {
-    const { action, key } = request
+    const key = request.key && `api:${createHash('sha256').update(request.key).digest('base64url')}`
+    try {
+      return await this.#startAnew(principal, request, key ?? newId('run'))
+    } catch (error) {
+      // What was taken on already goes on, whatever has become of its action since, and of the room for more.
+      const known = key && (await this.#asked(principal, request, key).catch(() => undefined))
+      if (!known) throw error
+      return known
+    }
+  }
+
+  async #startAnew(principal: Principal, request: StartRequest, key: string): Promise<RunRow> {
+    const { action } = request
     refuseStopped(this.#options.stops, { principal, action })
     const id = newId('run')
     const { config, arm, cohort } = assignFor(
@@ -114,7 +126,7 @@ export class Dispatcher {
     const asked = {
       id,
       principal,
-      key: key === undefined ? newId('run') : `api:${createHash('sha256').update(key).digest('base64url')}`,
+      key,
       action,
       ...{ config: config.name, arm, cohort, unit: id },
       specialist: null,
@@ -125,10 +137,15 @@ export class Dispatcher {
       traceparent: request.traceparent,
     }
     const row = await this.#take(asked, { spec, args: read.value }, text)
-    if (row.action !== action || row.askedHash !== hashOfJson(read.value)) {
-      throw new ParleyError('idempotency_mismatch')
-    }
+    if (!isSame(row, request)) throw new ParleyError('idempotency_mismatch')
     return row
+  }
+
+  /** The run that the same request was given before, as long as its key holds. */
+  async #asked({ tenant, id: owner }: Principal, request: StartRequest, key: string): Promise<RunRow | undefined> {
+    const row = await this.#inserts.find({ tenant, owner, key })
+    const holds = row !== undefined && row.createdAt >= this.#options.clock.now() - KEY_LIFETIME_MS
+    return holds && isSame(row, request) ? row : undefined
   }
 
   /** The compensating action of a run: a run of its own, done for whoever asks, with what they may do. Asked for again it is the same. */
@@ -212,6 +229,10 @@ export class Dispatcher {
     )
     return this.#inserts.insert(run)
   }
+}
+
+function isSame({ action, askedHash }: RunRow, request: StartRequest): boolean {
+  return action === request.action && askedHash === hashOfJson(request.arguments)
 }
 
 /** Whether the key may be used anew: a program's after a day, that of an undoing when it was not done and never will be. */

@@ -2,7 +2,16 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { CorrectableError, type Executor, PassingError } from '../../../src/actions/executors/executor.ts'
 import type { Run } from '../../../src/actions/port.ts'
-import { actionSpec, callOf, type Ground, person, settledRun, versionOf } from '../../support/runs-at-hand.ts'
+import {
+  actionSpec,
+  callOf,
+  deafQueue,
+  type Ground,
+  person,
+  type ReplicaOptions,
+  settledRun,
+  versionOf,
+} from '../../support/runs-at-hand.ts'
 
 /** Executors that wait until they are let go. */
 function held() {
@@ -284,6 +293,35 @@ export function executionSuite(ground: () => Ground): void {
     assert.notEqual((await ask(2, 'other')).id, first.id)
     await ground().sql.query('system', 'UPDATE runs SET created_at = created_at - 86400001 WHERE id = $1', [first.id])
     assert.notEqual((await ask(2)).id, first.id)
+  })
+
+  test('a program that asks again is given its run, whatever has become since of its action and of the room for more', async () => {
+    const asked = { action: 'do_it', arguments: { x: 1 }, key: `again-${Math.random()}`, traceparent: undefined }
+    await using open = ground().actions({
+      actions: document.actions ?? {},
+      works: false,
+      queue: deafQueue(ground().queue),
+    })
+    const { id } = await open.start(person('ada'), asked)
+    const narrower = { type: 'object', additionalProperties: false, properties: { title: { type: 'string' } } }
+    const replicas: [options: ReplicaOptions, refusal: string][] = [
+      [{ actions: document.actions ?? {}, maxWaiting: 0 }, 'runs_full'],
+      [{ actions: {} }, 'action_not_found'],
+      [{ actions: { do_it: actionSpec('do', { parameters: narrower }) } }, 'arguments_invalid'],
+      [{ actions: { do_it: actionSpec('do', { roles: ['Admin'] }) } }, 'forbidden'],
+    ]
+    for (const [options, refusal] of replicas) {
+      await using other = ground().actions({ ...options, works: false })
+      assert.equal((await other.start(person('ada'), asked)).id, id, refusal)
+      for (const change of [{ key: `${asked.key}!` }, { key: undefined }, { arguments: { x: 2 } }]) {
+        await assert.rejects(other.start(person('ada'), { ...asked, ...change }), { code: refusal })
+      }
+      await assert.rejects(other.start(person('eve'), asked), { code: refusal })
+    }
+    await ground().sql.query('system', 'UPDATE runs SET created_at = created_at - 86400001 WHERE id = $1', [id])
+    await using later = ground().actions({ actions: {}, works: false })
+    await assert.rejects(later.start(person('ada'), asked), { code: 'action_not_found' })
+    await open.cancel(person('ada'), id)
   })
 
   test('runs of others are not found, in the tenant or out of it; who may decide sees them', async () => {
