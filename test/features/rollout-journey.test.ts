@@ -179,16 +179,17 @@ test('where rollouts are started by hand, nothing begins by itself', async () =>
   await replica.close()
 })
 
+const calculate = {
+  description: 'Calculates.',
+  parameters: { type: 'object', properties: {} },
+  builtin: 'calculate',
+  access: 'read' as const,
+}
+
 test('a version that guards less waits for a second operator', async () => {
   await using ground = await openRolloutGround({ env: { secondOperator: true } })
   const action = (approval: boolean) => ({
-    calculate: {
-      description: 'Calculates.',
-      parameters: { type: 'object', properties: {} },
-      builtin: 'calculate',
-      access: 'read' as const,
-      ...(approval && { approval: { roles: ['Action.Approver' as const] } }),
-    },
+    calculate: { ...calculate, ...(approval && { approval: { roles: ['Action.Approver' as const] } }) },
   })
   ground.push('v1', { document: { actions: action(true) } })
   const replica = await ground.replica()
@@ -203,5 +204,26 @@ test('a version that guards less waits for a second operator', async () => {
   ground.push('v2', { document: { actions: action(false) }, uploadedBy, approvedBy: { id: 'otto' } })
   await ground.pass(2 * ROUND_MS)
   assert.equal(replica.rollouts.view().live?.candidate.version, 'v2')
+  await replica.close()
+})
+
+test('of one that was put there by whatever means, whoever approves it may be who put it there: another one has to start it', async () => {
+  await using ground = await openRolloutGround({ env: { secondOperator: true } })
+  const guarded = { calculate: { ...calculate, approval: { roles: ['Action.Approver' as const] } } }
+  ground.push('v1', { document: { actions: guarded } })
+  const replica = await ground.replica()
+  const start = (by: string) =>
+    replica.rollouts.start(operator(by), { version: 'v2', ifMatch: replica.rollouts.view().etag })
+  const why = () => replica.rollouts.view().waiting[0]?.reason ?? ''
+  ground.push('v2', { document: { actions: { calculate } } })
+  await ground.pass(2 * ROUND_MS)
+  assert.match(why(), /one operator has to approve it, and a second operator to start it/)
+  await assert.rejects(start('Olga'), { code: 'second_operator_needed' })
+  ground.push('v2', { document: { actions: { calculate } }, approvedBy: { id: 'olga' } })
+  await ground.pass(2 * ROUND_MS)
+  assert.equal(replica.rollouts.view().live, null, 'by itself it would have the word of one person alone')
+  assert.match(why(), /a second operator has to agree, by starting it/)
+  await assert.rejects(start('Olga'), { code: 'second_operator_needed' })
+  assert.equal((await start('Otto')).live?.candidate.version, 'v2')
   await replica.close()
 })

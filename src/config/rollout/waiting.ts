@@ -49,17 +49,25 @@ function reasonOf(
   isFirst: boolean,
 ): string | undefined {
   if (candidate.hash === stable.hash) return `It is the same as ${stable.name}, which is stable.`
-  if (needsSecond(candidate, entry, null)) return 'It guards less than stable does: a second operator has to agree.'
+  if (needsSecond(candidate, entry, null)) return askedOfPeople(entry)
   if (state.live) return `It waits until the rollout of ${state.live.candidate.version} has ended.`
   if (!startsByItself) return 'It is started by hand.'
   return isFirst ? undefined : 'A newer one goes before it.'
 }
 
+function askedOfPeople({ uploadedBy, approvedBy }: KnownVersion): string {
+  if (uploadedBy) return 'It guards less than stable does: a second operator has to agree.'
+  const unknown = 'It guards less than stable does, and nobody knows who put it there'
+  return approvedBy
+    ? `${unknown}: beside the one who approved it a second operator has to agree, by starting it.`
+    : `${unknown}: one operator has to approve it, and a second operator to start it.`
+}
+
 /**
- * By itself a version needs whoever approved it. By an operator's hand that operator is the second, unless it is the one who pushed
- * it, or nobody knows who did.
+ * Whether two people stand for it: who pushed it, who approved it, who starts it (null: it begins by itself). Who put it there by
+ * other means than a push may be any of these.
  */
 export function hasSecond({ uploadedBy, approvedBy }: KnownVersion, by: string | null): boolean {
-  if (approvedBy) return true
-  return by !== null && uploadedBy !== null && uploadedBy.id !== by
+  const people = [uploadedBy?.id, approvedBy?.id, by ?? undefined].filter((id) => id !== undefined)
+  return new Set(people).size >= 2
 }
