@@ -4,6 +4,7 @@ import { chatConfig, upstreamModel } from '../support/chat-config.ts'
 import { startEntraApp } from '../support/entra-app.ts'
 import { collect, nativeClient } from '../support/native-client.ts'
 import { sharedPostgres } from '../support/postgres.ts'
+import { until } from '../support/runs-at-hand.ts'
 import { sseEvents } from '../support/sse.ts'
 import { startUpstream } from '../support/upstream.ts'
 
@@ -69,6 +70,30 @@ test('Finance sets what a user may spend; answers are paid from it, on the nativ
   assert.deepEqual(both.map(({ status }) => status).sort(), [200, 412])
   const again = await say(ana)
   assert.equal(again.body.status, 'completed', JSON.stringify(again.body))
+
+  // It is removed for a while, and counts by another part of the calendar: what was spent is what the ledger has.
+  const inLedger = async (calls: number) => {
+    const usage = () => call('GET', '/api/v1/usage', undefined, ana)
+    await until(async () => (await usage()).body.total.calls === calls)
+    return (await usage()).body.total.costUsd
+  }
+  const before = await inLedger(3)
+  const matching = async () => ({ ...finance, 'if-match': `"${(await spent()).version}"` })
+  assert.equal((await call('DELETE', path, undefined, await matching())).status, 204)
+  assert.equal((await say(ana)).body.status, 'completed')
+  let calls = 4
+  let all = await inLedger(calls)
+  assert.ok(all > before)
+  assert.equal((await call('PUT', path, { limitUsd: 100, period: 'month' }, finance)).status, 200)
+  assert.equal((await spent()).spentUsd, all)
+  for (const period of ['day', 'month']) {
+    assert.equal((await call('PUT', path, { limitUsd: 100, period }, await matching())).status, 200)
+    assert.equal((await spent()).spentUsd, all, period)
+    assert.equal((await say(ana)).body.status, 'completed')
+    calls += 1
+    all = await inLedger(calls)
+    assert.equal((await spent()).spentUsd, all, period)
+  }
 })
 
 test('answers under way are cut when others have cost far more than was thought, until Finance overrides', async () => {

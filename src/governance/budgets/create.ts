@@ -6,7 +6,14 @@ import type { Clock } from '#platform/clock.ts'
 import type { Kv } from '#platform/kv/kv.ts'
 import type { Sql } from '#platform/sql/sql.ts'
 import type { AuditEntry } from '../audit.ts'
-import { type Budget, type Budgets, type BudgetView, budgetLevels, type Spending } from '../budgets.ts'
+import {
+  type Budget,
+  type Budgets,
+  type BudgetTerms,
+  type BudgetView,
+  budgetLevels,
+  type Spending,
+} from '../budgets.ts'
 import type { Ledger } from '../ledger.ts'
 import type { Stop, Stops } from '../stops.ts'
 import { BudgetBook } from './book.ts'
@@ -116,6 +123,15 @@ export function createBudgets(options: BudgetsOptions): Budgets {
     await stops.lift(`budget:${scope}`)
   }
 
+  /**
+   * Whoever sets one, or has it count by another part of the calendar, finds what was spent, and not what was counted when there was
+   * such a one before: nobody has counted since.
+   */
+  async function countAnew(scope: string, { period }: BudgetTerms): Promise<void> {
+    await book.look()
+    if (book.get(scope)?.period !== period) await till.forget({ scope, period })
+  }
+
   function entryOf(by: Principal, kind: AuditEntry['kind'], scope: string, details: AuditEntry['details']): AuditEntry {
     const { tenant } = by
     return { tenant, kind, actor: partitionOf(by), subject: scope, at: clock.now(), ...(details && { details }) }
@@ -148,6 +164,7 @@ export function createBudgets(options: BudgetsOptions): Budgets {
       checkSettable(scope)
       const { limitUsd, period } = terms
       await audit(entryOf(by, 'budget.set', scope, { limitUsd, period }))
+      await countAnew(scope, terms)
       if (ifVersion !== undefined) return changed(await kept.change(scope, terms, ifVersion))
       const created = await kept.create(scope, terms)
       if (!created) throw new ParleyError('precondition_required', { param: 'if-match' })

@@ -82,6 +82,11 @@ export class Till {
     return (await this.#options.kv.run(readCounter, [at], [start])) ?? { spent: 0, reserved: 0 }
   }
 
+  /** What was counted of one that is none any more is not gone on with: its next call begins with what the ledger says. */
+  async forget(budget: Pick<Budget, 'scope' | 'period'>): Promise<void> {
+    await this.#options.kv.delete(keysOf(budget)[0])
+  }
+
   close(): void {
     this.#cancelNext()
   }
@@ -136,8 +141,9 @@ export class Till {
   }
 }
 
-/** Of a tenant all in one partition: a call may be paid from several. */
-function keysOf({ scope }: Budget): [record: Key, held: Key] {
+/** Of a tenant all in one partition: a call may be paid from several. Days and months are counted apart. */
+function keysOf({ scope, period }: Pick<Budget, 'scope' | 'period'>): [record: Key, held: Key] {
   const partition = partitionOfTenant(tenantOf(scope))
-  return [key(partition, `budget:${scope}`), key(partition, `budget-held:${scope}`)]
+  const by = period === 'day' ? 'day-budget' : 'budget'
+  return [key(partition, `${by}:${scope}`), key(partition, `${by}-held:${scope}`)]
 }
