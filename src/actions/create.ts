@@ -26,7 +26,7 @@ import { previewOf } from './preview.ts'
 import { actionsOf, refusalOf, rulesOf } from './rules.ts'
 import { RunNews } from './run-news.ts'
 import { runOf } from './run-shape.ts'
-import { maySee, viewRuns } from './run-views.ts'
+import { maySee, type OfUnreadable, viewRuns } from './run-views.ts'
 import { cancelOfTurn } from './runs/changes.ts'
 import { listRuns } from './runs/reads.ts'
 import type { RunRow } from './runs/run-row.ts'
@@ -126,8 +126,9 @@ export function createActions(options: ActionsOptions): Actions {
     if (limits) onLimits?.(limits)
   }
 
-  async function view(principal: Principal, row: RunRow): Promise<RunView> {
-    const [shown] = await viewRuns(sql, seals, principal.tenant, [row])
+  /** What was decided is told of, also where nobody can read what was asked. */
+  async function view(principal: Principal, row: RunRow, ofUnreadable: OfUnreadable = 'course'): Promise<RunView> {
+    const [shown] = await viewRuns(sql, seals, principal.tenant, [row], ofUnreadable)
     if (!shown) throw new ParleyError('run_not_found')
     return shown
   }
@@ -177,13 +178,13 @@ export function createActions(options: ActionsOptions): Actions {
       wake()
       return view(principal, await dispatcher.start(principal, request))
     },
-    get: async (principal, run) => view(principal, await decisions.read(principal, run)),
+    get: async (principal, run) => view(principal, await decisions.read(principal, run), 'error'),
 
     async list(principal, page) {
       const rows = await listRuns(sql, filterOf(principal, page))
       const visible = rows.filter((row) => maySee(principal, row))
       const next = rows.length === page.limit ? (rows.at(-1)?.id ?? null) : null
-      return { items: await viewRuns(sql, seals, principal.tenant, visible), next }
+      return { items: await viewRuns(sql, seals, principal.tenant, visible, 'course'), next }
     },
 
     async *follow(principal, run, signal) {
@@ -194,7 +195,7 @@ export function createActions(options: ActionsOptions): Actions {
       signal.addEventListener('abort', look)
       try {
         for (let row = await decisions.read(principal, run); ; row = await decisions.read(principal, run)) {
-          if (row.version !== version) yield await view(principal, row)
+          if (row.version !== version) yield await view(principal, row, 'error')
           version = row.version
           if (isSettled(row)) return
           const stopTimer = clock.after(FOLLOW_POLL_MS, look)

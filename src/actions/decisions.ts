@@ -1,3 +1,4 @@
+import { isErased, isUnreadable } from '#conversations/erased.ts'
 import { ParleyError } from '#errors.ts'
 import type { Audit, AuditEntry } from '#governance/audit.ts'
 import { refuseStopped, type Stops } from '#governance/stops.ts'
@@ -71,7 +72,10 @@ export class Decisions {
     const approved = decided(row.approval, principal, 'approved', now)
     const go = { status: 'queued', dueAt: now + UNSENT_AFTER_MS, approval: approved, now } as const
     const noted = { kind: 'run.approved', details: { hash, edited: false } } as const
-    if (edited === undefined || Object.keys(edited).length === 0) return this.#change(principal, row, go, noted)
+    if (edited === undefined || Object.keys(edited).length === 0) {
+      await this.#checkReadable(row)
+      return this.#change(principal, row, go, noted)
+    }
     const { revision, pending } = await this.#revise(row, edited)
     // Under the rules of what it says now somebody else may have to decide.
     const stillPending = pending !== null && !mayDecide(principal, row.owner, pending)
@@ -233,8 +237,21 @@ export class Decisions {
     return changeRun(sql, present, change, note)
   }
 
-  #sealed(seals: RunSeals, row: RunRow, output: string): Promise<Buffer> {
-    return seals.seal({ tenant: row.tenant, id: row.owner }, row.id, 'outcome', { output })
+  /** Nobody approves what nobody can have looked at. Rejects with sealed_unreadable. */
+  async #checkReadable(row: RunRow): Promise<void> {
+    await this.#options.seals.input(row).catch((error) => {
+      if (!isErased(error)) throw error
+    })
+  }
+
+  /** Without the key that it would be sealed with, the decision itself has to do. */
+  async #sealed(seals: RunSeals, row: RunRow, output: string): Promise<Buffer | null> {
+    try {
+      return await seals.seal({ tenant: row.tenant, id: row.owner }, row.id, 'outcome', { output })
+    } catch (error) {
+      if (!isUnreadable(error)) throw error
+      return null
+    }
   }
 }
 

@@ -1,9 +1,9 @@
-import { isErased } from '#conversations/erased.ts'
+import { isErased, isUnreadable } from '#conversations/erased.ts'
 import type { Principal } from '#identity/principal.ts'
 import type { Sql } from '#platform/sql/sql.ts'
 import type { ApprovalView, AttemptView, RunView } from './actions.ts'
 import { isSettled } from './port.ts'
-import { sentenceOf } from './reasons.ts'
+import { reasons, sentenceOf } from './reasons.ts'
 import { blockerOf, type ListedRun, readAttempts, readUndoings } from './runs/reads.ts'
 import type { RunApproval, RunRow } from './runs/run-row.ts'
 import type { RunSeals } from './runs/run-seals.ts'
@@ -15,12 +15,16 @@ export function maySee({ tenant, id, roles }: Principal, row: RunRow): boolean {
   return row.approval?.roles.some((role) => roles.some((held) => held === role)) ?? false
 }
 
+/** What becomes of a run that opens with no key that is here: its course alone, so that it hides none of the others; or an error. */
+export type OfUnreadable = 'course' | 'error'
+
 /** Runs of one tenant as the API shows them. */
 export async function viewRuns(
   sql: Sql,
   seals: RunSeals,
   tenant: string,
   rows: readonly (RunRow & Partial<Pick<ListedRun, 'outcomeLeftOut'>>)[],
+  ofUnreadable: OfUnreadable,
 ): Promise<RunView[]> {
   const ids = rows.map(({ id }) => id)
   const [allAttempts, undoings] = await Promise.all([
@@ -30,16 +34,16 @@ export async function viewRuns(
   const attempts = Map.groupBy(allAttempts, ({ run }) => run)
   return Promise.all(
     rows.map(async (row) => {
-      const { principal, args, output, preview } = await contentOf(row, seals)
+      const { principal, args, output, preview, isShut } = await contentOf(row, seals, ofUnreadable)
       const { id, action, status, version, revision, argumentsHash, reason, specialist, conversation, turn, config } =
         row
       const { maxAttempts, createdAt, updatedAt, settledAt, dueAt } = row
       return {
         ...{ id, action, status, version, revision, arguments: args, argumentsHash },
         result: status === 'succeeded' && output !== undefined ? JSON.parse(output) : null,
-        resultLeftOut: row.outcomeLeftOut ?? false,
+        resultLeftOut: row.outcomeLeftOut ?? (isShut && status === 'succeeded'),
         reason,
-        message: messageOf(row, output),
+        message: isShut ? reasons.sealed_unreadable : messageOf(row, output),
         owner: { id: principal.id, name: principal.name },
         ...{ specialist, conversation, turn, config },
         approval: row.approval && approvalView(row.approval, preview),
@@ -56,13 +60,15 @@ export async function viewRuns(
 }
 
 /** Of a run whose owner was erased nothing is left but its course. */
-async function contentOf(row: RunRow, seals: RunSeals) {
+async function contentOf(row: RunRow, seals: RunSeals, ofUnreadable: OfUnreadable) {
   try {
     const { principal, arguments: args } = await seals.input(row)
-    return { principal, args, output: await seals.outcome(row), preview: await seals.preview(row) }
+    const [output, preview] = [await seals.outcome(row), await seals.preview(row)]
+    return { principal, args, output, preview, isShut: false }
   } catch (error) {
-    if (!isErased(error)) throw error
-    return { principal: { id: row.owner, name: '' }, args: {}, output: undefined, preview: null }
+    const isShut = ofUnreadable === 'course' && isUnreadable(error)
+    if (!isShut && !isErased(error)) throw error
+    return { principal: { id: row.owner, name: '' }, args: {}, output: undefined, preview: null, isShut }
   }
 }
 

@@ -1,6 +1,7 @@
 import { after, before } from 'node:test'
 import { type Ground, openGround } from '../support/runs-at-hand.ts'
 import { awaitingSuite } from './actions/awaiting.ts'
+import { deadLettersSuite } from './actions/dead-letters.ts'
 import { decisionsSuite } from './actions/decisions.ts'
 import { executionSuite } from './actions/execution.ts'
 import { hardeningSuite } from './actions/hardening.ts'
@@ -20,6 +21,7 @@ after(() => ground[Symbol.asyncDispose]())
 executionSuite(() => ground)
 recoverySuite(() => ground)
 decisionsSuite(() => ground)
+deadLettersSuite(() => ground)
 hardeningSuite(() => ground)
 sendingSuite(() => ground)
 servingSuite(() => ground)

@@ -8,6 +8,7 @@ import { startBroker } from '../support/broker/broker.ts'
 import { startPostgres } from '../support/postgres.ts'
 import { type Ground, openGround } from '../support/runs-at-hand.ts'
 import { awaitingSuite } from './actions/awaiting.ts'
+import { deadLettersSuite } from './actions/dead-letters.ts'
 import { decisionsSuite } from './actions/decisions.ts'
 import { executionSuite } from './actions/execution.ts'
 import { hardeningSuite } from './actions/hardening.ts'
@@ -45,6 +46,7 @@ after(() => opened.disposeAsync())
 executionSuite(() => ground)
 recoverySuite(() => ground)
 decisionsSuite(() => ground)
+deadLettersSuite(() => ground)
 hardeningSuite(() => ground)
 sendingSuite(() => ground)
 servingSuite(() => ground)

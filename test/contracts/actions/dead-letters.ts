@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { Run } from '../../../src/actions/port.ts'
+import { ParleyError } from '../../../src/errors.ts'
+import { actionSpec, callOf, deafQueue, type Ground, person, versionOf } from '../../support/runs-at-hand.ts'
+
+const plain = { do_it: actionSpec('do') }
+const operator = person('root', ['Admin', 'Action.Approver'])
+
+/** What operators find of runs that were given up, and what they can do about many of them. */
+export function deadLettersSuite(ground: () => Ground): void {
+  /** Dead letters with a reason of their own, oldest first. */
+  async function givenUp(reason: string, ...actions: string[]): Promise<Run[]> {
+    const specs = Object.fromEntries(actions.map((name) => [name, actionSpec('do')]))
+    await using silent = ground().actions({ actions: specs, works: false, queue: deafQueue(ground().queue) })
+    const runs: Run[] = []
+    for (const name of actions) runs.push(await silent.dispatch(callOf(versionOf(specs), name)))
+    await ground().sql.query(
+      'system',
+      `UPDATE runs SET status = 'dead-lettered', reason = $2, settled_at = 1, due_at = NULL WHERE id = ANY($1::text[])`,
+      [runs.map(({ id }) => id), reason],
+    )
+    return runs
+  }
+
+  test('one whose key is missing hides none of the others, and can be decided on', async () => {
+    const reason = `shut-${Math.random()}`
+    const [first, second, third] = await givenUp(reason, 'do_it', 'do_it', 'do_it')
+    assert.ok(first && second && third)
+    const sealOf = () => Promise.reject(new ParleyError('sealed_unreadable'))
+    await using shut = ground().actions({ actions: plain, works: false, queue: deafQueue(ground().queue), sealOf })
+    await assert.rejects(shut.get(operator, first.id), { code: 'sealed_unreadable' })
+    const { items } = await shut.list(operator, { limit: 3, whose: 'tenant', status: 'dead-lettered' })
+    assert.deepEqual(
+      items.map(({ id, reason, arguments: args, message }) => [id, reason, args, /cannot be read/.test(message ?? '')]),
+      [third, second, first].map(({ id }) => [id, reason, {}, true]),
+    )
+    assert.equal((await shut.discard(operator, first.id, 'Nobody wants it.')).status, 'discarded')
+    assert.equal((await shut.replay(operator, second.id)).status, 'queued')
+    assert.equal((await shut.cancel(person('ada'), second.id)).status, 'cancelled')
+
+    const ask = `UPDATE runs SET status = 'awaiting-approval', settled_at = NULL, approval = $2::jsonb WHERE id = $1`
+    const approval = { roles: ['Admin'], ownAllowed: false, editable: [], because: 'rule', expiresAt: 9e15 }
+    await ground().sql.query('system', ask, [third.id, JSON.stringify(approval)])
+    const [pending] = (await shut.list(operator, { limit: 1, whose: 'to-approve' })).items
+    assert.equal(pending?.id, third.id)
+    const hash = pending.argumentsHash
+    await assert.rejects(shut.approve(operator, third.id, { hash }), { code: 'sealed_unreadable' })
+    assert.equal((await shut.reject(operator, third.id, 'Nobody can read it.')).status, 'rejected')
+    await using sound = ground().actions({ actions: plain, works: false, queue: deafQueue(ground().queue) })
+    assert.equal((await sound.get(operator, third.id)).message, 'It was not approved.')
+  })
+}
