@@ -3,14 +3,15 @@ import { rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { test } from 'node:test'
 import { createCounterStore } from '#config/rollout/store/counter-store.ts'
+import { ParleyError } from '#errors.ts'
 import { FolderBlobStore } from '#platform/blob/folder.ts'
 import { failed, openRolloutGround, operator, ROUND_MS, type RolloutGround } from '../support/rollouts-at-hand.ts'
 
 const MINUTE = 60_000
 
-async function canary(ground: RolloutGround) {
+async function canary(ground: RolloutGround, blobs = ground.blobs) {
   ground.push('v1')
-  const replica = await ground.replica()
+  const replica = await ground.replica({ blobs })
   ground.push('v2')
   await ground.pass(ROUND_MS)
   return replica
@@ -80,6 +81,29 @@ test('with the blob store away a rollback reaches every replica through the live
   assert.deepEqual([line?.to, line?.candidate, line?.by], ['rolled-back', 'v2', 'system'])
   assert.equal(new Set([one, two, third].map(({ rollouts }) => rollouts.view().epoch)).size, 1)
   await Promise.all([one.close(), two.close(), third.close()])
+})
+
+test('a step right after a rollback that could not be written leaves that out of no history', async () => {
+  await using ground = await openRolloutGround()
+  const blobs = new FolderBlobStore({ root: ground.folder, clock: ground.clock, log: ground.log })
+  const put = blobs.put.bind(blobs)
+  let failures = 0
+  blobs.put = async (name, bytes, condition) => {
+    if (name === 'state.json' && failures-- > 0) throw new ParleyError('blob_unavailable')
+    return put(name, bytes, condition)
+  }
+  const replica = await canary(ground, blobs)
+  failures = Number.POSITIVE_INFINITY
+  for (let n = 0; n < 4; n++) replica.converse({ arm: 'canary', ...failed })
+  await ground.pass(ROUND_MS)
+  const { live, epoch, etag: ifMatch } = replica.rollouts.view()
+  assert.equal(live, null)
+  failures = 1
+  const { epoch: next } = await replica.rollouts.start(operator(), { version: 'v2', ifMatch })
+  assert.equal(next, epoch + 1)
+  const [started, rolledBack] = await replica.rollouts.history(2)
+  assert.deepEqual([started?.epoch, rolledBack?.epoch, rolledBack?.to], [epoch + 1, epoch, 'rolled-back'])
+  await replica.close()
 })
 
 test('an operator rolls back while the blob store is away', async () => {

@@ -70,7 +70,9 @@ export class SharedState {
    */
   async move(transition: (state: RolloutState) => RolloutState): Promise<void> {
     const next = transition(this.#present)
-    if (await this.#write(next)) return
+    // A rollback that is ordered and not written yet is a step of its own, with its line in the history.
+    const isBehind = this.#base.epoch < this.#present.epoch
+    if ((!isBehind || (await this.#write(this.#present))) && (await this.#write(next))) return
     await this.look()
     throw new ParleyError('version_conflict')
   }
