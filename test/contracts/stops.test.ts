@@ -152,6 +152,42 @@ for (const kv of [sqlite, redis]) {
     assert.match((await kv.get(key('stops', 'state')))?.value.toString() ?? '', /tenant:t1/)
   })
 
+  test(`stops on ${kv.engine}: a store that was set back, as by a failover, lets nothing go that was stopped since`, async () => {
+    await using both = await replicas(kv)
+    const { here, there, look } = both
+    const at = key('stops', 'state')
+    await here.set(stop('tenant:t1'))
+    const before = await kv.get(at)
+    assert.ok(before)
+    await here.set(stop('model:primary'))
+    await look()
+    const setBack = async () => {
+      await kv.delete(at)
+      assert.equal(await kv.put(at, before.value), before.version)
+    }
+    await setBack()
+    await look()
+    assert.ok(there.get('model:primary'))
+    assert.match((await kv.get(at))?.value.toString() ?? '', /model:primary/)
+    // And before anybody has looked.
+    await setBack()
+    await here.set(stop('action:a1'))
+    await look()
+    for (const replica of [here, there]) {
+      assert.deepEqual(
+        replica
+          .list()
+          .map(({ scope }) => scope)
+          .sort(),
+        ['action:a1', 'model:primary', 'tenant:t1'],
+      )
+    }
+    assert.equal(await there.lift('model:primary'), true)
+    assert.equal(here.list().length, 3)
+    await here.set(stop('action:a2'))
+    assert.equal(here.get('model:primary'), undefined)
+  })
+
   test(`stops on ${kv.engine}: one that ends by itself does`, async () => {
     await using both = await replicas(kv)
     const { there, clock } = both

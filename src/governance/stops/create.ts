@@ -5,6 +5,7 @@ import { type Kv, key } from '#platform/kv/kv.ts'
 import { Roster } from '#platform/roster.ts'
 import { type Stop, type Stops, scopesOf } from '../stops.ts'
 import { readChanged } from './read-changed.ts'
+import { tellAgain } from './tell-again.ts'
 
 export interface StopsOptions {
   kv: Kv
@@ -35,7 +36,8 @@ const UNSAID = /^(?:budget|key|secret|person):/
 
 /**
  * One value in the store holds all stops, and its bytes are their epoch: each replica looks at it four times a second, whatever
- * it has under way. With the store away, what was in force stays so. A store that has forgotten them is told again by whoever knows.
+ * it has under way. With the store away, what was in force stays so. Its version only grows: a store that has forgotten it, or
+ * the last of it, since the server that took over had not heard of that yet, is told again by whoever knows.
  */
 export async function createStops({ kv, clock, log }: StopsOptions): Promise<Stops> {
   const listeners = new Roster<() => void>()
@@ -68,18 +70,23 @@ export async function createStops({ kv, clock, log }: StopsOptions): Promise<Sto
   async function look(): Promise<void> {
     const beganAt = clock.monotonic()
     const before = changes
-    const { version, length } = beganAt - seen.readAt < WHOLE_EVERY_MS ? seen : { version: 0, length: 0 }
-    const found = await kv.run(readChanged, [STOPS], [version, length])
+    const isFresh = beganAt - seen.readAt < WHOLE_EVERY_MS
+    const found = await kv.run(readChanged, [STOPS], isFresh ? [seen.version, seen.length] : [0, 0])
     heardAt = Math.max(heardAt, beganAt)
     isAway = false
     // What was changed here meanwhile may not be in it yet.
     if (changes !== before || found === 'same') return
-    if (found) {
+    if (found && found.version >= seen.version) {
       seen = { version: found.version, length: found.value.length, readAt: beganAt }
       apply(found.value.toString())
     } else if (bytes !== '') {
-      await kv.put(STOPS, Buffer.from(bytes), { ifVersion: 0 })
+      await remind()
     }
+  }
+
+  async function remind(): Promise<void> {
+    await kv.run(tellAgain, [STOPS], [bytes, seen.version])
+    log.warn('The store had forgotten what is stopped, and was told again')
   }
 
   /** One after the other here: of many at once each has only those of other replicas to give way to. */
@@ -93,14 +100,19 @@ export async function createStops({ kv, clock, log }: StopsOptions): Promise<Sto
     for (let tries = 0; tries < TRIES; tries++) {
       if (tries >= TRIES_AT_ONCE) await delay(clock, Math.random() * PAUSE_MS)
       const found = await kv.get(STOPS)
-      const text = found?.value.toString() ?? (bytes || '[]')
+      if ((found?.version ?? 0) < seen.version) {
+        await remind()
+        continue
+      }
+      const text = found?.value.toString() ?? '[]'
       const stops = new Map((JSON.parse(text) as Stop[]).map((stop) => [stop.scope, stop]))
       for (const [scope, { until }] of stops) if (until !== null && until <= clock.now()) stops.delete(scope)
       if (!next(stops)) return false
       const wanted = JSON.stringify([...stops.values()])
-      if ((await kv.put(STOPS, Buffer.from(wanted), { ifVersion: found?.version ?? 0 })) === undefined) continue
+      const version = await kv.put(STOPS, Buffer.from(wanted), { ifVersion: found?.version ?? 0 })
+      if (version === undefined) continue
       changes += 1
-      seen.readAt = Number.NEGATIVE_INFINITY
+      seen = { version, length: 0, readAt: Number.NEGATIVE_INFINITY }
       apply(wanted)
       return true
     }
