@@ -33,12 +33,8 @@ export interface Actions extends ActionPort {
   cancel(principal: Principal, run: string): Promise<RunView>
   /** Another try for a dead-lettered or failed run, under the same key towards its target. Admin or Action.Approver. */
   replay(principal: Principal, run: string, onLimits?: OnLimits): Promise<RunView>
-  /** Every dead-lettered run of the tenant that fits, at most `limit`; how many were replayed. */
-  replayAll(
-    principal: Principal,
-    filter: { action?: string; reason?: string; limit: number },
-    onLimits?: OnLimits,
-  ): Promise<number>
+  /** Every dead-lettered run of the tenant that fits, newest first, at most `limit`; also told when it could not go on in the middle. */
+  replayAll(principal: Principal, filter: ReplayFilter, onLimits?: OnLimits): Promise<ReplayedRuns>
   /** A dead-lettered run nobody wants any more. */
   discard(principal: Principal, run: string, reason: string): Promise<RunView>
   /** Says what became of an `unknown` run. */
@@ -79,6 +75,19 @@ export interface StartRequest {
   arguments: Readonly<Record<string, unknown>>
   key: string | undefined
   traceparent: string | undefined
+}
+
+export interface ReplayFilter {
+  action?: string
+  /** The stable code. */
+  reason?: string
+  limit: number
+}
+
+export interface ReplayedRuns {
+  replayed: number
+  /** There may be more that fit: whoever asks again goes on with them. */
+  more: boolean
 }
 
 export interface RunPage {

@@ -6,6 +6,7 @@ import { type Principal, partitionOf } from '#identity/principal.ts'
 import type { Log } from '#log.ts'
 import type { Clock } from '#platform/clock.ts'
 import type { Sql, Tx } from '#platform/sql/sql.ts'
+import type { ReplayedRuns, ReplayFilter } from './actions.ts'
 import { readArguments } from './arguments.ts'
 import { hashOfJson } from './canonical-json.ts'
 import { configOf, type PinnedConfigs } from './config-of.ts'
@@ -35,6 +36,7 @@ export interface DecisionsOptions {
   onPending(row: RunRow): void
 }
 
+const LISTED_AT_ONCE = 100
 /** Of many that are replayed at once: somebody else was quicker, or its owner was erased meanwhile; or it cannot be for now. */
 const PASSED_OVER: ReadonlySet<string> = new Set([
   ...['run_state', 'run_not_found', 'erased'],
@@ -122,25 +124,43 @@ export class Decisions {
     return this.#change(principal, row, change, repaired('replayed'))
   }
 
-  /** Those that somebody else replays or discards meanwhile, and those whose action is gone or stopped, are passed over. */
-  async replayAll(
-    principal: Principal,
-    { action, reason, limit }: { action?: string; reason?: string; limit: number },
-  ): Promise<number> {
+  /**
+   * Those that somebody else replays or discards meanwhile, and those whose action is gone or stopped, are passed over. Where it
+   * cannot go on in the middle, that much is told, and whoever asks again goes on with the others.
+   */
+  async replayAll(principal: Principal, { action, reason, limit }: ReplayFilter): Promise<ReplayedRuns> {
     operate(principal)
-    refuseStopped(this.#options.stops, { principal, ...(action !== undefined && { action }) })
-    const filter = { tenant: principal.tenant, status: 'dead-lettered' as const, limit }
-    const rows = await listRuns(this.#options.sql, { ...filter, ...(action && { action }), ...(reason && { reason }) })
+    const { sql, stops, log } = this.#options
+    refuseStopped(stops, { principal, ...(action !== undefined && { action }) })
+    const filter = { tenant: principal.tenant, status: 'dead-lettered', limit: LISTED_AT_ONCE } as const
+    const wanted = { ...filter, ...(action && { action }), ...(reason && { reason }) }
     let replayed = 0
-    for (const { id } of rows) {
-      try {
-        await this.replay(principal, id)
-        replayed += 1
-      } catch (error) {
-        if (!(error instanceof ParleyError && PASSED_OVER.has(error.code))) throw error
+    try {
+      for (let before = {}; ; ) {
+        const rows = await listRuns(sql, { ...wanted, ...before })
+        for (const { id } of rows) {
+          if (replayed === limit) return { replayed, more: true }
+          if (await this.#isReplayed(principal, id)) replayed += 1
+        }
+        if (rows.length < LISTED_AT_ONCE) return { replayed, more: false }
+        before = { before: rows.at(-1)?.id }
       }
+    } catch (error) {
+      if (replayed === 0) throw error
+      log.warn({ replayed, err: error }, 'Not all dead letters that fit could be replayed')
+      return { replayed, more: true }
     }
-    return replayed
+  }
+
+  /** False for one that is passed over. */
+  async #isReplayed(principal: Principal, id: string): Promise<boolean> {
+    try {
+      await this.replay(principal, id)
+      return true
+    } catch (error) {
+      if (!(error instanceof ParleyError && PASSED_OVER.has(error.code))) throw error
+      return false
+    }
   }
 
   async discard(principal: Principal, id: string, note: string): Promise<RunRow> {

@@ -141,4 +141,10 @@ export const RunReplay = Type.Object(
   { additionalProperties: false, title: 'RunReplay' },
 )
 
-export const ReplayedRuns = Type.Object({ replayed: Type.Integer() }, { title: 'ReplayedRuns' })
+export const ReplayedRuns = Type.Object(
+  {
+    replayed: Type.Integer(),
+    more: Type.Boolean({ description: 'There may be more that fit: ask again, and they are gone on with.' }),
+  },
+  { title: 'ReplayedRuns' },
+)

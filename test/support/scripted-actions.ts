@@ -1,4 +1,4 @@
-import type { ActionView, RunPage, RunView, StartRequest } from '#actions/actions.ts'
+import type { ActionView, ReplayedRuns, ReplayFilter, RunPage, RunView, StartRequest } from '#actions/actions.ts'
 import { isSettled } from '#actions/port.ts'
 import type { ConfigVersion } from '#config/document.ts'
 import { ParleyError } from '#errors.ts'
@@ -98,9 +98,9 @@ export class ScriptedActions implements ServedActions {
     return this.#find(id).change({ status: 'queued', settledAt: null }).view
   }
 
-  async replayAll(_principal: unknown, filter: { action?: string; reason?: string; limit: number }): Promise<number> {
+  async replayAll(_principal: unknown, filter: ReplayFilter): Promise<ReplayedRuns> {
     this.#note('replayAll', filter)
-    return 3
+    return { replayed: 3, more: false }
   }
 
   async discard(_principal: unknown, id: string, reason: string): Promise<RunView> {

@@ -55,7 +55,7 @@ test('dead letters are replayed by the dozen', async () => {
   await using transport = await start(actions)
   const filter = { action: 'create_ticket', reason: 'MaxDeliveryCountExceeded', limit: 1000 }
   for (const body of [{ limit: 1 }, filter]) {
-    assert.deepEqual((await transport.post('replay', body)).answer, { replayed: 3 })
+    assert.deepEqual((await transport.post('replay', body)).answer, { replayed: 3, more: false })
   }
   assert.deepEqual(actions.asked, [
     ['replayAll', { limit: 1 }],

@@ -42,7 +42,7 @@ export function runRepairRoutes(routes: Routes, actions: NativeDeps['actions']):
     },
     handler: async (request, reply) => {
       const onLimits: OnLimits = (left) => reply.headers(limitHeaders(left))
-      return { replayed: await actions.replayAll(principalOf(request), request.body, onLimits) }
+      return actions.replayAll(principalOf(request), request.body, onLimits)
     },
   })
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Run } from '../../../src/actions/port.ts'
 import { ParleyError } from '../../../src/errors.ts'
+import type { Sql } from '../../../src/platform/sql/sql.ts'
 import { actionSpec, callOf, deafQueue, type Ground, person, versionOf } from '../../support/runs-at-hand.ts'
 
 const plain = { do_it: actionSpec('do') }
@@ -49,5 +50,47 @@ export function deadLettersSuite(ground: () => Ground): void {
     assert.equal((await shut.reject(operator, third.id, 'Nobody can read it.')).status, 'rejected')
     await using sound = ground().actions({ actions: plain, works: false, queue: deafQueue(ground().queue) })
     assert.equal((await sound.get(operator, third.id)).message, 'It was not approved.')
+  })
+
+  test('however many cannot be replayed, those behind them are', async () => {
+    const reason = `behind-${Math.random()}`
+    const gone = Array.from({ length: 100 }, () => 'gone')
+    const [first, second] = await givenUp(reason, 'do_it', 'do_it', ...gone)
+    assert.ok(first && second)
+    await using actions = ground().actions({ actions: plain, works: false, queue: deafQueue(ground().queue) })
+    assert.deepEqual(await actions.replayAll(operator, { reason, limit: 1 }), { replayed: 1, more: true })
+    assert.equal((await actions.get(operator, second.id)).status, 'queued')
+    assert.deepEqual(await actions.replayAll(operator, { reason, limit: 1 }), { replayed: 1, more: false })
+    assert.deepEqual(await actions.replayAll(operator, { reason, limit: 1 }), { replayed: 0, more: false })
+    for (const { id } of [first, second]) await actions.cancel(person('ada'), id)
+  })
+
+  test('with the database away in the middle it is told how many were replayed, and the next call goes on', async () => {
+    const reason = `middle-${Math.random()}`
+    const runs = await givenUp(reason, 'do_it', 'do_it', 'do_it')
+    const ids = runs.map(({ id }) => id)
+    let left = 2
+    const { sql } = ground()
+    const lost: Sql = {
+      ...{ engine: sql.engine, reachable: true, close: async () => {} },
+      query: (scope, text, params) => sql.query(scope, text, params),
+      transaction: (scope, work) =>
+        sql.transaction(scope, (tx) =>
+          work({
+            query: (text, params = []) => {
+              const isAway = ids.includes(String(params[0])) && left-- <= 0
+              return isAway ? Promise.reject(new ParleyError('database_unavailable')) : tx.query(text, params)
+            },
+          }),
+        ),
+    }
+    const queue = deafQueue(ground().queue)
+    await using actions = ground().actions({ actions: plain, works: false, queue, sql: lost })
+    assert.deepEqual(await actions.replayAll(operator, { reason, limit: 10 }), { replayed: 2, more: true })
+    await assert.rejects(actions.replayAll(operator, { reason, limit: 10 }), { code: 'database_unavailable' })
+    assert.equal((await actions.get(operator, ids[0] ?? '')).status, 'dead-lettered')
+    left = Number.POSITIVE_INFINITY
+    assert.deepEqual(await actions.replayAll(operator, { reason, limit: 10 }), { replayed: 1, more: false })
+    for (const id of ids) assert.equal((await actions.cancel(person('ada'), id)).status, 'cancelled')
   })
 }
