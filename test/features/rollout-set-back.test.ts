@@ -244,3 +244,53 @@ test('who starts by the copy alone does not follow what was set back meanwhile: 
   assert.deepEqual([diverged?.epoch, epoch, live], [copy.epoch, copy.epoch + 1, null])
   await next.close()
 })
+
+test('a state of another place, whose epoch is higher, is not followed: no history leads to it', async () => {
+  await using ground = await openRolloutGround()
+  const replica = await canary(ground)
+  const own = await stored(ground)
+  const other = { version: 'v031', hash: 'hash-of-v031' }
+  const foreign = { ...own, epoch: 57, stable: other, live: null, last: { ...own.last, epoch: 57 } }
+  await writeFile(fileOf(ground), JSON.stringify(foreign))
+  await ground.pass(2 * ROUND_MS)
+  ground.push('v3')
+  await ground.kv.delete(lastStateKey)
+  const next = await ground.replica()
+  for (const { rollouts, serving } of [replica, next]) {
+    const { epoch, diverged, live } = rollouts.view()
+    assert.deepEqual([epoch, diverged?.epoch, live?.candidate.version], [own.epoch, 57, 'v2'])
+    assert.equal(serving.stable().name, 'v1', 'not the newest, which nothing speaks for')
+  }
+  await ground.pass(2 * ROUND_MS)
+  assert.deepEqual(await stored(ground), foreign, 'nothing is written over it')
+  const told = ground.lines.filter(({ msg }) => `${msg}`.includes('does not follow from its history'))
+  assert.deepEqual(
+    told.map(({ epoch, known }) => [epoch, known]),
+    [
+      [57, own.epoch],
+      [57, own.epoch],
+    ],
+    'once by each',
+  )
+  const view = await next.rollouts.restore(operator(), decision(next))
+  await ground.pass(2 * ROUND_MS)
+  assert.deepEqual([view.diverged, view.epoch, replica.rollouts.view().epoch], [null, own.epoch + 1, own.epoch + 1])
+  assert.equal(replica.rollouts.view().live?.id, own.live?.id)
+  await Promise.all([replica.close(), next.close()])
+})
+
+test('a replica that was away for several steps follows them; where the history was cleared away, too', async () => {
+  await using ground = await openRolloutGround()
+  const replica = await canary(ground)
+  const behind = await ground.replica()
+  for (const decide of [replica.rollouts.pause, replica.rollouts.resume, replica.rollouts.pause]) {
+    await decide(operator(), decision(replica))
+  }
+  const { epoch } = replica.rollouts.view()
+  await rm(path.join(ground.folder, 'history'), { recursive: true })
+  await ground.pass(2 * ROUND_MS)
+  assert.deepEqual([behind.rollouts.view().epoch, behind.rollouts.view().diverged], [epoch, null])
+  const next = await ground.replica()
+  assert.deepEqual([next.rollouts.view().epoch, next.rollouts.view().diverged], [epoch, null])
+  await Promise.all([replica.close(), behind.close(), next.close()])
+})

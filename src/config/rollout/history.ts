@@ -37,6 +37,16 @@ export class History {
     return highest
   }
 
+  /**
+   * Whether the state may come from it: the line of the one before is written before the state is. Where there are no lines nothing
+   * speaks against it, and where they have gone on from it others look.
+   */
+  async leadsTo({ epoch }: RolloutState): Promise<boolean> {
+    if ((await this.line(epoch - 1)) || (await this.line(epoch))) return true
+    const last = await this.lastEpoch()
+    return last === 0 || last >= epoch - 1
+  }
+
   /** The state that it ends with, where its last line has it. */
   async ending(): Promise<RolloutState | undefined> {
     return (await this.line(await this.lastEpoch()))?.state

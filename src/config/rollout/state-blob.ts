@@ -11,7 +11,7 @@ import { encodeState, parseState } from './stored-state.ts'
 
 const NAME = 'state.json'
 
-/** What is there and does not follow from what is known: no state at all, an older one, or another of the same epoch. */
+/** What is there and does not follow from what is known: no state, an older one, another of the same epoch, or of another place. */
 interface Stray {
   etag: string
   /** Undefined where it cannot be read. */
@@ -64,7 +64,7 @@ export class StateBlob {
     }
     const { etag, bytes } = found
     const state = parseState(bytes)
-    if (!state || this.#isStray(state)) this.#refuse({ etag, state }, bytes.length)
+    if (!state || this.#isStray(state) || !(await this.#isFollowing(state))) this.#refuse({ etag, state }, bytes.length)
     const { state: known } = this
     const wasCopy = this.#isCopy
     this.#stray = undefined
@@ -77,14 +77,15 @@ export class StateBlob {
   }
 
   /**
-   * Of what was read: whether the history has gone on from it. Then somebody has put it back, and what the history ends with is
-   * what is known; else the copy is put right where it says something else. Never rejects: what cannot be looked at now is looked at
-   * before the next state is written.
+   * Of what was read: whether the history has gone on from it, or does not lead to it. Then somebody has put it there, and what the
+   * history ends with is what is known; else the copy is put right where it says something else. Never rejects: what cannot be
+   * looked at now is looked at before the next state is written.
    */
   async compare(): Promise<void> {
     const { state } = this
     if (!state) return
     try {
+      if (!(await this.#history.leadsTo(state))) await this.#setAside(state, await this.#ending())
       if (await this.#checkNext(state.epoch + 1)) await this.#correctCopy(state)
     } catch {}
   }
@@ -217,6 +218,13 @@ export class StateBlob {
     this.#isCopy = false
   }
 
+  /** Of one that is some steps ahead: each of them has its line before the next is taken. */
+  async #isFollowing(found: RolloutState): Promise<boolean> {
+    const { state } = this
+    if (!state || this.#isCopy || found.epoch <= state.epoch + 1) return true
+    return this.#history.leadsTo(found)
+  }
+
   #isStray(found: RolloutState): boolean {
     if (this.#isCopy) return false
     if (found.epoch < this.#leastEpoch) return true
@@ -228,9 +236,15 @@ export class StateBlob {
     const { etag, state } = stray
     if (this.#stray?.etag !== etag) {
       this.#history.doubt()
-      const { epoch } = state ?? {}
+      const { epoch = 0 } = state ?? {}
       const known = this.#leastEpoch
-      if (state) this.#log.error({ etag, epoch, known }, 'The state of the rollout was set back; what is known stays')
+      if (epoch > known)
+        this.#log.error(
+          { etag, epoch, known },
+          'The state of the rollout does not follow from its history; what is known stays',
+        )
+      else if (state)
+        this.#log.error({ etag, epoch, known }, 'The state of the rollout was set back; what is known stays')
       else this.#log.error({ etag, bytes }, 'The state of the rollout cannot be read; the last one stays')
     }
     this.#stray = stray
@@ -246,12 +260,22 @@ export class StateBlob {
     if (await this.read()) return false
     const { state } = this
     if (!state || this.#etag === undefined || state.epoch >= epoch) return false
-    const last = await this.lastEpoch()
-    const ending = (await this.recorded()) ?? (await this.#keptAt(last))
+    await this.#setAside(state, (await this.#ending()) ?? state)
+    return false
+  }
+
+  /** What the history ends with, if it or the copy has it. */
+  async #ending(): Promise<RolloutState | undefined> {
+    return (await this.recorded()) ?? (await this.#keptAt(await this.lastEpoch()))
+  }
+
+  /** Of what was read and is not to be followed, in favour of `known`. Rejects as a stray does, unless nothing is known. */
+  async #setAside(state: RolloutState, known: RolloutState | undefined): Promise<void> {
+    if (!known || this.#etag === undefined) return
     const stray = { etag: this.#etag, state }
+    this.#leastEpoch = await this.lastEpoch()
     this.#etag = undefined
-    this.state = ending ?? state
-    this.#leastEpoch = last
+    this.state = known
     this.#refuse(stray)
   }
 
