@@ -71,6 +71,12 @@ test('SIGTERM in the instant in which it says that it is ready', async () => {
   assert.equal(await replica.terminate(), 0)
 })
 
+test('SIGTERM to npm alone, which has started it', async () => {
+  await using replica = await startReplica({ ...variables, HOME: folder }, ['npm', 'start'])
+  assert.equal(await replica.terminate(), 0)
+  await assert.rejects(fetch(`${replica.url}/health/live`))
+})
+
 const waiting: Record<string, () => Record<string, string>> = {
   'a vault': () => ({ KEY_VAULT_URL: 'https://silent.vault.azure.net', HTTPS_PROXY: `http://${silentHost()}` }),
   'Redis and PostgreSQL': () => ({

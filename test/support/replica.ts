@@ -39,8 +39,11 @@ export async function runToExit(
 }
 
 /** Starts `src/main.ts` on a free port with these variables and nothing else of the environment that Parley reads. */
-export async function startReplica(variables: Record<string, string>): Promise<Replica> {
-  const child = spawn(process.execPath, ['src/main.ts'], {
+export async function startReplica(
+  variables: Record<string, string>,
+  [command, ...args]: readonly [string, ...string[]] = [process.execPath, 'src/main.ts'],
+): Promise<Replica> {
+  const child = spawn(command, args, {
     env: { ...defaults(), ...variables },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
