@@ -95,7 +95,7 @@ export function createActions(options: ActionsOptions): Actions {
   const decisions = new Decisions({ ...shared, onPending, ...(audit && { audit }) })
   const dispatcher = new Dispatcher({ ...shared, serving, onPending })
   const wishes = new LateWishes(sql, kv)
-  const sweeper = new RunSweeper({ ...shared, wishes, everyMs: options.sweepEveryMs })
+  const sweeper = new RunSweeper({ ...shared, wishes, everyMs: options.sweepEveryMs, leaseMs: options.leaseMs })
   const worker = new Worker({ spans: noSpans, ...shared, ...options, work: new RunWork(sql, replica) })
   const stopped = new AbortController()
   let awake = false

@@ -2,6 +2,7 @@ import type { Log } from '#log.ts'
 import type { Clock } from '#platform/clock.ts'
 import type { Sql } from '#platform/sql/sql.ts'
 import type { LateWishes } from './late-wishes.ts'
+import type { RunStatus } from './port.ts'
 import type { RunNews } from './run-news.ts'
 import { runOf } from './run-shape.ts'
 import { changeRun, type RunChange } from './runs/changes.ts'
@@ -20,6 +21,8 @@ export interface RunSweeperOptions {
   clock: Clock
   log: Log
   everyMs: number
+  /** A worker that is silent for so long is taken for dead. */
+  leaseMs: number
 }
 
 const AT_ONCE = 100
@@ -36,10 +39,13 @@ const TRY_USERS_EVERY_MS = 15_000
  * awaiting-identity ──▸ tried again, at growing intervals; expired
  * awaiting-approval ──▸ expired
  * settled, and counted ──▸ told of once more
+ *
+ * While the database is away no worker can say that it is alive, nor what it has done: when it is back, they get a lease's time.
  */
 export class RunSweeper {
   readonly #options: RunSweeperOptions
   #triedUsersAtMs = Number.NEGATIVE_INFINITY
+  #leasesHoldUntilMs = Number.NEGATIVE_INFINITY
   #stopTimer = () => {}
   #sweeping: Promise<void> = Promise.resolve()
   #stopped = false
@@ -78,7 +84,7 @@ export class RunSweeper {
   }
 
   async #sweep(): Promise<void> {
-    const { sql, clock, log, sending, wishes } = this.#options
+    const { sql, clock, log, sending, wishes, leaseMs } = this.#options
     try {
       await wishes.grant().catch((error) => log.warn({ err: error }, 'Who wants to be told later could not be noted'))
       await sending.look()
@@ -90,13 +96,23 @@ export class RunSweeper {
       let last: RunRow | undefined
       do {
         // What stays due although it was looked after is for the next time, and keeps nobody from those behind it.
-        const due = await dueRuns(sql, now, AT_ONCE, sending.reachable, last)
+        const due = await dueRuns(sql, now, AT_ONCE, this.#passedOver(), last)
         await Promise.all(due.map((row) => this.#look(row)))
         last = due[AT_ONCE - 1]
       } while (last && !this.#stopped)
     } catch (error) {
+      if (!sql.reachable) this.#leasesHoldUntilMs = clock.monotonic() + leaseMs
       log.warn({ err: error }, 'Overdue runs could not be looked after')
     }
+  }
+
+  /** What it is of no use, or too early, to look after. */
+  #passedOver(): RunStatus[] {
+    const { sending, clock } = this.#options
+    return [
+      ...(sending.reachable ? [] : (['queued', 'retrying'] as const)),
+      ...(clock.monotonic() < this.#leasesHoldUntilMs ? (['running'] as const) : []),
+    ]
   }
 
   /** Under their own message ids: what the broker has already is not there twice. */

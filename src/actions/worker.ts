@@ -275,7 +275,10 @@ export class Worker {
     return () => stopTimer()
   }
 
-  /** As long as what it needs is away, and the lease may hold, it is tried again: what was done is not to be forgotten. */
+  /**
+   * As long as what it needs is away, it is tried again: what was done is not to be forgotten, and whether the run is still ours
+   * is told by the fence. Only a worker that is drained gives up after a while.
+   */
   async #persist<Result>(write: () => Promise<Result>): Promise<Result> {
     const { clock, leaseMs } = this.#options
     const until = clock.monotonic() + leaseMs
@@ -283,7 +286,7 @@ export class Worker {
       try {
         return await write()
       } catch (error) {
-        if (!isAway(error) || clock.monotonic() > until) throw error
+        if (!isAway(error) || (this.#isOver && clock.monotonic() > until)) throw error
         await delay(clock, PERSIST_RETRY_MS)
       }
     }

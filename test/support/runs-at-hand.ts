@@ -15,7 +15,7 @@ import { createSeal, type Seal } from '../../src/conversations/vault.ts'
 import { createEvents, type RunSettled } from '../../src/events/events.ts'
 import type { Principal } from '../../src/identity/principal.ts'
 import type { Log } from '../../src/log.ts'
-import { systemClock } from '../../src/platform/clock.ts'
+import { type Clock, systemClock } from '../../src/platform/clock.ts'
 import { openKv } from '../../src/platform/kv/open.ts'
 import type { Queue } from '../../src/platform/queue/queue.ts'
 import { SqliteQueue } from '../../src/platform/queue/sqlite.ts'
@@ -52,6 +52,8 @@ export interface ReplicaOptions {
   sql?: Sql
   sealOf?: () => Promise<Seal>
   maxWaiting?: number
+  /** Otherwise the system's. */
+  clock?: Clock
   /** Otherwise the only version is that of `actions`. */
   serving?: ScriptedServing
 }

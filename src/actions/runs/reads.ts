@@ -124,22 +124,22 @@ export function takeUnsent(
 }
 
 /**
- * What somebody must look after by now, the longest overdue first; `after` is the last of the page before. What only has to be
- * sent for is left alone while that is of no use.
+ * What somebody must look after by now, the longest overdue first; `after` is the last of the page before. What is in one of the
+ * statuses `passedOver` is left alone.
  */
 export function dueRuns(
   sql: Sql,
   now: number,
   limit: number,
-  withSends: boolean,
+  passedOver: readonly RunStatus[],
   after: Pick<RunRow, 'dueAt' | 'id'> = { dueAt: null, id: '' },
 ): Promise<RunRow[]> {
   return sql.query<RunRow>(
     'system',
     `SELECT ${RUN_COLUMNS} FROM runs r WHERE r.due_at <= $1 AND (r.due_at, r.id) > ($3::bigint, $4)
-       AND ($5 OR r.status NOT IN ('queued', 'retrying'))
+       AND r.status <> ALL($5::text[])
      ORDER BY r.due_at, r.id LIMIT $2`,
-    [now, limit, after.dueAt ?? -1, after.id, withSends],
+    [now, limit, after.dueAt ?? -1, after.id, passedOver],
   )
 }
 

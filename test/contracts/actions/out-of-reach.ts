@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { Executor } from '../../../src/actions/executors/executor.ts'
 import { ParleyError } from '../../../src/errors.ts'
+import { systemClock } from '../../../src/platform/clock.ts'
 import type { Queue } from '../../../src/platform/queue/queue.ts'
+import type { Sql } from '../../../src/platform/sql/sql.ts'
 import {
   actionSpec,
   callOf,
@@ -118,5 +121,48 @@ export function outOfReachSuite(ground: () => Ground): void {
     store.isAway = false
     await hurry(ground().sql, run.id)
     await until(async () => (await rowOf(run.id)).status === 'succeeded')
+  })
+
+  test('with the database away for longer than any lease, what was done is not forgotten', async () => {
+    const specs = { do_it: actionSpec('do', { access: 'write', effect: 'at-most-once' }) }
+    const refused: string[] = []
+    let isAway = false
+    let skewMs = 0
+    const present = ground().sql
+    const unlessAway = <Result>(what: string, work: () => Promise<Result>): Promise<Result> => {
+      if (!isAway) return work()
+      refused.push(what)
+      return Promise.reject(new ParleyError('database_unavailable'))
+    }
+    const sql: Sql = {
+      engine: present.engine,
+      get reachable() {
+        return !isAway
+      },
+      query: (scope, text, params) => unlessAway(text, () => present.query(scope, text, params)),
+      transaction: (scope, work) => unlessAway('transaction', () => present.transaction(scope, work)),
+      close: async () => {},
+    }
+    const effect: Executor = async (_, { begin }) => {
+      await begin()
+      isAway = true
+      return 'done'
+    }
+    const clock = { ...systemClock, monotonic: () => systemClock.monotonic() + skewMs }
+    const more = { functions: { do: effect }, leaseMs: 30_000, sql, clock }
+    await using actions = ground().actions({ actions: specs, ...more })
+    const run = await actions.dispatch(callOf(versionOf(specs), 'do_it'))
+    const times = (part: string) => refused.filter((text) => text.includes(part)).length
+    const [ending, sweeping] = ['WITH ended', 'SET sent_again']
+    await until(() => times(ending) > 0)
+    // The lease runs out, and by then nobody could renew it.
+    await ground().sql.query('system', 'UPDATE runs SET due_at = 1 WHERE id = $1', [run.id])
+    skewMs = 60_000
+    const [ended, swept] = [times(ending), times(sweeping)]
+    await until(() => times(ending) > ended + 1 && times(sweeping) > swept)
+    isAway = false
+    const end = await settledRun(actions, run)
+    assert.deepEqual([end.status, end.output], ['succeeded', '"done"'])
+    assert.equal((await actions.get(person('ada'), run.id)).attempts.length, 1)
   })
 }
