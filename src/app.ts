@@ -204,7 +204,7 @@ export async function createApp(env: Env, log: Log, overrides: CreateAppOptions 
     blobs: blobs.rollout,
     versions: configs,
     env: env.rollout,
-    onStep: auditing.onStep,
+    listener: auditing,
   })
   const { stable } = rollout.serving
   const audited = auditedVersions(configs, { note: audit.note, home: auditing.home, isAwake: hasSql, stable })

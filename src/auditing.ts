@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import { Value } from 'typebox/value'
-import type { Rollouts } from '#config/rollouts.ts'
+import type { RolloutListener, Rollouts } from '#config/rollouts.ts'
 import type { Events } from '#events/events.ts'
 import { type AuditOptions, createAudit } from '#governance/audit/create.ts'
 import { type Refusal, Refusals } from '#governance/audit/refusals.ts'
@@ -10,12 +10,10 @@ import type { Refused } from '#transport/refusals.ts'
 import type { IdentityEnv } from './env.ts'
 
 /** The audit log, and what modules that know nothing of it tell, in its words. */
-export interface Auditing {
+export interface Auditing extends RolloutListener {
   audit: Audit
   /** The tenant that operates. */
   home: string
-  /** A step of a rollout is told and noted, whoever took it. */
-  onStep(step: Step): void
   /** Steps that a replica wrote and did not live to note. Never rejects. */
   lookBack(rollouts: Pick<Rollouts, 'history'>): Promise<void>
   /** Whom a server refused; on a machine of one's own that is nobody but oneself. */
@@ -26,6 +24,8 @@ export interface Auditing {
 type Step = Awaited<ReturnType<Rollouts['history']>>[number]
 
 const LOOKED_BACK = 50
+/** Of what is older, whoever was there has told. */
+const NEWS_MS = 3_600_000
 
 /** What a rollout was begun with is in the evidence of its first step: the metrics, by name, that it is not judged by. */
 const Begun = Type.Object({ steps: Type.Array(Type.Unknown()), waived: Type.Array(Type.String(), { minItems: 1 }) })
@@ -62,12 +62,13 @@ export function openAuditing({ identity, events, isAwake, ...options }: Auditing
   return {
     audit: { ...audit, verify },
     home,
-    onStep(step) {
-      onStep(step)
-      const { rollout, candidate, from, to, operator, reason, at } = step
+    onStep,
+    onMoved({ rollout, candidate, from, to, operator, reason, at }) {
+      if (clock.now() - at > NEWS_MS) return
       const because = operator === null ? reason : null
       events.emit('rollout.moved', { tenant: home, rollout, candidate, from, to, because, at })
     },
+    onStray: (state) => events.emit('rollout.strayed', { tenant: home, state, at: clock.now() }),
     async lookBack(rollouts) {
       try {
         for (const step of (await rollouts.history(LOOKED_BACK)).toReversed()) onStep(step)

@@ -31,6 +31,16 @@ export interface Rollouts {
   restore(by: Principal, request: Decision & { take?: number | undefined }): Promise<RolloutView>
 }
 
+/** Hears what becomes of rollouts, for those who keep account of it, and for those whom somebody should tell. */
+export interface RolloutListener {
+  /** A step that this replica wrote. */
+  onStep(step: Transition): void
+  /** A step that holds from now on, whoever took it; also one that is ordered, and not written yet. */
+  onMoved(step: Transition): void
+  /** What the store has is not followed: at each round, for as long as it is so. */
+  onStray(what: 'unreadable' | 'diverged'): void
+}
+
 export interface Decision {
   reason: string
   /** `RolloutView.etag`. */

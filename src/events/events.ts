@@ -8,6 +8,7 @@ export interface Facts {
   'feedback.given': FeedbackGiven
   'budget.reached': BudgetReached
   'rollout.moved': RolloutMoved
+  'rollout.strayed': RolloutStrayed
   'kill-switch.set': KillSwitchSet
   'audit.broken': AuditBroken
   'identity.away': IdentityAway
@@ -117,7 +118,7 @@ export interface BudgetReached {
   at: number
 }
 
-/** A step of a rollout was written; told once, by the replica that wrote it. */
+/** A step of a rollout holds from now on, written or only ordered; told by each replica that comes to know of it within the hour. */
 export interface RolloutMoved {
   /** The tenant that operates. */
   tenant: string
@@ -127,6 +128,14 @@ export interface RolloutMoved {
   to: string
   /** Why, where nobody but the system decided; null where a person did. */
   because: string | null
+  at: number
+}
+
+/** What the store has as the state of rollouts was written by others, and is not followed; told again and again, by each replica. */
+export interface RolloutStrayed {
+  /** The tenant that operates. */
+  tenant: string
+  state: 'unreadable' | 'diverged'
   at: number
 }
 
@@ -173,6 +182,7 @@ export function createEvents(log: Log): Events {
     'feedback.given': new Set(),
     'budget.reached': new Set(),
     'rollout.moved': new Set(),
+    'rollout.strayed': new Set(),
     'kill-switch.set': new Set(),
     'audit.broken': new Set(),
     'identity.away': new Set(),

@@ -85,19 +85,38 @@ test('a rollout that takes itself back or waits for a person is told of, and wha
   const worse = 'turn errors: 9 of 60 against 1 of 940'
   events.emit('rollout.moved', { ...move, to: 'rolled-back', because: worse })
   events.emit('rollout.moved', { ...move, to: 'paused', because: 'No traffic.' })
-  events.emit('rollout.moved', { ...move, to: 'rolled-back', because: null })
+  events.emit('rollout.moved', { ...move, to: 'rolled-back', because: null, at: 2 })
   events.emit('rollout.moved', { ...move, to: 'canary 2/3 (25 %)', because: 'It holds.' })
   events.emit('rollout.moved', { ...move, from: 'paused', to: 'paused', because: 'Another baseline.' })
   await settle()
   assert.deepEqual(channelsOf(told), ['webhook rollout.paused', 'webhook rollout.rolled-back'])
-  assert.deepEqual(
-    lines.map(({ level, kind, because }) => [level, kind, because]),
-    [
-      [40, 'rollout.rolled-back', worse],
-      [40, 'rollout.paused', 'No traffic.'],
-      [30, 'rollout.rolled-back', null],
-    ],
-  )
+  assert.deepEqual(lines.map(({ level, kind, because }) => `${level} ${kind} ${because}`).sort(), [
+    '30 rollout.rolled-back null',
+    '40 rollout.paused No traffic.',
+    `40 rollout.rolled-back ${worse}`,
+  ])
+})
+
+test('a step of a rollout is told of once, however many replicas hear of it, and a state that others wrote once an hour', async (t) => {
+  const { replica, told, settle, clock } = site(t)
+  const replicas = [replica(), replica(), replica()]
+  const tell = async () => {
+    for (const { events } of replicas) {
+      const move = { tenant: 't', rollout: 'roll_1', candidate: 'v2', from: 'paused', to: 'rolled-back', at: 1 }
+      events.emit('rollout.moved', { ...move, because: 'Bad.' })
+      events.emit('rollout.strayed', { tenant: 't', state: 'unreadable', at: clock.now() })
+      await settle()
+    }
+  }
+  await tell()
+  await tell()
+  assert.deepEqual(channelsOf(told), ['webhook rollout.rolled-back', 'webhook rollout.strayed'])
+  clock.advance(3_600_001)
+  for (const { events } of replicas) {
+    events.emit('rollout.strayed', { tenant: 't', state: 'unreadable', at: clock.now() })
+  }
+  await settle()
+  assert.deepEqual(channelsOf(told).slice(1), ['webhook rollout.strayed', 'webhook rollout.strayed'])
 })
 
 test('of runs of an action in the dead letters it is told once an hour, by whichever replica', async (t) => {

@@ -73,6 +73,8 @@ test('with the blob store away a rollback reaches every replica through the live
     assert.equal(rollouts.view().finished[0]?.outcome, 'rolled-back')
     assert.equal(serving.assign('conv_1').cohort, '')
   }
+  const moved = () => [one, two].map(({ heard }) => heard.moved.at(-1))
+  assert.deepEqual(moved(), ['rolled-back', 'rolled-back'], 'nobody has to wait for the store to hear of it')
   const third = await ground.replica()
   assert.equal(third.rollouts.view().live, null, 'who starts now holds to the order, too')
   await ground.blobsBack()
@@ -80,7 +82,32 @@ test('with the blob store away a rollback reaches every replica through the live
   const [line] = await two.rollouts.history(1)
   assert.deepEqual([line?.to, line?.candidate, line?.by], ['rolled-back', 'v2', 'system'])
   assert.equal(new Set([one, two, third].map(({ rollouts }) => rollouts.view().epoch)).size, 1)
+  const told = (what: 'moved' | 'steps') => [one, two, third].flatMap(({ heard }) => heard[what])
+  const isBack = (to: string) => to === 'rolled-back'
+  assert.deepEqual([told('moved').filter(isBack).length, told('steps').filter(isBack).length], [3, 1])
   await Promise.all([one.close(), two.close(), third.close()])
+})
+
+test('a step whose write was not answered is known to be written once it is found there', async () => {
+  await using ground = await openRolloutGround()
+  const blobs = new FolderBlobStore({ root: ground.folder, clock: ground.clock, log: ground.log })
+  const put = blobs.put.bind(blobs)
+  let isSilent = false
+  blobs.put = async (name, bytes, condition) => {
+    const written = await put(name, bytes, condition)
+    if (name === 'state.json' && isSilent) throw new ParleyError('blob_unavailable')
+    return written
+  }
+  const replica = await canary(ground, blobs)
+  const { steps, moved } = replica.heard
+  const from = steps.length
+  isSilent = true
+  const pause = { reason: '', ifMatch: replica.rollouts.view().etag }
+  await assert.rejects(replica.rollouts.pause(operator(), pause), { code: 'blob_unavailable' })
+  isSilent = false
+  await ground.pass(3 * ROUND_MS)
+  assert.deepEqual([steps.slice(from), moved.at(-1)], [['paused'], 'paused'])
+  await replica.close()
 })
 
 test('a step right after a rollback that could not be written leaves that out of no history', async () => {

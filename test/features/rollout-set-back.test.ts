@@ -45,6 +45,7 @@ test('an older state that was put back is not followed: it is told of, and what 
     stable: copy.stable,
     candidate: copy.live?.candidate,
   })
+  assert.deepEqual([...new Set(replica.heard.strays)], ['diverged'])
   assert.equal(replica.serving.assign('conv_1').cohort, '', 'nobody is drawn for what was rolled back')
   const told = ground.lines.filter(({ msg }) => `${msg}`.includes('was set back'))
   assert.deepEqual(

@@ -38,6 +38,7 @@ for (const [what, content] of Object.entries(unreadable)) {
     for (const one of [replica, other]) {
       const { unreadable: isUnreadable, live, epoch } = one.rollouts.view()
       assert.deepEqual([isUnreadable, live?.id, epoch], [true, before.live?.id, before.epoch])
+      assert.deepEqual([...new Set(one.heard.strays)], ['unreadable'])
     }
     assert.equal(replica.converse({ arm: 'canary' }).config.name, 'v2')
     const refused = { code: 'rollout_state_unreadable' }

@@ -53,6 +53,8 @@ export interface RolloutReplica {
   rollouts: Rollouts
   serving: Serving
   events: Events
+  /** What it told of rollouts: where they went by its own hand, where they went at all, and what it does not follow. */
+  heard: { steps: string[]; moved: string[]; strays: string[] }
   /** A conversation of one turn, as it would be served now; `arm` draws until there is one of it. */
   converse(options?: Converse): Conversation
   /** Ends without a word: its leases run out, its timers are gone. */
@@ -146,14 +148,20 @@ export async function openRolloutGround(options: { env?: Partial<RolloutEnv>; kv
     async replica({ skewMs = 0, kv: own = kv, blobs = new FolderBlobStore({ root: folder, clock, log }) } = {}) {
       const watched = watchedClock(clock, skewMs)
       const events = createEvents(log)
+      const heard: RolloutReplica['heard'] = { steps: [], moved: [], strays: [] }
       const made = await createRollouts({
         ...{ blobs, kv: own, versions, weakeningsOf, clock: watched.clock, log, env, events },
+        listener: {
+          onStep: ({ to }) => heard.steps.push(to),
+          onMoved: ({ to }) => heard.moved.push(to),
+          onStray: (what) => heard.strays.push(what),
+        },
       })
       const entry = { isIdle: () => watched.isIdle() }
       replicas.add(entry)
       const gone = () => replicas.delete(entry)
       return {
-        ...{ rollouts: made.rollouts, serving: made.serving, events },
+        ...{ rollouts: made.rollouts, serving: made.serving, events, heard },
         converse: (converse) => conversation(made.serving, events, clock, converse),
         kill() {
           gone()

@@ -7,7 +7,7 @@ import type { Clock } from '#platform/clock.ts'
 import type { Kv } from '#platform/kv/kv.ts'
 import type { Weakening } from '../diff.ts'
 import type { ConfigVersion } from '../document.ts'
-import type { Rollouts, RolloutView } from '../rollouts.ts'
+import type { RolloutListener, Rollouts, RolloutView } from '../rollouts.ts'
 import type { Serving } from '../serving.ts'
 import { Baselines } from './baselines.ts'
 import { createBeginnings } from './beginning.ts'
@@ -21,7 +21,7 @@ import { Rounds } from './rounds.ts'
 import { createSecondOperator } from './second-operator.ts'
 import { createServing } from './serving-now.ts'
 import { SharedState } from './shared-state.ts'
-import type { RolloutState, Transition } from './state.ts'
+import type { RolloutState } from './state.ts'
 import { StateBlob } from './state-blob.ts'
 import { createCounterStore } from './store/counter-store.ts'
 import { newsKey } from './store/keys.ts'
@@ -39,8 +39,7 @@ export interface RolloutsOptions {
   log: Log
   env: RolloutEnv
   events: Events
-  /** Hears of each step that this replica wrote. */
-  onStep?: ((step: Transition) => void) | undefined
+  listener?: RolloutListener | undefined
 }
 
 const EVERY_MS = 2000
@@ -54,7 +53,7 @@ const KEEP_EVERY_MS = 60_000
 export async function createRollouts(
   options: RolloutsOptions,
 ): Promise<{ rollouts: Rollouts; serving: Serving; close(): Promise<void> }> {
-  const { blobs, kv, versions, weakeningsOf, clock, log, env, events } = options
+  const { blobs, kv, versions, weakeningsOf, clock, log, env, events, listener } = options
   const blob = new StateBlob({ blobs, kv, log })
   const counters = createCounterStore(kv, env)
   const baselines = new Baselines(kv, env)
@@ -67,7 +66,7 @@ export async function createRollouts(
   const changed = new EventTarget()
   const shared = new SharedState(initial, {
     ...{ blob, counters, kv, log },
-    onWritten: options.onStep,
+    onWritten: (step) => listener?.onStep(step),
     onChange: () => onChange(),
   })
   const watch = new Watch({ shared, counters, baselines, leadership, serving, clock, log })
@@ -84,8 +83,9 @@ export async function createRollouts(
   let keptAtMs = clock.monotonic()
 
   function onChange(): void {
-    const { live, stable } = shared.present
+    const { live, stable, last } = shared.present
     serving.apply(shared.present)
+    listener?.onMoved(last)
     const isMissing = [stable, ...(live ? [live.candidate] : [])].some(({ version }) => !versions.get(version))
     // It was pushed to another replica a moment ago.
     if (isMissing) void versions.refresh()
@@ -117,6 +117,8 @@ export async function createRollouts(
     await observing.flush()
     await watch.look()
     if (leads) await lead()
+    if (shared.isUnreadable) listener?.onStray('unreadable')
+    else if (shared.diverged) listener?.onStray('diverged')
     tell()
   }
 

@@ -15,7 +15,7 @@ export interface SharedStateOptions {
   counters: CounterStore
   kv: Kv
   log: Log
-  /** Hears of what this replica wrote, once it is written. */
+  /** Hears of what this replica wrote, once it is known to be written. */
   onWritten?: ((step: Transition) => void) | undefined
   /** Another state holds from now on. */
   onChange(): void
@@ -30,6 +30,8 @@ export class SharedState {
   reachable = true
   readonly #options: SharedStateOptions
   #order: RollbackOrder | undefined
+  /** A step whose write was not answered: it may be there. */
+  #unsure: Transition | undefined
   #present: RolloutState
 
   constructor(initial: RolloutState, options: SharedStateOptions) {
@@ -143,8 +145,11 @@ export class SharedState {
 
   async #write(next: RolloutState, isInPlace = false): Promise<boolean> {
     const { blob, kv } = this.#options
+    this.#unsure = next.last
     try {
-      if (!(await (isInPlace ? blob.replace(next) : blob.write(next)))) return false
+      const isWritten = await (isInPlace ? blob.replace(next) : blob.write(next))
+      this.#unsure = undefined
+      if (!isWritten) return false
       this.#found(true)
       this.#options.onWritten?.(next.last)
     } catch (error) {
@@ -162,9 +167,18 @@ export class SharedState {
     try {
       await this.#options.blob.read()
       this.#found(true)
+      this.#recognise()
     } catch (error) {
       this.#found(false, error)
     }
+  }
+
+  #recognise(): void {
+    const { last } = this.#base
+    const unsure = this.#unsure
+    if (!unsure || last.epoch < unsure.epoch) return
+    this.#unsure = undefined
+    if (isDeepStrictEqual(placeOf(last), placeOf(unsure))) this.#options.onWritten?.(last)
   }
 
   async #readOrder(): Promise<void> {
@@ -198,6 +212,11 @@ function isBlobAway(error: unknown): boolean {
 }
 
 const away: ReadonlySet<string> = new Set(['blob_unavailable', 'rollout_state_unreadable', 'rollout_state_diverged'])
+
+/** By which a step is told from all others. */
+function placeOf({ epoch, at, rollout, to, by }: Transition) {
+  return [epoch, at, rollout, to, by]
+}
 
 function refuse(message: string): never {
   throw new ParleyError('rollout_state', { message })

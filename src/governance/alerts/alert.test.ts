@@ -26,6 +26,11 @@ const said: [News, string, RegExp][] = [
     /^An operator has decided so\./,
   ],
   [
+    { ...common, severity: 'warning', kind: 'rollout.strayed', state: 'diverged' },
+    '[Parley] warning: the state of rollouts does not follow from what is known',
+    /state\.json, which does not follow from what is known\. What was known last is served\.\nNothing advances .*config restore\./,
+  ],
+  [
     { ...common, severity: 'warning', kind: 'run.dead-lettered', action: 'create_ticket', run: 'run_1', reason: null },
     '[Parley] warning: runs of create_ticket have failed for good',
     /^run_1 of create_ticket is in the dead letters: no reason given\./,

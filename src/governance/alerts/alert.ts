@@ -13,6 +13,7 @@ export type Alert = News & {
 export type News = { severity: Severity; tenant: string; at: number } & (
   | BudgetReached
   | RolloutMoved
+  | RolloutStrayed
   | RunDeadLettered
   | KillSwitchSet
   | AuditBroken
@@ -35,6 +36,11 @@ interface RolloutMoved {
   candidate: string | null
   /** Null where a person decided. */
   because: string | null
+}
+
+interface RolloutStrayed {
+  kind: 'rollout.strayed'
+  state: 'unreadable' | 'diverged'
 }
 
 interface RunDeadLettered {
@@ -111,6 +117,16 @@ function said(alert: News): { subject: string; lines: string[] } {
     return {
       subject: 'the identity provider is back',
       lines: [`The keys that tokens of tenant ${alert.tenant} are signed with can be had again.`],
+    }
+  }
+  if (alert.kind === 'rollout.strayed') {
+    const what = alert.state === 'unreadable' ? 'cannot be read' : 'does not follow from what is known'
+    return {
+      subject: `the state of rollouts ${what}`,
+      lines: [
+        `Somebody has written state.json, which ${what}. What was known last is served.`,
+        'Nothing advances or begins until an operator decides: npx parley config restore.',
+      ],
     }
   }
   if (alert.kind === 'run.dead-lettered') {

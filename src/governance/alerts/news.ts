@@ -1,7 +1,7 @@
 import type { Events } from '#events/events.ts'
 import { budgetNews, type News } from './alert.ts'
 
-/** Raises what the news say; those of a name (of a key) are told of once an hour. */
+/** Raises what the news say; those of a name (of a key) are told of once an hour, however many replicas come across them. */
 export type Raise = (news: News, onceAnHour?: string) => void
 
 /** Of which facts somebody should hear, and how much they matter. The result ends it. */
@@ -13,7 +13,12 @@ export function hearNews(events: Pick<Events, 'on'>, raise: Raise): () => void {
       if (from === to || (to !== 'rolled-back' && to !== 'paused')) return
       // What a person decided, others hear of; what the system did, somebody has to look at.
       const severity = because === null ? 'info' : 'warning'
-      raise({ severity, kind: `rollout.${to}`, tenant, rollout, candidate, because, at })
+      const news = { kind: `rollout.${to}`, tenant, rollout, candidate, because, at } as const
+      raise({ severity, ...news }, `rollout:${tenant}:${rollout}:${to}:${at}`)
+    }),
+
+    events.on('rollout.strayed', ({ tenant, state, at }) => {
+      raise({ severity: 'warning', kind: 'rollout.strayed', tenant, state, at }, `rollout-state:${tenant}:${state}`)
     }),
 
     events.on('run.settled', ({ status, tenant, action, run, reason, settledAt: at }) => {
