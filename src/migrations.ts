@@ -9,6 +9,7 @@ import { budgetsMigration } from '#governance/budgets/migration.ts'
 import { ledgerMigration } from '#governance/ledger/migration.ts'
 import { ledgerPruneMigration } from '#governance/ledger/prune-migration.ts'
 import { recordsMigration } from '#governance/privacy/sql-records.ts'
+import { stopsMigration } from '#governance/stops/kept.ts'
 import { keysMigration } from '#identity/keys/migration.ts'
 import type { Migration } from '#platform/sql/sql.ts'
 
@@ -26,4 +27,5 @@ export const migrations: readonly Migration[] = [
   ledgerPruneMigration,
   auditCutMigration,
   keysMigration,
+  stopsMigration,
 ]

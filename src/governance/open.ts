@@ -15,6 +15,7 @@ import { createKillSwitches, type KillSwitches } from './kill-switches.ts'
 import type { Ledger } from './ledger.ts'
 import { openLimits } from './limits/limits.ts'
 import { createStops } from './stops/create.ts'
+import { createKeptStops } from './stops/kept.ts'
 import type { Stops } from './stops.ts'
 
 export interface Governance {
@@ -50,7 +51,8 @@ export interface GovernanceOptions {
 /** Who may ask for how much, spend how much, and what must not go on. */
 export async function openGovernance(options: GovernanceOptions): Promise<Governance> {
   const { kv, sql, clock, log, events, env, record, note, awake, atOnce } = options
-  const stops = await createStops({ kv, clock, log })
+  const kept = sql.engine === 'postgres' ? createKeptStops(sql) : undefined
+  const stops = await createStops({ kv, kept, clock, log })
   const limits = openLimits({ kv, clock, log, events, limits: env.limits })
   const { channels } = env.alerts
   const alerts = openAlerts({ events, kv, clock, log, channels, senders: sendersOf(options) })

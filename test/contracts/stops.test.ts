@@ -1,11 +1,16 @@
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
+import { ParleyError } from '#errors.ts'
 import { createStops } from '#governance/stops/create.ts'
-import { type Stop, scopesOf, stopError } from '#governance/stops.ts'
+import { createKeptStops, type KeptStops, stopsMigration } from '#governance/stops/kept.ts'
+import { type Stop, type Stops, scopesOf, stopError } from '#governance/stops.ts'
 import { createLog } from '#log.ts'
 import { type Kv, key } from '#platform/kv/kv.ts'
-import { startBothEngines } from '../support/both-engines.ts'
+import { openSql } from '#platform/sql/open.ts'
+import { besideEngine, startBothEngines } from '../support/both-engines.ts'
 import { manualClock } from '../support/clock.ts'
+import { sharedPostgres } from '../support/postgres.ts'
+import { until } from '../support/runs-at-hand.ts'
 
 const log = createLog('silent')
 const engines = await startBothEngines()
@@ -198,6 +203,60 @@ for (const kv of [sqlite, redis]) {
     assert.deepEqual(there.list(), [])
   })
 }
+
+test('what operators have stopped and revoked outlasts a store that is lost with all who knew of it; what they let go on stays so', async () => {
+  await using postgres = await sharedPostgres()
+  const env = { engine: 'postgres', url: await postgres.createDatabase(), auth: 'url', poolSize: 1 } as const
+  const sql = await openSql({ env, migrations: [stopsMigration], ...besideEngine })
+  const home = createKeptStops(sql)
+  const away = { is: false }
+  const kept: KeptStops = {
+    read: () => (away.is ? Promise.reject(new ParleyError('database_unavailable')) : home.read()),
+    keep: (...given) => (away.is ? Promise.reject(new ParleyError('database_unavailable')) : home.keep(...given)),
+  }
+  const clock = manualClock()
+  const replica = () => createStops({ kv: sqlite, kept, clock, log })
+  const scopes = (stops: Stops) => stops.list().map(({ scope }) => scope)
+  const keptNow = (holds: (text: string) => boolean) => until(async () => holds((await home.read())?.text ?? ''))
+  const lost = async () => {
+    await sqlite.delete(key('stops', 'state'))
+    return replica()
+  }
+  try {
+    const first = await replica()
+    for (const scope of ['key:key_1', 'model:primary', 'person:ana', 'budget:tenant:t1', 'all']) {
+      await first.set(stop(scope))
+    }
+    await first.lift('all')
+    await keptNow((text) => text.includes('person:ana') && !text.includes('all'))
+    first.close()
+    const second = await lost()
+    assert.deepEqual(scopes(second), ['model:primary', 'person:ana'])
+    // While the database is away it waits, and is kept after that.
+    away.is = true
+    await second.lift('model:primary')
+    away.is = false
+    clock.advance(5000)
+    await keptNow((text) => !text.includes('model:primary'))
+    second.close()
+    // Away at the start: looked up as soon as it is back.
+    away.is = true
+    const third = await lost()
+    assert.deepEqual(scopes(third), [])
+    away.is = false
+    clock.advance(5000)
+    await until(() => third.list().length > 0)
+    assert.deepEqual(scopes(third), ['person:ana'])
+    clock.advance(250)
+    await until(async () => (await sqlite.get(key('stops', 'state')))?.value.includes('person:ana'))
+    await third.set(stop('action:a1'))
+    assert.deepEqual(scopes(third), ['person:ana', 'action:a1'])
+    third.close()
+  } finally {
+    await sqlite.delete(key('stops', 'state'))
+    await sql.close()
+  }
+})
 
 test('work is stopped by whatever it is part of', () => {
   const principal = { tenant: 't', id: 'ana', groups: ['g'] }

@@ -4,11 +4,15 @@ import { type Clock, delay } from '#platform/clock.ts'
 import { type Kv, key } from '#platform/kv/kv.ts'
 import { Roster } from '#platform/roster.ts'
 import { type Stop, type Stops, scopesOf } from '../stops.ts'
+import type { KeptStops } from './kept.ts'
+import { Lasting } from './lasting.ts'
 import { readChanged } from './read-changed.ts'
 import { tellAgain } from './tell-again.ts'
 
 export interface StopsOptions {
   kv: Kv
+  /** What is to outlast the store is kept here as well; absent where the store is a file of ours. */
+  kept?: KeptStops | undefined
   clock: Clock
   log: Log
 }
@@ -37,10 +41,11 @@ const UNSAID = /^(?:budget|key|secret|person):/
 /**
  * One value in the store holds all stops, and its bytes are their epoch: each replica looks at it four times a second, whatever
  * it has under way. With the store away, what was in force stays so. Its version only grows: a store that has forgotten it, or
- * the last of it, since the server that took over had not heard of that yet, is told again by whoever knows.
+ * the last of it, since the server that took over had not heard of that yet, is told again by whoever knows; where nobody does, by the database.
  */
-export async function createStops({ kv, clock, log }: StopsOptions): Promise<Stops> {
+export async function createStops({ kv, kept, clock, log }: StopsOptions): Promise<Stops> {
   const listeners = new Roster<() => void>()
+  const lasting = kept && new Lasting({ kept, clock, log })
   let known = new Map<string, Stop>()
   let bytes = ''
   /** What `bytes` are in the store, and when they were last read (monotonic ms). */
@@ -51,6 +56,7 @@ export async function createStops({ kv, clock, log }: StopsOptions): Promise<Sto
   let closed = false
   let changes = 0
   let cancelNext = () => {}
+  let recalling: Promise<void> | undefined
   let last: Promise<unknown> = Promise.resolve()
 
   function inForce(scope: string): Stop | undefined {
@@ -62,6 +68,7 @@ export async function createStops({ kv, clock, log }: StopsOptions): Promise<Sto
     if (text === bytes) return
     bytes = text
     known = new Map((JSON.parse(text) as Stop[]).map((stop) => [stop.scope, stop]))
+    lasting?.changed(known.values(), seen.version)
     const stops = [...known.keys()].filter((scope) => !UNSAID.test(scope))
     log.warn({ stops, others: known.size - stops.length }, 'What is stopped has changed')
     for (const listener of listeners) listener()
@@ -82,6 +89,14 @@ export async function createStops({ kv, clock, log }: StopsOptions): Promise<Sto
     } else if (bytes !== '') {
       await remind()
     }
+  }
+
+  /** Nobody may be left who knew what a store that is empty had. */
+  async function recall(): Promise<void> {
+    const found = bytes === '' && !isAway ? await lasting?.recall() : undefined
+    if (!found || bytes !== '') return
+    seen = { version: found.version, length: 0, readAt: Number.NEGATIVE_INFINITY }
+    apply(found.text)
   }
 
   async function remind(): Promise<void> {
@@ -127,10 +142,13 @@ export async function createStops({ kv, clock, log }: StopsOptions): Promise<Sto
       seen.readAt = Number.NEGATIVE_INFINITY
       log.debug({ err: error }, 'What is stopped could not be read; what was in force stays so')
     }
+    recalling = recall()
+    lasting?.goOn()
     if (!closed) cancelNext = clock.after(LOOK_EVERY_MS, () => void keepLooking())
   }
 
   await keepLooking()
+  await recalling
   return {
     list: () => [...known.values()].filter(({ scope }) => inForce(scope)),
     found(work) {
