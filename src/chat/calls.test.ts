@@ -99,6 +99,33 @@ test('a turn that is cancelled while it waits withdraws what has not begun', asy
   assert.deepEqual([text, receipt?.runs.map(({ status }) => status)], ['', ['queued']])
 })
 
+test('what was done before a turn was cancelled is known in the next one, and what was not is not', async () => {
+  const calls = [call(1), call(2)]
+  await using hand = await chatAtHand({ say: [{ text: 'Both? ', calls }, { text: 'One was done.' }] })
+  const conversation = await hand.converse()
+  const { turn, ended } = await hand.say(conversation, 'act twice')
+  hand.actions.change(1, 'succeeded', '"two"')
+  await hand.pass(1)
+  await hand.chat.cancel(somebody, turn)
+  await ended
+  assert.equal((await hand.chat.get(somebody, turn)).text, 'Both? ')
+  await (await hand.say(conversation, 'what was done?')).ended
+  const told = hand.asked[1]?.slice(1) ?? []
+  assert.deepEqual(
+    told.map(({ role, content }) => [role, content]),
+    [
+      ['user', 'act twice'],
+      ['assistant', 'Both? '],
+      ['tool', '"two"'],
+      ['assistant', 'The answer broke off here.'],
+      ['user', 'what was done?'],
+    ],
+  )
+  const [asked] = told[1]?.tool_calls ?? []
+  assert.deepEqual([told[1]?.tool_calls?.length, asked?.function.arguments], [1, '{"n":2}'])
+  assert.equal(told[2]?.tool_call_id, asked?.id)
+})
+
 test('a fault of ours while calls are dispatched ends the turn typed', async () => {
   await using hand = await chatAtHand({ say: [{ calls: [call()] }] })
   hand.actions.port.dispatch = async () => {

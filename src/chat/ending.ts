@@ -150,10 +150,14 @@ function messagesOf({ input, progress, room }: TurnContext, end: End): Message[]
   })
   const now = room.clock.now()
   const complete = end.status === 'completed'
+  const { steps, current } = progress
+  // Of a step that broke off: what is not answered yet is reported later, what is never again.
+  const calls = current.calls.filter(({ output }) => output !== undefined)
+  const [all, text] = calls.length > 0 ? [[...steps, { ...current, calls }], ''] : [steps, current.text]
   return [
     of({ role: 'user', content: saidIn(input), ...(input.followUp && { kind: 'follow-up' }) }, input.startedAt),
-    ...progress.steps.flatMap((step) => stepRecords(input.turn, step)).map((part) => of(part, now)),
-    of({ role: 'assistant', content: progress.current.text, ...(!complete && { complete }) }, now),
+    ...all.flatMap((step) => stepRecords(input.turn, step)).map((part) => of(part, now)),
+    of({ role: 'assistant', content: text, ...(!complete && { complete }) }, now),
   ]
 }
 

@@ -18,15 +18,23 @@ export function callIdOf(key: string): string {
   return callId(turn, Number(step), Number(index))
 }
 
+/** Some providers take no question right after a result. */
+const BROKEN_OFF: ChatMessage = { role: 'assistant', content: 'The answer broke off here.' }
+
 /**
- * The messages of earlier turns. A turn that failed before it said anything is left out, question and all; what it was to
- * report is kept, for nobody asks for that again.
+ * The messages of earlier turns. A turn that failed before it said or did anything is left out, question and all; what it was to
+ * report is kept, for nobody asks for that again. What one has called stays, however it ended, or it would be called again.
  */
 export function historyOf(messages: readonly Message[]): ChatMessage[] {
-  const silent = new Set(
-    messages.filter((m) => m.role === 'assistant' && m.complete === false && m.content === '').map((m) => m.turn),
-  )
-  return messages.filter(({ turn, kind }) => !silent.has(turn) || kind === 'follow-up').map(toChatMessage)
+  const answered = new Set(messages.filter((each) => each.role === 'assistant' && !isEmptyEnd(each)).map((m) => m.turn))
+  return messages.flatMap((message) => {
+    if (isEmptyEnd(message)) return answered.has(message.turn) ? [BROKEN_OFF] : []
+    return answered.has(message.turn) || message.kind === 'follow-up' ? [toChatMessage(message)] : []
+  })
+}
+
+function isEmptyEnd({ role, complete, content, toolCalls }: Message): boolean {
+  return role === 'assistant' && complete === false && content === '' && !toolCalls
 }
 
 /** What a turn of a conversation begins with: the user's message, or what it is to report. */

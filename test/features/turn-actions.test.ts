@@ -70,6 +70,27 @@ test('a failover in the next step does not call the action again', async () => {
   assert.equal(told[3]?.content, '{"result":42}')
 })
 
+test('what was done in a turn that then failed is known in the next one', async () => {
+  await using route = await startRoute({
+    only: { plans: [calculate('6*7'), { status: 400 }, { pieces: ['42.'] }] },
+  })
+  const asked = await route.ask('what is six times seven?', 'helper')
+  assert.equal(asked.events.at(-1)?.type, 'turn.failed')
+  const turns = `/api/v1/conversations/${asked.conversation}/turns`
+  await route.client.call('POST', turns, { message: 'and?' })
+  assert.deepEqual(
+    toldTo(route.upstreams.only, 2).map(({ role, content }) => [role, content]),
+    [
+      ['system', toldTo(route.upstreams.only, 0)[0]?.content],
+      ['user', 'what is six times seven?'],
+      ['assistant', null],
+      ['tool', '{"result":42}'],
+      ['assistant', 'The answer broke off here.'],
+      ['user', 'and?'],
+    ],
+  )
+})
+
 test('a model that breaks off within a call has called nothing; the next one calls', async () => {
   const args = '{"expression":"6*7"}'
   await using route = await startRoute({
