@@ -19,7 +19,7 @@ import {
   LEASE_MS,
   somebody,
 } from '../../test/support/chat-at-hand.ts'
-import { type PostgresServer, startPostgres } from '../../test/support/postgres.ts'
+import { type PostgresServer, sharedPostgres } from '../../test/support/postgres.ts'
 import { dueDeadlines } from './store/deadlines.ts'
 import { deadlineShards, placeOf, turnKeys } from './store/turn-keys.ts'
 import type { TurnEvent } from './turn-events.ts'
@@ -28,7 +28,7 @@ let server: PostgresServer
 let sql: Sql
 
 before(async () => {
-  server = await startPostgres()
+  server = await sharedPostgres()
   const env = { engine: 'postgres', url: await server.createDatabase(), auth: 'url', poolSize: 4 } as const
   const tokens = { token: async () => ({ token: '', expiresAt: 0 }) }
   sql = await openSql({

@@ -5,7 +5,7 @@ import { systemClock } from '../../src/platform/clock.ts'
 import { openQueue } from '../../src/platform/queue/open.ts'
 import { openSql } from '../../src/platform/sql/open.ts'
 import { startBroker } from '../support/broker/broker.ts'
-import { startPostgres } from '../support/postgres.ts'
+import { sharedPostgres } from '../support/postgres.ts'
 import { type Ground, openGround } from '../support/runs-at-hand.ts'
 import { awaitingSuite } from './actions/awaiting.ts'
 import { deadLettersSuite } from './actions/dead-letters.ts'
@@ -27,7 +27,7 @@ before(async () => {
     log: createLog('silent'),
     tokens: { token: () => Promise.reject(new Error('No token is expected here.')) },
   }
-  const postgres = opened.use(await startPostgres())
+  const postgres = opened.use(await sharedPostgres())
   const url = await postgres.createDatabase()
   const sql = await openSql({
     env: { engine: 'postgres', url, auth: 'url', poolSize: 8 },

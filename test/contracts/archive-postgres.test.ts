@@ -2,11 +2,11 @@ import { after } from 'node:test'
 import { createLog } from '#log.ts'
 import { systemClock } from '#platform/clock.ts'
 import { openSql } from '#platform/sql/open.ts'
-import { startPostgres } from '../support/postgres.ts'
+import { sharedPostgres } from '../support/postgres.ts'
 import { archiveContract } from './archive.ts'
 
 const tokens = { token: async () => ({ token: '', expiresAt: 0 }) }
-const server = await startPostgres()
+const server = await sharedPostgres()
 after(() => server[Symbol.asyncDispose]())
 
 archiveContract('PostgreSQL', async () => {

@@ -7,11 +7,11 @@ import { auditMigration } from '#governance/audit/migration.ts'
 import { createLog } from '#log.ts'
 import { systemClock } from '#platform/clock.ts'
 import { openSql } from '#platform/sql/open.ts'
-import { execute, startPostgres } from '../support/postgres.ts'
+import { execute, sharedPostgres } from '../support/postgres.ts'
 import { auditContract } from './audit.ts'
 
 const tokens = { token: async () => ({ token: '', expiresAt: 0 }) }
-const server = await startPostgres()
+const server = await sharedPostgres()
 after(() => server[Symbol.asyncDispose]())
 const openAt = (url: string, migrations: Parameters<typeof openSql>[0]['migrations']) => {
   const env = { engine: 'postgres', url, auth: 'url', poolSize: 8 } as const

@@ -17,7 +17,7 @@ import { openKv } from '#platform/kv/open.ts'
 import { openSql } from '#platform/sql/open.ts'
 import type { ManualClock } from '../support/clock.ts'
 import { manualClock } from '../support/clock.ts'
-import { startPostgres } from '../support/postgres.ts'
+import { sharedPostgres } from '../support/postgres.ts'
 import { startRedis } from '../support/redis.ts'
 import { unreachableKv } from '../support/unreachable-kv.ts'
 import { until } from './kv/under-test.ts'
@@ -25,7 +25,7 @@ import { until } from './kv/under-test.ts'
 const log = createLog('silent')
 const common = { clock: systemClock, log, tokens: { token: async () => ({ token: '', expiresAt: 0 }) } }
 const server = await startRedis()
-const postgres = await startPostgres()
+const postgres = await sharedPostgres()
 const redis = await openKv({ env: { engine: 'redis', url: server.url, cluster: false, auth: 'url' }, ...common })
 const sqlite = await openKv({ env: { engine: 'sqlite', path: ':memory:' }, ...common })
 const sql = await openSql({

@@ -23,7 +23,7 @@ import { openSql } from '#platform/sql/open.ts'
 import type { Migration, Sql } from '#platform/sql/sql.ts'
 import { manualClock } from '../support/clock.ts'
 import { masterKey, somebody, type TestStore } from '../support/conversations.ts'
-import { type PostgresServer, startPostgres } from '../support/postgres.ts'
+import { type PostgresServer, sharedPostgres } from '../support/postgres.ts'
 import { dataKeysSuite } from './data-keys.ts'
 import { until } from './kv/under-test.ts'
 
@@ -45,7 +45,7 @@ const openDatabase = (migrations: readonly Migration[], at = url) =>
   })
 
 before(async () => {
-  server = await startPostgres()
+  server = await sharedPostgres()
   url = await server.createDatabase()
   sql = await openDatabase([...archiveMigrations, dataKeysMigration])
 })

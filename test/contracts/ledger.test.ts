@@ -16,7 +16,7 @@ import { createLog } from '#log.ts'
 import { systemClock } from '#platform/clock.ts'
 import { openKv } from '#platform/kv/open.ts'
 import { openSql } from '#platform/sql/open.ts'
-import { startPostgres } from '../support/postgres.ts'
+import { sharedPostgres } from '../support/postgres.ts'
 import { startRedis } from '../support/redis.ts'
 
 const common = {
@@ -26,7 +26,7 @@ const common = {
 }
 const opened = new AsyncDisposableStack()
 after(() => opened.disposeAsync())
-const postgres = opened.use(await startPostgres())
+const postgres = opened.use(await sharedPostgres())
 const redis = opened.use(await startRedis())
 const url = await postgres.createDatabase()
 const sql = await openSql({

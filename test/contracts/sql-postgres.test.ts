@@ -2,13 +2,13 @@ import { after } from 'node:test'
 import { createLog } from '#log.ts'
 import { systemClock } from '#platform/clock.ts'
 import { openSql } from '#platform/sql/open.ts'
-import { startPostgres } from '../support/postgres.ts'
+import { sharedPostgres } from '../support/postgres.ts'
 import type { Database } from './sql/under-test.ts'
 import { sqlContract } from './sql.ts'
 
 const log = createLog('silent')
 const tokens = { token: async () => ({ token: '', expiresAt: 0 }) }
-const server = await startPostgres()
+const server = await sharedPostgres()
 after(() => server[Symbol.asyncDispose]())
 
 // One connection, so that what a scope leaves behind would be found.

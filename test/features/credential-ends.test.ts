@@ -10,7 +10,7 @@ import { freePort } from '../support/free-port.ts'
 import { type HttpTarget, httpTarget } from '../support/http-target.ts'
 import { collect, nativeClient } from '../support/native-client.ts'
 import { type OidcIssuer, startOidcIssuer } from '../support/oidc-issuer.ts'
-import { startPostgres } from '../support/postgres.ts'
+import { sharedPostgres } from '../support/postgres.ts'
 import { RpcClient } from '../support/rpc-client.ts'
 import { SignInBrowser } from '../support/sign-in-browser.ts'
 import { type SseEvent, sseEvents } from '../support/sse.ts'
@@ -32,7 +32,7 @@ before(async () => {
       response.setHeader('content-type', 'application/json').end('{"opened":true}')
     }),
   )
-  const postgres = opened.use(await startPostgres())
+  const postgres = opened.use(await sharedPostgres())
   const upstream = await startUpstream(({ messages }) => {
     const said = JSON.stringify(messages)
     if (!said.includes('the desk')) return { tokens: 100_000, pace: 50 }

@@ -28,9 +28,10 @@ for (const [what, isExpected, source] of [
   ['runs a contract suite', true, "contract('SQLite')"],
   ['sets a variable of the environment', false, "test('reads', () => { process.env.NAME = 'x' })"],
   ['puts a clock in place of that of the process', false, "test('waits', () => mock.timers.enable())"],
+  ['closes a server that it calls a mock', true, "test('asks', async () => {\n  await mock.close()\n})"],
   ['starts processes', false, "import { spawn } from 'node:child_process'\ntest('spawns', () => spawn('true'))"],
   ['trusts more', false, "import { startKeyVault } from '../support/key-vault.ts'\ntest('reads', () => {})"],
-  ['waits before its tests', false, "const server = await start()\ntest('asks', () => server.ask())"],
+  ['waits before its tests', true, "const server = await start()\ntest('asks', () => server.ask())"],
 ] as const) {
   test(`a file that ${what} ${isExpected ? 'shares a process' : 'has its own'}`, async () => {
     assert.equal(isLight(await written('any', source)), isExpected)
@@ -41,6 +42,7 @@ test('files run one after the other, and nobody feels the hooks of another', asy
   const hooks = ['before', 'beforeEach', 'afterEach', 'after']
   const sourceOf = (name: string) =>
     `import * as runner from 'node:test'\nconsole.log('${name} loaded')\n` +
+    'await new Promise((resolve) => setTimeout(resolve, 20))\n' +
     hooks.map((hook) => `runner.${hook}(() => console.log('${name} ${hook}'))\n`).join('') +
     ['one', 'two'].map((each) => `runner.test('${each}', () => console.log('${name} ${each}'))\n`).join('')
   const paths = await Promise.all(['first', 'second'].map((name) => written(name, sourceOf(name))))

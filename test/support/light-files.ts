@@ -7,12 +7,10 @@ const root = resolve(import.meta.dirname, '../..')
 
 /** What tests of other files in the same process would feel. */
 const FELT =
-  /\bprocess\.(?!execPath|nextTick)|\bmock\.|\bsetFlagsFromString\b|from 'node:(child_process|worker_threads)'/
+  /\bprocess\.(?!execPath|nextTick|pid\b|platform\b)|\bmock\.(?!close\b)|\bsetFlagsFromString\b|from 'node:(child_process|worker_threads)'/
 /** What changes the process, such as whom it trusts, or starts so much that the process is the smallest part of it. */
 const APART =
   /\/support\/(browser|chaos|ensure-\w+|fuzz\/\w+|harness-run|key-vault|localhost-certificate|mail-server|replica|run-chaos|run-processes|telemetry-\w+)\.ts'/
-/** Tests and hooks after it would not belong to the suite of their file. */
-const WAITS_AT_TOP = /^((export )?const .* = )?await /m
 
 /** A group is worth a process of its own from so many files on. */
 const fewest = 4
@@ -20,7 +18,7 @@ const fewest = 4
 /** Whether the tests of a file leave the process as they found it, as far as its text tells. */
 export function isLight(path: string): boolean {
   const source = readFileSync(path, 'utf8')
-  return ![FELT, APART, WAITS_AT_TOP].some((refused) => refused.test(source))
+  return ![FELT, APART].some((refused) => refused.test(source))
 }
 
 /**

@@ -9,7 +9,7 @@ import { capturedLog } from '../../../../../test/support/captured-log.ts'
 import { manualClock } from '../../../../../test/support/clock.ts'
 import { executorContext } from '../../../../../test/support/executor-context.ts'
 import { pgliteTemplate } from '../../../../../test/support/pglite-template.ts'
-import { startPostgres } from '../../../../../test/support/postgres.ts'
+import { sharedPostgres } from '../../../../../test/support/postgres.ts'
 import type { ExecutorContext } from '../../executor.ts'
 import { serviceDesk } from './service-desk.ts'
 import { ticketsMigration } from './tickets-migration.ts'
@@ -21,7 +21,7 @@ let tenants = 0
 before(async () => {
   const folder = await mkdtemp(join(tmpdir(), 'service-desk-'))
   opened.defer(() => rm(folder, { recursive: true }))
-  const postgres = opened.use(await startPostgres())
+  const postgres = opened.use(await sharedPostgres())
   const url = await postgres.createDatabase()
   const envs = [
     { engine: 'pglite', path: join(folder, 'sql'), template: pgliteTemplate() },
