@@ -15,7 +15,7 @@ const faulty: Record<string, { source: string; says: RegExp }> = {
   },
   'a timer left running': {
     source: "test('fine', () => assert.ok(1))\nsetInterval(() => {}, 1000)",
-    says: /a-timer-left-running\.test\.ts leaked a handle: .* \(.*Timeout.*\)/,
+    says: /a-timer-left-running\.test\.ts leaked a handle: .* \(.*Timeout.*, 1000 ms: \(\) => \{\}\)/,
   },
   'a server left listening': {
     source: "import { createServer } from 'node:net'\ntest('fine', () => assert.ok(createServer().listen(0)))",

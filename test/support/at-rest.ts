@@ -30,7 +30,8 @@ export async function everythingIn({ url }: Pick<RedisServer, 'url'>): Promise<B
       else if (type === 'zset') add(await redis.callBuffer('ZRANGE', key, 0, -1))
       else if (type === 'string') add(await redis.callBuffer('GET', key))
       else if (type === 'set') add(await redis.callBuffer('SMEMBERS', key))
-      else assert.fail(`a key of type ${type} is not looked into`)
+      // One of type none has run out since it was listed.
+      else if (type !== 'none') assert.fail(`a key of type ${type} is not looked into`)
     }
   } finally {
     redis.disconnect()

@@ -8,6 +8,7 @@ import { syncBuiltinESMExports } from 'node:module'
 import { relative } from 'node:path'
 import { after, afterEach, beforeEach, type SuiteContext, type TestContext } from 'node:test'
 import { markStarted } from './run-processes.ts'
+import { waitingTimers } from './waiting-timers.ts'
 
 /** What is closed once the tests have ended counts as well, and may be slow on a machine that is busy. */
 const lingerMs = Number(process.env.PARLEY_TEST_LINGER_MS ?? 20_000)
@@ -31,11 +32,12 @@ afterEach((context: TestContext | SuiteContext) => {
 
 after(() => {
   // Being unref'd, it can only fire in a process that something else keeps alive.
-  setTimeout(() => {
+  setTimeout(async () => {
     const file = relative(process.cwd(), process.argv[1] ?? '')
     const held = process.getActiveResourcesInfo().filter((kind) => kind !== 'PipeWrap')
     process.stderr.write(`${file} leaked a handle: its process was still alive ${lingerMs} ms after its last test`)
-    process.stderr.write(` (${held.join(', ') || 'a pipe'}).\n`)
+    const timers = await waitingTimers()
+    process.stderr.write(` (${[...held, ...timers].join(', ') || 'a pipe'}).\n`)
     process.exit(1)
   }, lingerMs).unref()
 })
