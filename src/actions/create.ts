@@ -25,9 +25,7 @@ import { type FunctionTool, isSettled } from './port.ts'
 import { previewOf } from './preview.ts'
 import { actionsOf, refusalOf, rulesOf } from './rules.ts'
 import { RunNews } from './run-news.ts'
-import { runOf } from './run-shape.ts'
 import { maySee, type OfUnreadable, viewRuns } from './run-views.ts'
-import { cancelOfTurn } from './runs/changes.ts'
 import { listRuns } from './runs/reads.ts'
 import type { RunRow } from './runs/run-row.ts'
 import { RunSeals } from './runs/run-seals.ts'
@@ -37,6 +35,7 @@ import { RunSweeper } from './sweeper.ts'
 import { undoRun } from './undo.ts'
 import { wakeAwaiting } from './user-back.ts'
 import { Waiting } from './waiting.ts'
+import { Withdrawals } from './withdrawals.ts'
 import { Worker } from './worker.ts'
 
 export interface ActionsOptions {
@@ -95,7 +94,14 @@ export function createActions(options: ActionsOptions): Actions {
   const decisions = new Decisions({ ...shared, onPending, ...(audit && { audit }) })
   const dispatcher = new Dispatcher({ ...shared, serving, onPending })
   const wishes = new LateWishes(sql, kv)
-  const sweeper = new RunSweeper({ ...shared, wishes, everyMs: options.sweepEveryMs, leaseMs: options.leaseMs })
+  const withdrawals = new Withdrawals({ ...shared, kv })
+  const sweeper = new RunSweeper({
+    ...shared,
+    wishes,
+    withdrawals,
+    everyMs: options.sweepEveryMs,
+    leaseMs: options.leaseMs,
+  })
   const worker = new Worker({ spans: noSpans, ...shared, ...options, work: new RunWork(sql, replica) })
   const stopped = new AbortController()
   let awake = false
@@ -158,9 +164,7 @@ export function createActions(options: ActionsOptions): Actions {
     async withdraw(turn) {
       // No run was ever asked for.
       if (!awake) return
-      const { rows, next } = await cancelOfTurn(sql, turn, 'withdrawn', clock.now())
-      if (next?.status === 'queued') await sending.send(next)
-      for (const row of rows) news.changed(row, await runOf(row, seals), false)
+      await withdrawals.withdraw(turn)
     },
 
     async reportLater(owner, turn) {

@@ -7,8 +7,8 @@ import { wantFollowUp } from './late-results.ts'
 const wishes = key('runs', 'late-wishes')
 const AT_ONCE = 100
 
-/** KEYS wishes · ARGV run. */
-const noteWish: Operation<void> = {
+/** KEYS wishes · ARGV run, or turn. */
+export const noteWish: Operation<void> = {
   name: 'late-wish.note',
   lua: `redis.call('ZADD', KEYS[1], now_ms(), ARGV[1]) return {}`,
   twin: (step, [index], [run]) => {
@@ -20,7 +20,7 @@ const noteWish: Operation<void> = {
 }
 
 /** KEYS wishes · ARGV limit. The oldest. */
-const oldestWishes: Operation<string[]> = {
+export const oldestWishes: Operation<string[]> = {
   name: 'late-wish.oldest',
   lua: `return redis.call('ZRANGE', KEYS[1], 0, ARGV[1] - 1)`,
   twin: (step, [index], [limit]) => {
@@ -30,8 +30,8 @@ const oldestWishes: Operation<string[]> = {
   decode: (reply) => reply.map((member) => String(member)),
 }
 
-/** KEYS wishes · ARGV runs. */
-const dropWishes: Operation<void> = {
+/** KEYS wishes · ARGV runs, or turns. */
+export const dropWishes: Operation<void> = {
   name: 'late-wish.drop',
   lua: `redis.call('ZREM', KEYS[1], unpack(ARGV)) return {}`,
   twin: (step, [index], runs) => {

@@ -12,7 +12,7 @@ export interface ActionPort {
    * between. Rejects with the signal's reason when it aborts first; the run goes on.
    */
   settled(run: Run, patience: Patience, signal: AbortSignal, onChange: (run: Run) => void): Promise<Run>
-  /** Withdraws the runs of a turn that have not started; started ones finish. */
+  /** Withdraws the runs of a turn that have not started; started ones finish. With the database away that is made up for. Rejects with state_unavailable. */
   withdraw(turn: string): Promise<void>
   /** A turn was lost before it could say what came of its runs: that is reported later. Rejects with database_unavailable. */
   reportLater(owner: Owner, turn: string): Promise<void>

@@ -11,6 +11,7 @@ import { RESEND_AFTER_MS, type RunRow, UNSENT_AFTER_MS } from './runs/run-row.ts
 import type { RunSeals } from './runs/run-seals.ts'
 import type { Sending } from './sending.ts'
 import { tryAwaiting } from './user-back.ts'
+import type { Withdrawals } from './withdrawals.ts'
 
 export interface RunSweeperOptions {
   sql: Sql
@@ -18,6 +19,7 @@ export interface RunSweeperOptions {
   news: RunNews
   seals: RunSeals
   wishes: LateWishes
+  withdrawals: Withdrawals
   clock: Clock
   log: Log
   everyMs: number
@@ -84,9 +86,12 @@ export class RunSweeper {
   }
 
   async #sweep(): Promise<void> {
-    const { sql, clock, log, sending, wishes, leaseMs } = this.#options
+    const { sql, clock, log, sending, wishes, withdrawals, leaseMs } = this.#options
     try {
       await wishes.grant().catch((error) => log.warn({ err: error }, 'Who wants to be told later could not be noted'))
+      await withdrawals
+        .catchUp()
+        .catch((error) => log.warn({ err: error }, 'Runs of cancelled turns could not be withdrawn'))
       await sending.look()
       const now = clock.now()
       if (sending.reachable) await this.#sendUnsent(now)

@@ -229,7 +229,7 @@ export class Producers {
   /** With the log out of reach for nearly a lease, a turn ends with a typed failure, to its readers at once. */
   async #end(turn: TurnContext, end: End): Promise<void> {
     const { room, input, log } = turn
-    if (end.status === 'cancelled') await room.actions.withdraw(input.turn)
+    if (end.status === 'cancelled' && turn.progress.calls > 0) await room.actions.withdraw(input.turn)
     if (isLost(turn.signal)) this.#showLast(turn, end)
     let last = end
     let result = await commitEnd(turn, last, this.#stopped.signal)

@@ -59,6 +59,7 @@ test('a cancelled turn and one that was taken over tell what is known of them', 
   await heir.pass(500)
   const { status, finish, code, firstTokenMs, unit } = only(endsIn(heir))
   assert.deepEqual([status, finish, code, firstTokenMs, unit], ['cancelled', null, null, null, turn])
+  assert.deepEqual(heir.actions.withdrawn, [], 'it called nothing, and needs no database to end')
 })
 
 test('what the reader thought of it is told with where it counts', async () => {
