@@ -14,6 +14,7 @@ import { noteDeadline } from './store/deadlines.ts'
 import { freeConversation } from './store/give-up.ts'
 import { type OpenResult, openTurn } from './store/open.ts'
 import { deadlineEntry, idempotencyKey, placeOf, turnKeys } from './store/turn-keys.ts'
+import { takeOver } from './take-over.ts'
 import type { ChatRoom } from './turn-context.ts'
 import type { TurnEvent, TurnEvents } from './turn-events.ts'
 import type { FollowUpInput, TurnInput } from './turn-input.ts'
@@ -51,9 +52,10 @@ export async function startTurn(
   // In the same tick, behind the opening: once the turn is open, nobody else adds to the history.
   const history = loadHistory(room, principal, setting.conversation)
   const [result, { messages, next }] = await Promise.all([opening, history])
-  // What holds the conversation up may be a turn that nobody ends any more.
-  if (result.kind === 'busy' && (await freed(room, input, result.turn))) {
-    return startTurn(room, producers, principal, request, setting, onEnd)
+  if (result.kind === 'busy') {
+    // What holds the conversation up may be a turn that nobody ends any more.
+    if (await freed(room, input, result.turn)) return startTurn(room, producers, principal, request, setting, onEnd)
+    await lookAfter(room, producers, principal, result.turn)
   }
   if (result.kind === 'replayed') {
     onEnd()
@@ -111,7 +113,16 @@ async function freed(room: ChatRoom, { principal, conversation }: TurnInput, by:
   return room.kv.run(freeConversation, keys, [by])
 }
 
-/** The deadline is noted before the turn exists: a crash in between leaves an entry too many, never a turn too few. */
+/** What leads sweepers to a turn is kept by another node than the turn, and lost on its own. */
+async function lookAfter(room: ChatRoom, producers: Producers, principal: Principal, turn: string): Promise<void> {
+  try {
+    await takeOver(room, producers, principal, turn)
+  } catch (error) {
+    room.log.warn({ turn, err: error }, 'A turn that holds up its conversation could not be looked after')
+  }
+}
+
+/** The deadline is noted with the turn, and sent first: with one node, a crash leaves an entry too many, never a turn too few. */
 async function open(
   room: ChatRoom,
   input: TurnInput,

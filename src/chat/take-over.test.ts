@@ -90,6 +90,25 @@ test('a turn that a replica of an earlier version began is looked after where th
   assert.deepEqual(await heir.store.run(dueDeadlines, [former], [100]), [])
 })
 
+test('a turn that nothing leads a sweeper to is gone on with when somebody finds that it holds up its conversation', async () => {
+  await using lost = await chatAtHand({})
+  const conversation = await lost.converse()
+  const { turn, ended } = await lost.say(conversation, 'hello')
+  lost.reach('away')
+  await using heir = await chatAtHand({ say: [{ text: 'Hello.' }, { text: 'Again.' }], sharing: lost })
+  const { shard, member } = deadlineEntry(lost.conversations, somebody, turn)
+  await lost.store.run(dropDeadline, [shard], [member])
+  await assert.rejects(heir.say(conversation, 'again'), { code: 'turn_in_progress' })
+  await lost.pass(3 * LEASE_MS)
+  await ended
+  assert.equal((await heir.chat.get(somebody, turn)).status, 'running')
+  await assert.rejects(heir.say(conversation, 'again'), { code: 'turn_in_progress' })
+  await heir.pass(500)
+  const { status, text } = await heir.chat.get(somebody, turn)
+  assert.deepEqual([status, text], ['completed', 'Hello.'])
+  await (await heir.say(conversation, 'again')).ended
+})
+
 test('a turn whose key was destroyed is given up, and looked at no more', async () => {
   await using lost = await chatAtHand({})
   const { turn, ended } = await lost.begin('hello')
