@@ -128,7 +128,7 @@ test('Entra ID is set whole or not at all', () => {
   const whole = { ENTRA_TENANT_ID: 'home', ENTRA_CLIENT_ID: 'app' }
   assert.deepEqual(readEnv({}).identity, { engine: 'local' })
   assert.deepEqual(
-    readEnv({ ...whole, PARLEY_ENTRA_GUESTS: 'guest, other', PARLEY_ENTRA_AUDIENCES: 'api://chat' }).identity,
+    readEnv({ ...whole, PARLEY_ENTRA_GUESTS: 'Guest, other', PARLEY_ENTRA_AUDIENCES: 'api://chat' }).identity,
     {
       engine: 'entra',
       authority: 'https://login.microsoftonline.com',

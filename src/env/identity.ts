@@ -27,10 +27,11 @@ export type IdentityEnv =
     }
 
 export function readIdentity(read: Reader, host: string, faults: string[]): IdentityEnv {
-  const tenant = read.text('ENTRA_TENANT_ID')
+  // As tokens have them, however they are written here.
+  const tenant = read.text('ENTRA_TENANT_ID')?.toLowerCase()
   const clientId = read.text('ENTRA_CLIENT_ID')
   const clientSecret = read.text('ENTRA_CLIENT_SECRET')
-  const guests = read.list('PARLEY_ENTRA_GUESTS')
+  const guests = read.list('PARLEY_ENTRA_GUESTS').map((id) => id.toLowerCase())
   const cloud = cloudOf(read.url('PARLEY_ENTRA_AUTHORITY', ['https:']) ?? 'https://login.microsoftonline.com')
   const graph = read.url('PARLEY_ENTRA_GRAPH', ['https:'])?.replace(/\/+$/, '') ?? cloud.graph
   if (tenant === undefined || clientId === undefined) {

@@ -1,6 +1,6 @@
 import { ParleyError } from '#errors.ts'
 import type { Events } from '#events/events.ts'
-import { type Principal, partitionOf } from '#identity/principal.ts'
+import { idAsInTokens, type Principal, partitionOf } from '#identity/principal.ts'
 import type { Clock } from '#platform/clock.ts'
 import type { AuditEntry } from './audit.ts'
 import { isSwitchScope, type Stop, type Stops } from './stops.ts'
@@ -31,7 +31,8 @@ export function createKillSwitches({ stops, clock, note, events }: KillSwitchesO
   return {
     list: () => stops.list().filter(({ scope }) => isSwitchScope(scope)),
 
-    async set(by, scope, reason) {
+    async set(by, given, reason) {
+      const scope = asInTokens(given)
       if (!isSwitchScope(scope)) {
         const message = 'A scope is all, or tenant:, specialist:, model: or action: with a name.'
         throw new ParleyError('invalid_request', { message, param: 'scope' })
@@ -43,9 +44,16 @@ export function createKillSwitches({ stops, clock, note, events }: KillSwitchesO
       return stop
     },
 
-    async lift(by, scope) {
+    async lift(by, given) {
+      const scope = asInTokens(given)
       if (!isSwitchScope(scope) || !(await stops.lift(scope))) throw new ParleyError('not_found')
       noteSwitch(by, scope, false)
     },
   }
+}
+
+/** What names a tenant: otherwise written, it would seem to hold and stop nobody. */
+function asInTokens(scope: string): string {
+  const [, tenant] = /^tenant:(.*)$/.exec(scope) ?? []
+  return tenant === undefined ? scope : `tenant:${idAsInTokens(tenant)}`
 }

@@ -46,6 +46,13 @@ export type Role = (typeof roles)[number]
 /** What a principal's state is filed under. */
 export type Owner = Pick<Principal, 'tenant' | 'id'>
 
+const OBJECT_ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
+
+/** An id of a tenant, a person or a group as tokens have it: in lower case, where it is one of Entra ID. */
+export function idAsInTokens(id: string): string {
+  return OBJECT_ID.test(id) ? id.toLowerCase() : id
+}
+
 const known = new LRUCache<string, string>({ max: 10_000 })
 
 /**

@@ -78,5 +78,10 @@ test('only operators of the home tenant stop anything', async () => {
     assert.equal((await call('PUT', '/api/v1/kill-switches/all', { reason: 'mine' }, headers)).status, 403)
   }
   const operator = await app.as({ oid: 'operator', roles: ['Config.Operator'] })
-  assert.equal((await call('PUT', '/api/v1/kill-switches/tenant:nobody', { reason: 'drill' }, operator)).status, 200)
+  // Ids of Entra ID are taken however they are written.
+  const path = `/api/v1/kill-switches/tenant:${app.issuer.home.id.toUpperCase()}`
+  assert.equal((await call('PUT', path, { reason: 'drill' }, operator)).body.scope, `tenant:${app.issuer.home.id}`)
+  const complete = { model: 'default', messages: [{ role: 'user', content: 'x' }] }
+  assert.equal((await call('POST', '/v1/chat/completions', complete, await app.as({ oid: 'user' }))).status, 503)
+  assert.equal((await call('DELETE', path, undefined, operator)).status, 204)
 })

@@ -288,6 +288,13 @@ test('what a key may be made with ends where it is said to', async () => {
     assert.equal((await call('GET', `/api/v1/keys?${query}`, undefined, maker)).status, 400, query)
   }
   const admin = await world.app.as({ oid: 'admin', roles: ['Admin'] })
+  const uuid = 'abcdef01-2345-6789-abcd-ef0123456789'
+  const { id } = await world.keyOf({ oid: uuid }, { chat: ['plain'] })
+  const { body: theirs } = await call('GET', `/api/v1/keys?whose=tenant&owner=${uuid.toUpperCase()}`, undefined, admin)
+  assert.deepEqual(
+    theirs.items.map((key: { id: string }) => key.id),
+    [id],
+  )
   for (const owner of ['%00', 'a%00b', '%0A', '%20']) {
     const refused = await call('GET', `/api/v1/keys?whose=tenant&owner=${owner}`, undefined, admin)
     assert.deepEqual([refused.status, refused.body.error.param], [400, 'owner'], owner)

@@ -130,6 +130,12 @@ function walk(
     }
     assert.equal((await call('GET', '/api/v1/privacy/erasures?person=%00', undefined, officer)).status, 400)
 
+    // However the id is written, it is the same person's.
+    const uuid = 'abcdef01-2345-6789-abcd-ef0123456789'
+    const cased = { person: uuid.toUpperCase(), confirm: 'erase-everything' }
+    const { body: erasure } = await call('POST', '/api/v1/privacy/erasures', cased, officer)
+    assert.equal(erasure.person, partitionOf({ ...owner, id: uuid }))
+
     // A new start, by an officer ended again.
     const anew = await live(app, 'ana')
     const again = await call(

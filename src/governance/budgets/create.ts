@@ -21,7 +21,7 @@ import type { Settled } from './counters.ts'
 import { createKeptBudgets } from './kept.ts'
 import { toUsd } from './micro.ts'
 import { effectiveLimit, periodOf } from './period.ts'
-import { checkSettable, tenantOf } from './scope.ts'
+import { settable, tenantOf } from './scope.ts'
 import { Till } from './till.ts'
 
 export interface BudgetsOptions {
@@ -160,8 +160,8 @@ export function createBudgets(options: BudgetsOptions): Budgets {
       return Promise.all(book.all().map(viewOf))
     },
 
-    async set(by, scope, terms, ifVersion) {
-      checkSettable(scope)
+    async set(by, given, terms, ifVersion) {
+      const scope = settable(given)
       const { limitUsd, period } = terms
       await audit(entryOf(by, 'budget.set', scope, { limitUsd, period }))
       await countAnew(scope, terms)
@@ -171,15 +171,15 @@ export function createBudgets(options: BudgetsOptions): Budgets {
       return changed(created)
     },
 
-    async override(by, scope, override, ifVersion) {
-      checkSettable(scope)
+    async override(by, given, override, ifVersion) {
+      const scope = settable(given)
       const { addUsd, until } = override
       await audit(entryOf(by, 'budget.overridden', scope, { addUsd, until }))
       return changed(await kept.override(scope, override, ifVersion))
     },
 
-    async remove(by, scope, ifVersion) {
-      checkSettable(scope)
+    async remove(by, given, ifVersion) {
+      const scope = settable(given)
       await audit(entryOf(by, 'budget.set', scope, { removed: true }))
       try {
         await kept.remove(scope, ifVersion)

@@ -1,5 +1,5 @@
 import { ParleyError } from '#errors.ts'
-import { partitionOf } from '#identity/principal.ts'
+import { idAsInTokens, partitionOf } from '#identity/principal.ts'
 import type { Spender } from '../ledger.ts'
 
 const SCOPE = /^(?:tenant:([\w.-]{1,128})|(user|group|key):([\w.-]{1,128}):([\w.-]{1,128}))$/
@@ -8,9 +8,10 @@ export function tenantOf(scope: string): string {
   return parse(scope).tenant
 }
 
-/** What operators set: a key's own budget is made with it. Throws invalid_request. */
-export function checkSettable(scope: string): void {
+/** What operators set, with ids as tokens have them: a key's own budget is made with it. Throws invalid_request. */
+export function settable(scope: string): string {
   if (parse(scope).kind === 'key') throw refused()
+  return scope.split(':').map(idAsInTokens).join(':')
 }
 
 /** As the ledger names who spends. Throws invalid_request. */

@@ -1,6 +1,7 @@
 import { type Static, Type } from 'typebox'
 import { ParleyError } from '#errors.ts'
 import { type IssuedKey as Issued, type Keys, keyLimits } from '#identity/keys.ts'
+import { idAsInTokens } from '#identity/principal.ts'
 import { etagOf, versionToMatch } from '../etag.ts'
 import { idempotencyKeyOf } from '../idempotency-key.ts'
 import { checkLine } from '../message-text.ts'
@@ -65,7 +66,7 @@ export function keyRoutes(routes: Routes, keys: ManagedKeys): void {
       return keys.list(principalOf(request), {
         ...{ whose, limit },
         // A database takes no NUL.
-        ...(owner !== undefined && { owner: checkLine(owner, 'owner') }),
+        ...(owner !== undefined && { owner: idAsInTokens(checkLine(owner, 'owner')) }),
         ...(cursor !== undefined && { cursor }),
       })
     },

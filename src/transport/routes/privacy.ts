@@ -9,7 +9,7 @@ import {
   type Exports,
   purposes,
 } from '#governance/privacy.ts'
-import type { Principal } from '#identity/principal.ts'
+import { idAsInTokens, type Principal } from '#identity/principal.ts'
 import { principalOf } from '../request-context.ts'
 import type { Routes } from '../routing.ts'
 import { instant, list, nullable, oneOf } from '../schema-parts.ts'
@@ -188,7 +188,9 @@ export function officersPrivacyRoutes(routes: Routes, { erasures, exports }: Pri
 }
 
 /** Somebody of the officer’s tenant, with the rights of one who reads what is their own. */
-function personOf({ tenant }: Principal, id: string): Principal {
+function personOf({ tenant }: Principal, given: string): Principal {
+  // Otherwise written, it would be nobody, of whom nothing is found and whose erasure is proved.
+  const id = idAsInTokens(given)
   // Entra ID gives nobody such an id, and a database takes none.
   if (/\p{Cc}/u.test(id) || !id.isWellFormed()) {
     throw new ParleyError('invalid_request', { message: 'This is no id of a person.', param: 'person' })
