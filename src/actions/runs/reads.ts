@@ -125,7 +125,7 @@ export function takeUnsent(
 
 /**
  * What somebody must look after by now, the longest overdue first; `after` is the last of the page before. What is in one of the
- * statuses `passedOver` is left alone.
+ * statuses `passedOver` is left alone, and so is what `takeUnsent` is for: it may have become due since that looked.
  */
 export function dueRuns(
   sql: Sql,
@@ -138,6 +138,7 @@ export function dueRuns(
     'system',
     `SELECT ${RUN_COLUMNS} FROM runs r WHERE r.due_at <= $1 AND (r.due_at, r.id) > ($3::bigint, $4)
        AND r.status <> ALL($5::text[])
+       AND (r.status NOT IN ('queued', 'retrying') OR r.waiting OR r.sent_again IS NOT DISTINCT FROM r.version)
      ORDER BY r.due_at, r.id LIMIT $2`,
     [now, limit, after.dueAt ?? -1, after.id, passedOver],
   )

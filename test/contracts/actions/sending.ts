@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { type Executor, PassingError } from '../../../src/actions/executors/executor.ts'
 import { lookAtGivenUp, readGivenUp } from '../../../src/actions/given-up.ts'
+import { dueRuns } from '../../../src/actions/runs/reads.ts'
 import { ParleyError } from '../../../src/errors.ts'
 import type { Delivery, Queue, QueueMessage } from '../../../src/platform/queue/queue.ts'
 import { actionSpec, callOf, deafQueue, type Ground, settledRun, until, versionOf } from '../../support/runs-at-hand.ts'
@@ -20,6 +21,8 @@ export function sendingSuite(ground: () => Ground): void {
       }
       const run = await silently()
       await overdue(run.id)
+      const due = await dueRuns(ground().sql, Date.now(), 1000, [])
+      assert.equal(due.map(({ id }) => id).includes(run.id), false, 'it is for takeUnsent alone, under the same id')
       await using actions = ground().actions({ actions: plain, functions: { do: () => 'done' } })
       assert.equal((await settledRun(actions, run)).output, '"done"')
     })
@@ -194,6 +197,8 @@ export function sendingSuite(ground: () => Ground): void {
         [['A message that names no run lies among the dead letters', 'MaxDeliveryCountExceeded']],
       )
       await overdue(run.id)
+      const due = await dueRuns(ground().sql, Date.now(), 1000, [])
+      assert.equal(due.map(({ id }) => id).includes(run.id), false, 'it is for takeUnsent alone, under the same id')
       await using actions = ground().actions({ actions: plain, functions: { do: () => 'done' } })
       assert.equal((await settledRun(actions, run)).output, '"done"')
     })
