@@ -104,6 +104,9 @@ export class Decisions {
     const row = await this.read(principal, id)
     if (row.owner !== principal.id && !principal.roles.includes('Admin')) throw new ParleyError('forbidden')
     permit(row, ['queued', 'retrying', 'awaiting-approval', 'awaiting-identity'])
+    // What is called off counts as never done, and may be asked for anew.
+    if (row.began && !row.once)
+      throw new ParleyError('run_state', { message: 'The run has begun, and may have had its effect.' })
     const change = { status: 'cancelled', reason: 'cancelled', now: this.#options.clock.now() } as const
     // One's own one may always call off.
     return this.#change(principal, row, change, row.owner === principal.id ? undefined : repaired('cancelled'))

@@ -43,6 +43,13 @@ const cases: [string, Partial<RunRow>, string, string | null][] = [
   ['once only, begun', { status: 'running', once: true, began: true }, 'unknown', 'effect_unknown'],
   ['nobody approved it', { status: 'awaiting-approval' }, 'expired', 'approval_expired'],
   ['nobody signed in', { status: 'awaiting-identity' }, 'expired', 'identity_expired'],
+  [
+    'once only, nobody signed in',
+    { status: 'awaiting-identity', once: true, began: true },
+    'expired',
+    'identity_expired',
+  ],
+  ['begun, nobody signed in', { status: 'awaiting-identity', began: true }, 'dead-lettered', 'identity_expired'],
 ]
 
 for (const [what, change, status, reason] of cases) {

@@ -38,7 +38,7 @@ const TRY_USERS_EVERY_MS = 15_000
  * queued, retrying ──nobody came──▸ sent for once more, in case a crash came between row and queue; then again, at growing intervals
  * running ──its worker let the lease run out──▸ retrying; unknown, where its effect may have begun and must not be tried twice;
  *   dead-lettered after the last attempt
- * awaiting-identity ──▸ tried again, at growing intervals; expired
+ * awaiting-identity ──▸ tried again, at growing intervals; expired, or dead-lettered where an earlier attempt may have begun
  * awaiting-approval ──▸ expired
  * settled, and counted ──▸ told of once more
  *
@@ -175,7 +175,10 @@ export class RunSweeper {
 export function overdueChange(row: RunRow, now: number): RunChange {
   const { status, attempt, maxAttempts, once, began, updatedAt, reason } = row
   if (status === 'awaiting-approval') return { status: 'expired', reason: 'approval_expired', now }
-  if (status === 'awaiting-identity') return { status: 'expired', reason: 'identity_expired', now }
+  if (status === 'awaiting-identity') {
+    // What is expired counts as never done.
+    return { status: began && !once ? 'dead-lettered' : 'expired', reason: 'identity_expired', now }
+  }
   if (status === 'running') {
     if (once && began) return { status: 'unknown', reason: 'effect_unknown', now }
     if (attempt >= maxAttempts) return { status: 'dead-lettered', reason: 'worker_lost', now }

@@ -243,7 +243,12 @@ export class Worker {
   /** Approved, not begun, and its version rolled back since: whoever approved it could not know what was wrong with that. */
   #isOutdated(row: RunRow): row is RunRow & { approval: RunApproval } {
     const decidedAt = row.approval?.decision === 'approved' ? row.approval.decidedAt : null
-    return row.attempt === 1 && decidedAt !== null && this.#options.serving.rolledBackSince(row.config, decidedAt)
+    return (
+      row.attempt === 1 &&
+      !row.began &&
+      decidedAt !== null &&
+      this.#options.serving.rolledBackSince(row.config, decidedAt)
+    )
   }
 
   async #begin({ id, fence }: RunRow, hold: Hold): Promise<boolean> {

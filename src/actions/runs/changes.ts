@@ -96,7 +96,7 @@ const CANCEL = `
   UPDATE runs r SET status = 'cancelled', reason = $2,
     due_at = CASE WHEN r.cohort NOT IN ('', 'picked') THEN $3::bigint + ${TOLD_ANEW_AFTER_MS} END, fence = r.fence + 1, version = r.version + 1,
     updated_at = $3, settled_at = $3
-  WHERE r.turn = $1 AND r.settled_at IS NULL AND r.status <> 'running' RETURNING ${RUN_COLUMNS}`
+  WHERE r.turn = $1 AND r.settled_at IS NULL AND r.status <> 'running' AND (r.once OR NOT r.began) RETURNING ${RUN_COLUMNS}`
 
 /** All runs of a turn that have not started, cancelled at once. `next`: an ordered run of its conversation that may go now. */
 export function cancelOfTurn(

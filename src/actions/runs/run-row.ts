@@ -31,7 +31,7 @@ export interface RunRow {
   attempt: number
   maxAttempts: number
   fence: number
-  /** The effect of the present attempt may have begun. */
+  /** The effect may have begun: of a run that must not be tried twice, by the present attempt; of others, by any. */
   began: boolean
   /** When somebody must look after it. */
   dueAt: number | null

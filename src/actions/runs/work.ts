@@ -40,11 +40,12 @@ const EARLY_MS = 500
 /**
  * A message wakes the attempt after the ones that were made when it was sent; for any other it comes too late. An attempt that does
  * not count leaves that number as it is, so one that comes before the time of the next, and was not sent for since, is one too
- * many: each that was taken would be followed by one of its own.
+ * many: each that was taken would be followed by one of its own. That an effect may have begun is kept from attempt to attempt; of
+ * one that must not be tried twice only those are followed by another whose effect surely had not.
  */
 const CLAIM = `
   WITH claimed AS (
-    UPDATE runs r SET status = 'running', attempt = r.attempt + 1, fence = r.fence + 1, began = false,
+    UPDATE runs r SET status = 'running', attempt = r.attempt + 1, fence = r.fence + 1, began = r.began AND NOT r.once,
       due_at = c.until, version = r.version + 1, updated_at = c.now
     FROM jsonb_to_recordset($1::jsonb) AS c(id text, attempt integer, until bigint, now bigint)
     WHERE r.id = c.id AND r.attempt = c.attempt AND NOT r.waiting AND (r.status = 'queued' OR (r.status = 'retrying'

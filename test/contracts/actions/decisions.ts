@@ -5,7 +5,16 @@ import type { Run } from '../../../src/actions/port.ts'
 import { readRun } from '../../../src/actions/runs/reads.ts'
 import type { ActionSpec } from '../../../src/config/action-spec.ts'
 import type { Sql } from '../../../src/platform/sql/sql.ts'
-import { actionSpec, callOf, type Ground, person, settledRun, until, versionOf } from '../../support/runs-at-hand.ts'
+import {
+  actionSpec,
+  callOf,
+  type Ground,
+  hurry,
+  person,
+  settledRun,
+  until,
+  versionOf,
+} from '../../support/runs-at-hand.ts'
 
 const approver = person('carl', ['Action.Approver'])
 const admin = person('root', ['Admin'])
@@ -300,6 +309,32 @@ export function decisionsSuite(ground: () => Ground): void {
     assert.equal((await actions.cancel(person('ada'), run.id)).status, 'cancelled')
     await assert.rejects(actions.cancel(person('ada'), run.id), { code: 'run_state' })
   })
+
+  for (const [effect, becomes] of [
+    ['idempotent', 'succeeded'],
+    ['at-most-once', 'cancelled'],
+  ] as const) {
+    test(`between two attempts, ${effect}: called off only if none may have had its effect`, async () => {
+      const specs = { do_it: actionSpec('do', { access: 'write', effect }) }
+      const busy: Executor = async (_, { begin, attempt }) => {
+        await begin()
+        if (attempt > 1) return 'done'
+        const untouched = effect === 'at-most-once'
+        throw new PassingError('Not yet.', { reason: 'busy', untouched, retryAfterMs: 600_000 })
+      }
+      await using actions = ground().actions({ actions: specs, functions: { do: busy } })
+      const call = callOf(versionOf(specs), 'do_it', { turn: `turn_${Math.random()}` })
+      const run = await actions.dispatch(call)
+      const [ada, isSettled] = [person('ada'), async () => (await actions.get(ada, run.id)).settledAt !== null]
+      await until(async () => (await actions.get(ada, run.id)).status === 'retrying')
+      if (effect === 'idempotent') await assert.rejects(actions.cancel(ada, run.id), { code: 'run_state' })
+      await actions.withdraw(call.turn)
+      assert.equal(await isSettled(), effect === 'at-most-once')
+      // As if its time had come, also for a message: the one that is scheduled comes much later.
+      await hurry(ground().sql, run.id)
+      assert.equal((await settledRun(actions, run)).status, becomes)
+    })
+  }
 
   test('of two who decide at once one is heard', async () => {
     await using held = await pending()

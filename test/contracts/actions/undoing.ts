@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { Actions } from '../../../src/actions/actions.ts'
-import { CorrectableError, type Executor } from '../../../src/actions/executors/executor.ts'
+import { CorrectableError, type Executor, PassingError } from '../../../src/actions/executors/executor.ts'
 import type { ActionCall } from '../../../src/actions/port.ts'
 import type { ActionSpec } from '../../../src/config/action-spec.ts'
-import { actionSpec, callOf, type Ground, person, settledRun, versionOf } from '../../support/runs-at-hand.ts'
+import { actionSpec, callOf, type Ground, person, settledRun, until, versionOf } from '../../support/runs-at-hand.ts'
 
 const closing = {
   type: 'object',
@@ -152,6 +152,20 @@ export function undoingSuite(ground: () => Ground): void {
       await actions.replay(admin, last.id)
       assert.equal((await ended(actions, last.id)).status, 'succeeded')
       assert.equal(new Set([first.id, second.id, third.id, last.id]).size, 4)
+    })
+
+    test('one that may have happened is not called off, and makes no room for another', async () => {
+      const closing: Executor = async (_, { begin }) => {
+        await begin()
+        throw new PassingError('No answer.', { reason: 'cut_off', retryAfterMs: 600_000 })
+      }
+      await using actions = ground().actions({ actions: desk(), functions: { open: opening, close: closing } })
+      const id = await opened(actions, desk())
+      const undoing = await actions.undo(ada, id, undefined)
+      await until(async () => (await actions.get(ada, undoing.id)).status === 'retrying')
+      await assert.rejects(actions.cancel(ada, undoing.id), { code: 'run_state' })
+      assert.equal((await actions.undo(ada, id, undefined)).id, undoing.id)
+      await ground().sql.query('system', 'DELETE FROM runs WHERE id = $1', [undoing.id])
     })
 
     test('it takes its turn among the ordered runs of the conversation', async () => {
