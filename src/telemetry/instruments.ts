@@ -1,29 +1,52 @@
-import type { Attributes, Histogram, Meter, Observable } from '@opentelemetry/api'
+import type { Attributes, Meter, Observable } from '@opentelemetry/api'
 import { catalogue, type Metric, type MetricName } from './catalogue.ts'
+import type { Distributions } from './distributions.ts'
 import type { Observation } from './observations.ts'
 
-/** How recorded metrics are recorded. */
+/** How recorded metrics are recorded: by series, each a metric with its attributes. Finding one costs more than recording does. */
 export interface Instruments {
-  add(name: MetricName, value: number, attributes: Attributes): void
-  record(name: MetricName, value: number, attributes: Attributes): void
+  counter(name: MetricName, attributes: Attributes): Counter
+  histogram(name: MetricName, attributes: Attributes): Histogram
 }
 
-/** Makes every metric of the catalogue. `observe` is asked once for all that are looked at. */
-export function createInstruments(meter: Meter, observe: () => Promise<readonly Observation[]>): Instruments {
-  const histograms = new Map<MetricName, Histogram>()
+export interface Counter {
+  add(value: number): void
+}
+
+export interface Histogram {
+  record(value: number): void
+}
+
+export interface InstrumentsOptions {
+  meter: Meter
+  /** Asked once for all that are looked at. */
+  observe(): Promise<readonly Observation[]>
+  /** What counts histograms; the meter, if nothing else does. */
+  distributions: Distributions | undefined
+}
+
+/** Makes every metric of the catalogue. */
+export function createInstruments({ meter, observe, distributions }: InstrumentsOptions): Instruments {
+  const histograms = new Map<MetricName, (attributes: Attributes) => Histogram>()
   const observed = new Map<MetricName, Observable>()
-  const sums = new Sums()
+  const series = new Map<string, Histogram>()
+  const sums = new Map<string, Sum>()
   for (const [each, metric] of Object.entries<Metric>(catalogue)) {
     const name = each as MetricName
     const { kind, unit, description, boundaries } = metric
-    const options = { unit, description, ...(boundaries && { advice: { explicitBucketBoundaries: boundaries } }) }
-    if (kind === 'histogram') histograms.set(name, meter.createHistogram(name, options))
-    else if (kind === 'gauge') observed.set(name, meter.createObservableGauge(name, options))
-    else observed.set(name, meter.createObservableCounter(name, options))
+    const options = { unit, description }
+    if (kind === 'gauge') observed.set(name, meter.createObservableGauge(name, options))
+    else if (kind !== 'histogram') observed.set(name, meter.createObservableCounter(name, options))
+    else if (distributions) histograms.set(name, distributions.add(name, metric))
+    else {
+      const advice = { explicitBucketBoundaries: boundaries ?? [] }
+      const made = meter.createHistogram(name, { ...options, advice })
+      histograms.set(name, (attributes) => ({ record: (value) => made.record(value, attributes) }))
+    }
   }
   meter.addBatchObservableCallback(
     async (result) => {
-      for (const { name, value, attributes } of [...(await observe()), ...sums.all()]) {
+      for (const { name, value, attributes } of [...(await observe()), ...sums.values()]) {
         const instrument = observed.get(name)
         if (instrument) result.observe(instrument, value, attributes)
       }
@@ -31,23 +54,32 @@ export function createInstruments(meter: Meter, observe: () => Promise<readonly 
     [...observed.values()],
   )
   return {
-    add: (name, value, attributes) => sums.add(name, value, attributes),
-    record: (name, value, attributes) => histograms.get(name)?.record(value, attributes),
+    counter: (name, attributes) => sums.getOrInsertComputed(placeOf(name, attributes), () => new Sum(name, attributes)),
+    histogram: (name, attributes) =>
+      series.getOrInsertComputed(placeOf(name, attributes), () => {
+        const make = histograms.get(name)
+        if (!make) throw new Error(`${name} is no histogram.`)
+        return make(attributes)
+      }),
   }
 }
 
-/** Counters, summed by us and looked at like the rest: a counter of the SDK takes five times as long to find its sum. */
-class Sums {
-  readonly #sums = new Map<string, Observation>()
+function placeOf(name: MetricName, attributes: Attributes): string {
+  return name + JSON.stringify(attributes)
+}
 
-  add(name: MetricName, value: number, attributes: Attributes): void {
-    const place = name + JSON.stringify(attributes)
-    const sum = this.#sums.get(place)
-    if (sum) sum.value += value
-    else this.#sums.set(place, { name, value, attributes })
+/** A counter, summed by us and looked at like the rest: one of the SDK takes five times as long to find its sum. */
+class Sum implements Observation, Counter {
+  readonly name: MetricName
+  readonly attributes: Attributes
+  value = 0
+
+  constructor(name: MetricName, attributes: Attributes) {
+    this.name = name
+    this.attributes = attributes
   }
 
-  all(): Iterable<Observation> {
-    return this.#sums.values()
+  add(value: number): void {
+    this.value += value
   }
 }

@@ -1,62 +1,118 @@
+import type { Attributes } from '@opentelemetry/api'
 import type { CallFigures, EndedTurn, SettledRun, SpentSegment } from './facts.ts'
 import { CHAT, genAi, providerName } from './gen-ai.ts'
-import type { Instruments } from './instruments.ts'
+import type { Counter, Instruments } from './instruments.ts'
 
 /** Above so many tokens a second, a call did not stream: it came at once, and tells nothing of speed. */
 const FASTEST = 10_000
 
-/** Everything that is recorded of a turn, once, at its end. */
-export function recordTurn({ add, record }: Instruments, turn: EndedTurn): void {
-  const { config, arm, status, code, addressee, firstTokenMs } = turn
-  const served = { config, arm }
-  add('parley_turns_total', 1, { ...served, addressee, status, ...(code !== null && { [genAi.errorType]: code }) })
-  record('parley_turn_duration_seconds', Math.max(0, turn.endedAt - turn.startedAt) / 1000, {
-    ...served,
-    addressee,
-    status,
-  })
-  if (firstTokenMs !== null) record('ai_first_token_duration_ms', firstTokenMs, { ...served, addressee })
-  for (const segment of turn.segments) recordSegment({ add, record }, segment, served)
+/**
+ * Records facts. The series that a fact counts in are found together, by what their attributes are made of: a fact of a kind that
+ * was seen before makes no attributes.
+ */
+export class Recording {
+  readonly #instruments: Instruments
+  readonly #turns = new Map<string, ReturnType<typeof turnSeries>>()
+  readonly #spent = new Map<string, ReturnType<typeof spentSeries>>()
+  readonly #calls = new Map<string, ReturnType<typeof callSeries>>()
+  readonly #runs = new Map<string, Counter>()
+
+  constructor(instruments: Instruments) {
+    this.#instruments = instruments
+  }
+
+  /** Everything that is recorded of a turn, once, at its end. */
+  turn(turn: EndedTurn): void {
+    const { config, arm, status, code, addressee, firstTokenMs } = turn
+    const kind = `${config}\n${arm}\n${addressee}\n${status}\n${code}`
+    const { ended, duration, firstToken } = this.#turns.getOrInsertComputed(kind, () =>
+      turnSeries(this.#instruments, turn),
+    )
+    ended.add(1)
+    duration.record(Math.max(0, turn.endedAt - turn.startedAt) / 1000)
+    if (firstTokenMs !== null) firstToken.record(firstTokenMs)
+    for (const segment of turn.segments) this.#segment(segment, turn)
+  }
+
+  #segment(segment: SpentSegment, { config, arm }: Served): void {
+    const { model, inputTokens, outputTokens, costUsd, call } = segment
+    const kind = `${config}\n${arm}\n${model}`
+    const spent = this.#spent.getOrInsertComputed(kind, () => spentSeries(this.#instruments, { config, arm, model }))
+    spent.input.add(inputTokens)
+    spent.output.add(outputTokens)
+    spent.cost.add(costUsd)
+    if (!call) return
+    const { firstTokenMs, durationMs } = call
+    const errorType = errorTypeOf(call)
+    const called = this.#calls.getOrInsertComputed(`${kind}\n${call.provider}\n${errorType}`, () =>
+      callSeries(this.#instruments, { config, arm, model, provider: call.provider, errorType }),
+    )
+    called.duration.record(durationMs / 1000)
+    called.input.record(inputTokens)
+    called.output.record(outputTokens)
+    if (firstTokenMs === undefined) return
+    called.firstChunk.record(firstTokenMs / 1000)
+    if (outputTokens < 2) return
+    const betweenMs = Math.max(0, durationMs - firstTokenMs) / (outputTokens - 1)
+    if (betweenMs < 1000 / FASTEST) return
+    called.perChunk.record(betweenMs / 1000)
+    called.between.record(betweenMs)
+    called.speed.record(1000 / betweenMs)
+  }
+
+  /** A model may call what is no action at all, so names that no config has are counted as one. */
+  run(run: SettledRun, isAction: (name: string) => boolean): void {
+    const { status, reason, config, arm } = run
+    const action = isAction(run.action) ? run.action : 'unknown'
+    const attributes = { action, status, config, arm, ...(reason !== null && { reason }) }
+    const kind = JSON.stringify(attributes)
+    this.#runs
+      .getOrInsertComputed(kind, () => this.#instruments.counter('parley_runs_settled_total', attributes))
+      .add(1)
+  }
 }
 
-function recordSegment(
-  { add, record }: Instruments,
-  segment: SpentSegment,
-  served: { config: string; arm: string },
-): void {
-  const { model, inputTokens, outputTokens, costUsd, call } = segment
-  add('ai_tokens_total', inputTokens, { ...served, model, direction: 'input' })
-  add('ai_tokens_total', outputTokens, { ...served, model, direction: 'output' })
-  add('ai_cost_total', costUsd, { ...served, model })
-  if (!call) return
-  const { firstTokenMs, durationMs } = call
+type Served = Pick<EndedTurn, 'config' | 'arm'>
+
+function turnSeries({ counter, histogram }: Instruments, { config, arm, addressee, status, code }: EndedTurn) {
+  const served = { config, arm }
+  const ended: Attributes = { ...served, addressee, status, ...(code !== null && { [genAi.errorType]: code }) }
+  return {
+    ended: counter('parley_turns_total', ended),
+    duration: histogram('parley_turn_duration_seconds', { ...served, addressee, status }),
+    firstToken: histogram('ai_first_token_duration_ms', { ...served, addressee }),
+  }
+}
+
+function spentSeries({ counter }: Instruments, asked: Served & { model: string }) {
+  return {
+    input: counter('ai_tokens_total', { ...asked, direction: 'input' }),
+    output: counter('ai_tokens_total', { ...asked, direction: 'output' }),
+    cost: counter('ai_cost_total', asked),
+  }
+}
+
+type Asked = Served & { model: string; provider: string; errorType: string | undefined }
+
+function callSeries({ histogram }: Instruments, { config, arm, model, provider, errorType }: Asked) {
+  const served = { config, arm }
   const asked = {
     ...served,
     [genAi.operation]: CHAT,
-    [genAi.provider]: providerName(call.provider),
+    [genAi.provider]: providerName(provider),
     [genAi.model]: model,
   }
-  const errorType = errorTypeOf(call)
-  record(genAi.duration, durationMs / 1000, { ...asked, ...(errorType && { [genAi.errorType]: errorType }) })
-  record(genAi.tokenUsage, inputTokens, { ...asked, [genAi.tokenType]: 'input' })
-  record(genAi.tokenUsage, outputTokens, { ...asked, [genAi.tokenType]: 'output' })
-  if (firstTokenMs === undefined) return
-  record(genAi.timeToFirstChunk, firstTokenMs / 1000, asked)
-  if (outputTokens < 2) return
-  const betweenMs = Math.max(0, durationMs - firstTokenMs) / (outputTokens - 1)
-  if (betweenMs < 1000 / FASTEST) return
-  record(genAi.timePerOutputChunk, betweenMs / 1000, asked)
-  record('ai_inter_token_duration_ms', betweenMs, { ...served, model })
-  record('ai_tokens_per_second', 1000 / betweenMs, { ...served, model })
+  return {
+    duration: histogram(genAi.duration, { ...asked, ...(errorType && { [genAi.errorType]: errorType }) }),
+    input: histogram(genAi.tokenUsage, { ...asked, [genAi.tokenType]: 'input' }),
+    output: histogram(genAi.tokenUsage, { ...asked, [genAi.tokenType]: 'output' }),
+    firstChunk: histogram(genAi.timeToFirstChunk, asked),
+    perChunk: histogram(genAi.timePerOutputChunk, asked),
+    between: histogram('ai_inter_token_duration_ms', { ...served, model }),
+    speed: histogram('ai_tokens_per_second', { ...served, model }),
+  }
 }
 
 function errorTypeOf({ outcome, reason }: CallFigures): string | undefined {
   return outcome === 'completed' ? undefined : (reason ?? outcome)
-}
-
-/** A model may call what is no action at all, so names that no config has are counted as one. */
-export function recordRun({ add }: Instruments, run: SettledRun, isAction: (name: string) => boolean): void {
-  const { action, status, reason, config, arm } = run
-  const name = isAction(action) ? action : 'unknown'
-  add('parley_runs_settled_total', 1, { action: name, status, config, arm, ...(reason !== null && { reason }) })
 }

@@ -3,10 +3,9 @@ import type { Log } from '#log.ts'
 import type { Clock } from '#platform/clock.ts'
 import { type BackendsEnv, openBackends } from './backends.ts'
 import type { EndedTurn, SettledRun } from './facts.ts'
-import type { Instruments } from './instruments.ts'
 import type { OpenMeters, Service } from './meters.ts'
 import { Observer } from './observations.ts'
-import { recordRun, recordTurn } from './record.ts'
+import { Recording } from './record.ts'
 import type { Sources } from './sources.ts'
 import { noSpans, type Spans } from './spans.ts'
 
@@ -47,18 +46,18 @@ export async function openTelemetry({ env, service, clock, log }: TelemetryOptio
   const spans = backends ? (await import('./tracing.ts')).spansOf(backends.tracers.getTracer('parley')) : noSpans
   let observer: Observer | undefined
   let isKnown = (_action: string) => false
-  let meters: OpenMeters | undefined
+  let recording: Recording | undefined
   let loading: Promise<OpenMeters> | undefined
   const told = new LRUCache<string, true>({ max: REMEMBERED })
-  let kept: ((instruments: Instruments) => void)[] = []
+  let kept: ((recording: Recording) => void)[] = []
 
   async function load(): Promise<OpenMeters> {
     const { openMeters } = await import('./meters.ts')
     const shared = backends && { provider: backends.meters, reader: backends.reader, readers: backends.readers }
-    const opened = openMeters({ observe: async () => observer?.look() ?? [], service, ...shared })
-    for (const record of kept) record(opened.instruments)
+    const opened = openMeters({ observe: async () => observer?.look() ?? [], service, clock, ...shared })
+    recording = new Recording(opened.instruments)
+    for (const record of kept) record(recording)
     kept = []
-    meters = opened
     return opened
   }
 
@@ -67,14 +66,14 @@ export async function openTelemetry({ env, service, clock, log }: TelemetryOptio
     return loading
   }
 
-  function tellOnce(id: string, record: (instruments: Instruments) => void): void {
+  function tellOnce(id: string, record: (recording: Recording) => void): void {
     if (told.has(id)) return
     told.set(id, true)
     tell(record)
   }
 
-  function tell(record: (instruments: Instruments) => void): void {
-    if (meters) return record(meters.instruments)
+  function tell(record: (recording: Recording) => void): void {
+    if (recording) return record(recording)
     kept.push(record)
     if (kept.length >= KEPT) void ready()
   }
@@ -91,9 +90,9 @@ export async function openTelemetry({ env, service, clock, log }: TelemetryOptio
       observer = new Observer(clock, sources)
       isKnown = isAction
     },
-    turnEnded: (id, turn) => tellOnce(id, (instruments) => recordTurn(instruments, turn)),
-    relayEnded: (relay) => tell((instruments) => recordTurn(instruments, relay)),
-    runSettled: (id, run) => tellOnce(id, (instruments) => recordRun(instruments, run, isKnown)),
+    turnEnded: (id, turn) => tellOnce(id, (all) => all.turn(turn)),
+    relayEnded: (relay) => tell((all) => all.turn(relay)),
+    runSettled: (id, run) => tellOnce(id, (all) => all.run(run, isKnown)),
     scrape: async () => (await ready()).scrape(),
     async prepare() {
       await ready()
