@@ -2,6 +2,7 @@ import type { ActionSpec, ApprovalSpec } from '../action-spec.ts'
 import type { Weakening } from '../diff.ts'
 import type { ConfigDocument } from '../document.ts'
 import { without } from './json.ts'
+import { isDoneToWrite, isSameTarget, placeOfTarget } from './targets.ts'
 
 const DAY_MS = 86_400_000
 
@@ -9,12 +10,13 @@ type Found = [path: string, message: string]
 
 /**
  * Where calls need less of a person's word than before. An added action that writes is measured by the same: unless each of its
- * calls waits for somebody else's word, a second operator has to agree; else a new name would be the way around an approval.
+ * calls waits for somebody else's word, a second operator has to agree; else a new name would be the way around an approval, and so
+ * would be an old one that does something else by now. That it only reads is taken from the document where anybody can see it.
  */
 export function approvalWeakenings(before: ConfigDocument, after: ConfigDocument): Weakening[] {
   return Object.entries(after.actions ?? {}).flatMap(([name, action]) => {
     const old = Object.hasOwn(before.actions ?? {}, name) ? before.actions?.[name] : undefined
-    const found = old ? ofAction(old, action) : ofAdded(action)
+    const found = old ? [...ofAction(old, action), ...ofTarget(old, action, before)] : ofAdded(action, before)
     return found.map(([path, message]) => ({
       kind: 'approval' as const,
       path: ['actions', name, path].filter(Boolean).join('.'),
@@ -23,10 +25,29 @@ export function approvalWeakenings(before: ConfigDocument, after: ConfigDocument
   })
 }
 
-function ofAdded({ access, approval }: ActionSpec): Found[] {
-  if (access === 'read') return []
-  if (approval && !approval.when && !approval.unlessRoles && !approval.ownAllowed) return []
-  return [['', "is new and changes things, and not every call of it waits for somebody else's approval."]]
+const UNAPPROVED = "and not every call of it waits for somebody else's approval."
+
+function ofAdded(action: ActionSpec, before: ConfigDocument): Found[] {
+  if (waitsAlways(action)) return []
+  if (action.access !== 'read') return [['', `is new and changes things, ${UNAPPROVED}`]]
+  if (isDoneToWrite(action, before)) {
+    return [
+      ['access', `is new and said to change nothing; before, what it does was treated as a change, ${UNAPPROVED}`],
+    ]
+  }
+  const { method = 'GET' } = action.http ?? {}
+  return method === 'GET' ? [] : [['http.method', `is new and said to change nothing, by ${method}, ${UNAPPROVED}`]]
+}
+
+function ofTarget(old: ActionSpec, action: ActionSpec, before: ConfigDocument): Found[] {
+  if (waitsAlways(action) || isSameTarget(old, action)) return []
+  const isSeenToRead = action.access === 'read' && action.http?.method === 'GET' && !isDoneToWrite(action, before)
+  return isSeenToRead ? [] : [[placeOfTarget(action), `does something else than before, ${UNAPPROVED}`]]
+}
+
+/** Each call waits for the word of somebody else. */
+function waitsAlways({ approval }: ActionSpec): boolean {
+  return approval !== undefined && !approval.when && !approval.unlessRoles && !approval.ownAllowed
 }
 
 function ofAction(old: ActionSpec, action: ActionSpec): Found[] {

@@ -106,6 +106,51 @@ test('an added action weakens when it writes and not every call waits for somebo
   assert.deepEqual(weakenings({ actions: { pay: ACTION } }, {}), [])
 })
 
+test('an action that does something else than before weakens, unless each call waits or anybody can see that it only reads', () => {
+  const http = { method: 'POST', url: 'https://desk.example/notes', body: { text: '{text}' } } as const
+  const to = (from: Partial<ActionSpec>, action: Partial<ActionSpec>) =>
+    ofAction({ builtin: undefined, ...from }, { builtin: undefined, ...action })
+  const message = "pay does something else than before, and not every call of it waits for somebody else's approval."
+  const other = [`approval actions.pay.http: ${message}`]
+  assert.deepEqual(to({ http }, { http: { ...http, url: 'https://desk.example/payments' } }), other)
+  assert.deepEqual(to({ http }, { http: { ...http, method: 'DELETE' } }), other)
+  assert.deepEqual(to({ http }, { http: { ...http, body: { text: 'paid' } } }), other)
+  assert.deepEqual(to({ http }, { http: { ...http, headers: { 'x-do': 'pay' } } }), other)
+  assert.deepEqual(to({ http }, { http: { ...http, headers: {} } }), [])
+  assert.deepEqual(ofAction({}, { builtin: 'refund' }), [`approval actions.pay.builtin: ${message}`])
+  const mcp = { server: 's', tool: 't' }
+  assert.deepEqual(to({ mcp }, { mcp: { ...mcp, tool: 'u' } }), [`approval actions.pay.mcp: ${message}`])
+  const openapi = { document: 'd', operation: 'o' }
+  assert.deepEqual(to({ openapi }, { openapi: { ...openapi, operation: 'p' } }), [
+    `approval actions.pay.openapi: ${message}`,
+  ])
+  const approval = {}
+  assert.deepEqual(to({ http, approval }, { http: { ...http, method: 'DELETE' }, approval }), [])
+  const partly = { when: { text: ['x'] } }
+  assert.deepEqual(to({ http, approval: partly }, { http: { ...http, method: 'PUT' }, approval: partly }), other)
+
+  const reading = { access: 'read', http: { method: 'GET', url: 'https://desk.example/notes' } } as const
+  const elsewhere = { ...reading, http: { ...reading.http, url: 'https://desk.example/tickets' } }
+  assert.deepEqual(to(reading, elsewhere), [])
+  assert.deepEqual(to(reading, { access: 'read', http: { ...reading.http, method: 'DELETE' } }), other)
+})
+
+test('an added action that is said to read weakens where it is seen not to', () => {
+  const http = { method: 'GET', url: 'https://desk.example/notes' } as const
+  const [known, writing] = [ACTION, { ...ACTION, builtin: undefined, http }]
+  const added = (action: Partial<ActionSpec>) =>
+    weakenings(
+      { actions: { known, writing } },
+      { actions: { known, writing, look: { ...ACTION, builtin: 'look', access: 'read', ...action } } },
+    ).map(({ path }) => path)
+  assert.deepEqual(added({}), [])
+  assert.deepEqual(added({ builtin: 'pay' }), ['actions.look.access'])
+  assert.deepEqual(added({ http }), ['actions.look.access'])
+  assert.deepEqual(added({ http: { ...http, url: 'https://desk.example/tickets' } }), [])
+  assert.deepEqual(added({ http: { ...http, method: 'POST' } }), ['actions.look.http.method'])
+  assert.deepEqual(added({ http: { ...http, method: 'POST' }, approval: {} }), [])
+})
+
 test('new hosts, accounts, commands and rights of users are told, each once', () => {
   const model = { contextWindow: 1000, continuation: 'restart', price: { input: 0, output: 0 } } as const
   const before = {
@@ -148,7 +193,9 @@ test('new hosts, accounts, commands and rights of users are told, each once', ()
     },
   } as unknown as Partial<ConfigDocument>
   assert.deepEqual(
-    weakenings(before, after).map(({ kind, path, message }) => `${kind} ${path}: ${message}`),
+    weakenings(before, after)
+      .filter(({ kind }) => kind === 'host')
+      .map(({ kind, path, message }) => `${kind} ${path}: ${message}`),
     [
       'host models.c.provider: Conversations go to the Azure OpenAI account.',
       'host models.d.baseUrl: Conversations go to https://gpu.example.',
@@ -163,7 +210,7 @@ test('new hosts, accounts, commands and rights of users are told, each once', ()
     ],
   )
   assert.deepEqual(
-    weakenings(after, before).map(({ path }) => path),
+    weakenings(after, before).flatMap(({ kind, path }) => (kind === 'host' ? path : [])),
     ['mcpServers.tools.command'],
   )
 })
