@@ -26,7 +26,7 @@ function atHand(fault: (ids: string[]) => Error | undefined = () => undefined) {
     clock.advance(ms)
     for (let times = 0; times < 10; times++) await setImmediate()
   }
-  return { noting: new Noting({ keep, clock, log }), kept, pass, lines }
+  return { noting: new Noting({ keep, clock, log }), kept, pass, lines, clock }
 }
 
 test('what is noted is kept in order, tenant by tenant', async () => {
@@ -76,9 +76,12 @@ test('one that is not taken is told of, and keeps none of the others', async () 
   )
 })
 
-test('what cannot be kept at the end is told of', async () => {
-  const { noting, lines } = atHand(() => new ParleyError('database_unavailable'))
+test('what cannot be kept at the end, or comes after it, is told of', async () => {
+  const { noting, lines, clock } = atHand(() => new ParleyError('database_unavailable'))
   noting.note(entry('1'))
   await noting.close()
   assert.equal(lines.at(-1)?.entries, 1)
+  assert.equal(noting.note(entry('2')), false)
+  assert.equal(lines.at(-1)?.id, '2')
+  assert.equal(clock.pending, 0)
 })

@@ -21,13 +21,18 @@ export class Noting {
   #waiting: Written[] = []
   #keeping: Promise<void> | undefined
   #cancelRetry: () => void = () => {}
+  #closed = false
 
   constructor(options: NotingOptions) {
     this.#options = options
   }
 
-  /** False when too much waits already. */
+  /** False when too much waits already, or it is closed. */
   note(entry: Written): boolean {
+    if (this.#closed) {
+      this.#options.log.error({ kind: entry.kind, id: entry.id }, 'An entry came after the audit log was closed')
+      return false
+    }
     if (this.#waiting.length >= MOST_NOTED) {
       this.#options.log.error(
         { kind: entry.kind, id: entry.id },
@@ -45,6 +50,10 @@ export class Noting {
     await this.#keeping
     this.#cancelRetry()
     await this.#keepWaiting()
+    // What came in the meantime.
+    await this.#keeping
+    this.#cancelRetry()
+    this.#closed = true
     if (this.#waiting.length > 0) {
       this.#options.log.error({ entries: this.#waiting.length }, 'The audit log was away; what was noted last is lost')
     }

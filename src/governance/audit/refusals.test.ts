@@ -26,6 +26,8 @@ test('a million tries of one are one entry a minute', () => {
   refusals.add(refusal('ana'))
   refusals.close()
   assert.equal(noted.length, 3)
+  refusals.add(refusal('ana'))
+  assert.equal(noted.length, 4)
   assert.equal(clock.pending, 0)
 })
 

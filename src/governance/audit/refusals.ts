@@ -17,6 +17,7 @@ export class Refusals {
   readonly #clock: Clock
   #counts = new Map<string, { refusal: Refusal; count: number }>()
   #cancelNext: () => void = () => {}
+  #closed = false
 
   constructor(note: (entry: AuditEntry) => unknown, clock: Clock) {
     this.#note = note
@@ -24,14 +25,17 @@ export class Refusals {
   }
 
   add(refusal: Refusal): void {
-    if (this.#counts.size === 0) this.#cancelNext = this.#clock.after(EVERY_MS, () => this.#flush())
+    if (this.#counts.size === 0 && !this.#closed) this.#cancelNext = this.#clock.after(EVERY_MS, () => this.#flush())
     const known = this.#counts.get(JSON.stringify(refusal))
     if (known) known.count += 1
     else if (this.#counts.size < MOST_APART) this.#counts.set(JSON.stringify(refusal), { refusal, count: 1 })
     else this.#addToOthers(refusal)
+    if (this.#closed) this.#flush()
   }
 
+  /** Whoever is refused from now on is noted at once. */
   close(): void {
+    this.#closed = true
     this.#cancelNext()
     this.#flush()
   }

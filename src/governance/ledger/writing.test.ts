@@ -48,7 +48,7 @@ function atHand(fault: (turns: string[]) => Error | undefined = () => undefined)
       for (let times = 0; times < 5; times++) await setImmediate()
     }
   }
-  return { writing: new Writing({ store: { keep }, clock, log }), kept, pass, lines }
+  return { writing: new Writing({ store: { keep }, clock, log }), kept, pass, lines, clock }
 }
 
 test('what comes together is kept together', async () => {
@@ -158,6 +158,10 @@ test('closing keeps what waits, and tells what cannot be kept any more', async (
   gone.writing.retain(bill('b'))
   await gone.writing.close()
   assert.equal(gone.lines.at(-1)?.bills, 1)
+  gone.writing.retain(bill('c'))
+  assert.equal(gone.lines.length, 2)
+  await assert.rejects(gone.writing.keep(bill('d')), { code: 'shutting_down' })
+  assert.equal(gone.clock.pending, 0)
 })
 
 test('a process that is about to end keeps what it is told at once', async () => {

@@ -42,6 +42,7 @@ export class Writing {
   #writing: Promise<void> = Promise.resolve()
   #lost = 0
   #hurries = false
+  #closed = false
 
   constructor(options: WritingOptions) {
     this.#options = options
@@ -49,6 +50,7 @@ export class Writing {
 
   /** Resolves once it is kept, and rejects where it is not, or not soon enough: told again, it is kept once. */
   keep(bill: Bill): Promise<void> {
+    if (this.#closed) return Promise.reject(new ParleyError('shutting_down'))
     const teller = Promise.withResolvers<void>()
     const waiting: Waiting = { bills: [bill], teller }
     const cancelLimit = this.#options.clock.after(ANSWER_WITHIN_MS, () => {
@@ -61,6 +63,8 @@ export class Writing {
 
   /** Of what is told once. */
   retain(bill: Bill): void {
+    if (this.#closed)
+      return this.#options.log.error({ turn: bill.turn }, 'What a turn cost came after the ledger was closed')
     const open = this.#open.get(bill.tenant)
     if (open && open.bills.length < MOST_TOGETHER && dayOf(open.bills[0]) === dayOf(bill)) {
       open.bills.push(bill)
@@ -81,6 +85,7 @@ export class Writing {
     this.#cancelNext?.()
     await this.#writing
     while (this.#waiting.length > 0 && (await this.#write())) {}
+    this.#closed = true
     this.#cancelNext?.()
     const lost = this.#lost + sizeOf(this.#waiting)
     if (lost > 0) this.#options.log.error({ bills: lost }, 'What some relayed requests cost is lost to the ledger')
