@@ -3,7 +3,14 @@ import { ConfigDocument } from './document.ts'
 import type { Fault } from './fault.ts'
 import { faultsOfSchema } from './schema-faults.ts'
 
-const ajv = new Ajv2020({ allErrors: true, verbose: true, formats: { uri: (text: string) => URL.canParse(text) } })
+const ajv = new Ajv2020({
+  allErrors: true,
+  verbose: true,
+  formats: { uri: (text: string) => URL.canParse(text) },
+  // At every start: that the schema is one is tested, and to make it faster takes longer than it ever saves.
+  validateSchema: false,
+  code: { optimize: false },
+})
 const validate = ajv.compile(ConfigDocument)
 
 /** What does not have the shape of a config document. */
