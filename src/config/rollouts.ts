@@ -35,7 +35,7 @@ export interface Rollouts {
 export interface RolloutListener {
   /** A step that this replica wrote. */
   onStep(step: Transition): void
-  /** A step that holds from now on, whoever took it; also one that is ordered, and not written yet. */
+  /** A step that holds from now on, whoever took it, also one that is ordered and not written yet; the last one again after a start. */
   onMoved(step: Transition): void
   /** What the store has is not followed: at each round, for as long as it is so. */
   onStray(what: 'unreadable' | 'diverged'): void

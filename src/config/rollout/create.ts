@@ -45,6 +45,8 @@ export interface RolloutsOptions {
 const EVERY_MS = 2000
 /** Beside each look: the copy of the state in the live state's store, should that store have been emptied. */
 const KEEP_EVERY_MS = 60_000
+/** After the start: whoever is to hear of the last step may not listen yet, and whoever took it may have died before he told. */
+const TELL_AGAIN_MS = 60_000
 
 /**
  * Rejects with blob_unavailable where the blob store is away and the live state's store has no copy of the state: what is stable
@@ -80,7 +82,8 @@ export async function createRollouts(
     onNews: () => rounds.soon('judge'),
   })
   let told = ''
-  let keptAtMs = clock.monotonic()
+  const startedAtMs = clock.monotonic()
+  let keptAtMs = startedAtMs
 
   function onChange(): void {
     const { live, stable, last } = shared.present
@@ -117,6 +120,7 @@ export async function createRollouts(
     await observing.flush()
     await watch.look()
     if (leads) await lead()
+    if (clock.monotonic() - startedAtMs < TELL_AGAIN_MS) listener?.onMoved(shared.present.last)
     if (shared.isUnreadable) listener?.onStray('unreadable')
     else if (shared.diverged) listener?.onStray('diverged')
     tell()
