@@ -1,29 +1,44 @@
-import { randomUUIDv7 } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 
 type IdKind = 'conv' | 'turn' | 'msg' | 'run' | 'req' | 'rep' | 'roll' | 'shadow' | 'copy' | 'audit' | 'alert' | 'key'
 
-/** Of a UUIDv7 without hyphens: 12 digits of milliseconds, and after its version 3 more that are random. */
-const [TIME, HEAD] = [12, 16]
 const COUNTER_END = 0x1000
+/** Random hexadecimal digits of an id: those that its counter may begin from, and those that end it. */
+const [COUNTER_DIGITS, TAIL_DIGITS] = [3, 16]
+const AT_ONCE = 64
 
-/** The head of the last id that was made here. */
-let last = ''
+/** Digits for many ids: drawn for one at a time, they took longer than all else about it. */
+let random = ''
+let used = 0
+/** ms since the epoch and counter of the last id that was made here. */
+let time = 0
+let timeDigits = ''
+let counter = 0
 
 /**
  * A new id: its kind and 32 hexadecimal digits of a UUIDv7, so ids of one kind sort by their time of making, those of one process
  * also within a millisecond (RFC 9562, 6.2: the digits after the version count on).
  */
 export function newId(kind: IdKind): string {
-  const digits = randomUUIDv7().replaceAll('-', '')
-  const head = digits.slice(0, HEAD)
-  last = head > last ? head : after(last)
-  return `${kind}_${last}${digits.slice(HEAD)}`
+  const now = Date.now()
+  counter = now > time ? Number.parseInt(draw(COUNTER_DIGITS), 16) : counter + 1
+  if (now > time || counter === COUNTER_END) {
+    time = Math.max(now, time + 1)
+    timeDigits = hex(time, 12)
+    counter %= COUNTER_END
+  }
+  // Of the first digit after the counter, two bits are the variant.
+  const variant = '89ab'.charAt(Number.parseInt(draw(1), 16) % 4)
+  return `${kind}_${timeDigits}7${hex(counter, 3)}${variant}${draw(TAIL_DIGITS - 1)}`
 }
 
-function after(head: string): string {
-  const counter = Number.parseInt(head.slice(TIME + 1), 16) + 1
-  if (counter < COUNTER_END) return `${head.slice(0, TIME + 1)}${hex(counter, 3)}`
-  return `${hex(Number.parseInt(head.slice(0, TIME), 16) + 1, TIME)}7000`
+function draw(digits: number): string {
+  if (used + digits > random.length) {
+    random = randomBytes((AT_ONCE * (COUNTER_DIGITS + TAIL_DIGITS)) / 2).toString('hex')
+    used = 0
+  }
+  used += digits
+  return random.slice(used - digits, used)
 }
 
 function hex(value: number, digits: number): string {
