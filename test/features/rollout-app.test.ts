@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
 import { test } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
 import type { ConfigDocument } from '#config/document.ts'
@@ -64,7 +67,9 @@ test('under load a version whose model is not to be had takes itself back, and n
   opened.defer(() => upstream.close())
   upstream.plan = () => ({ status: 404 })
   const { log, lines } = capturedLog()
-  const hosts = { PARLEY_EGRESS_HOSTS: upstream.host }
+  const folder = await mkdtemp(path.join(tmpdir(), 'parley-rollout-app-'))
+  opened.defer(() => rm(folder, { recursive: true }))
+  const hosts = { PARLEY_EGRESS_HOSTS: upstream.host, PARLEY_ROLLOUT_DIR: folder }
   await using app = await startApp({ config: good, log, variables: { ...variables, ...hosts } })
   const gone = upstreamModel('gone', upstream.baseUrl)
   await push(app, 'v2', chatConfig({ primary: gone, backup: { ...offline, contextWindow: 64_000 } }))
@@ -73,7 +78,7 @@ test('under load a version whose model is not to be had takes itself back, and n
   assert.equal(stable.version, 'v1')
   assert.match(finished[0]?.reason ?? '', /failed by its configuration/)
   const alerts = () => lines.filter(({ msg }) => msg === 'An alert was raised')
-  // It is raised once the step is written, which is after everybody heeds it.
+  // It is raised beside what else follows, which nobody waits for.
   while (alerts().length === 0) await setTimeout(10)
   const [alert, ...others] = alerts()
   assert.deepEqual(
@@ -88,4 +93,9 @@ test('under load a version whose model is not to be had takes itself back, and n
     assert.equal(body.receipt.config.version, 'v1')
   }
   assert.equal(upstream.requests.length, asked)
+
+  await writeFile(path.join(folder, 'state.json'), '{')
+  while (alerts().length === 1) await setTimeout(10)
+  const [, stray] = alerts()
+  assert.deepEqual([stray?.level, stray?.kind, stray?.state], [40, 'rollout.strayed', 'unreadable'])
 })
