@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ParleyError } from '#errors.ts'
 import { type Attempted, type AttemptFacts, consequenceOf, retryDelayMs } from './attempt-outcome.ts'
-import { CorrectableError, IdentityNeeded, PassingError } from './executors/executor.ts'
+import { AnswerLostError, CorrectableError, IdentityNeeded, PassingError } from './executors/executor.ts'
 
 const facts = (change: Partial<AttemptFacts> = {}): AttemptFacts => ({
   ...{
@@ -37,6 +37,14 @@ const cases: [string, Attempted, Partial<AttemptFacts>, string, string | null][]
   ['out of time', thrown(new Error('late'), true), {}, 'retrying', 'timeout'],
   ['out of time, once only, begun', thrown(0, true), { once: true, began: true }, 'unknown', 'effect_unknown'],
   ['what the caller can put right', thrown(new CorrectableError('No.')), {}, 'failed', 'target_refused'],
+  ['an answer that is lost', thrown(new AnswerLostError('A lot.')), { began: true }, 'failed', 'answer_lost'],
+  [
+    'an answer that is lost, once only, begun',
+    thrown(new AnswerLostError('A lot.')),
+    { once: true, began: true },
+    'unknown',
+    'answer_lost',
+  ],
   ['a fault of ours', thrown(new Error('bug')), {}, 'failed', 'internal'],
   ['its user is erased meanwhile', thrown(new ParleyError('erased')), {}, 'failed', 'erased'],
   [

@@ -1,5 +1,5 @@
 import { isErased, isUnreadable } from '#conversations/erased.ts'
-import { CorrectableError, IdentityNeeded, PassingError } from './executors/executor.ts'
+import { AnswerLostError, CorrectableError, IdentityNeeded, PassingError } from './executors/executor.ts'
 import { type Reason, reasons } from './reasons.ts'
 import { type RunApproval, UNSENT_AFTER_MS } from './runs/run-row.ts'
 
@@ -67,6 +67,7 @@ const AWAY_RETRY = { leastMs: 1000, mostMs: 60_000 }
  *
  * result ──▸ succeeded · too large ──▸ failed
  * the caller can put it right, or we are at fault ──▸ failed
+ * its answer cannot be used ──▸ failed; unknown, where the effect may have begun and must not be tried twice
  * it may pass ──▸ retrying, with back-off and full jitter; after the last attempt ──▸ dead-lettered
  * it may pass, but the effect may have begun and must not be tried twice ──▸ unknown
  * its approval no longer holds ──▸ awaiting-approval
@@ -97,6 +98,9 @@ export function consequenceOf(attempted: Attempted, facts: AttemptFacts): Conseq
     return passing(facts, codeOf(thrown.reason), thrown.retryAfterMs, thrown.untouched, thrown.message)
   }
   if (thrown instanceof CorrectableError) return ended('failed', 'failed', 'target_refused', thrown.message)
+  if (thrown instanceof AnswerLostError) {
+    return ended(facts.once && facts.began ? 'unknown' : 'failed', 'failed', 'answer_lost', thrown.message)
+  }
   if (thrown instanceof IdentityNeeded) {
     const dueAt = (facts.userMissingSince ?? facts.now) + IDENTITY_PATIENCE_MS
     return { ...ended('awaiting-identity', 'passing', 'awaiting_identity'), dueAt, uncounted: true }

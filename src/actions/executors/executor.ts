@@ -53,6 +53,17 @@ export class CorrectableError extends Error {
   override readonly name = 'CorrectableError'
 }
 
+/**
+ * The target was asked, and what it answered cannot be used: the effect took place, or may have. The message goes to the model.
+ * The run fails; where nobody may be led to try it again, what became of it is for a person to say.
+ */
+export class AnswerLostError extends Error {
+  override readonly name = 'AnswerLostError'
+}
+
+/** Whoever only reads can, and what was done is not to be done a second time. */
+export const ASK_FOR_LESS = 'If it only reads, ask for less; if it changes something, do not repeat it.'
+
 /** It may go well another time: the target was away, busy or said so. Nothing but `message` is told to the model. */
 export class PassingError extends Error {
   override readonly name = 'PassingError'

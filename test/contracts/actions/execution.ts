@@ -221,7 +221,10 @@ export function executionSuite(ground: () => Ground): void {
       settledRun(actions, await actions.dispatch(callOf(version, 'do_it', { arguments: `{"x":${x}}` })))
     assert.equal((await end(0)).output?.length, limit)
     const beyond = await end(1)
-    assert.deepEqual([beyond.status, beyond.output], ['failed', 'The result is too large.'])
+    assert.deepEqual(
+      [beyond.status, beyond.output],
+      ['failed', 'It took place, but its result is too large to be kept.'],
+    )
   })
 
   test('a list leaves large results out and says so; the run alone has them', async () => {

@@ -1,10 +1,12 @@
 import { EgressFailure, EgressRefused, EgressUnusable } from '#platform/egress/egress.ts'
-import { CorrectableError, PassingError } from '../executor.ts'
+import { AnswerLostError, ASK_FOR_LESS, CorrectableError, PassingError } from '../executor.ts'
 import { judge } from './verdict.ts'
 
 /** What it means for the run that there is no answer to be had; errors that are not the egress's stay what they are. */
 export function failureOf(error: unknown, maxResponseBytes: number, nowMs: number): unknown {
-  if (error instanceof EgressRefused) return new CorrectableError(refusal(error))
+  if (error instanceof EgressRefused) {
+    return error.sent ? new AnswerLostError(refusal(error)) : new CorrectableError(refusal(error))
+  }
   if (error instanceof EgressFailure) return passing(error)
   return error instanceof EgressUnusable ? unusable(error, maxResponseBytes, nowMs) : error
 }
@@ -32,7 +34,7 @@ function unusable({ reason, status, headers }: EgressUnusable, maxResponseBytes:
     }
   }
   const why = reason === 'too_large' ? `with more than ${maxResponseBytes} bytes, the limit` : 'compressed'
-  return new CorrectableError(
-    `The tool did what was asked (status ${status}), but answered ${why}; the answer is lost. Ask for less.`,
+  return new AnswerLostError(
+    `The tool did what was asked (status ${status}), but answered ${why}; the answer is lost. ${ASK_FOR_LESS}`,
   )
 }

@@ -36,6 +36,7 @@ async function run(
 }
 
 const refused = (message: string | RegExp) => ({ name: 'CorrectableError', message })
+const lost = (message: string | RegExp) => ({ name: 'AnswerLostError', message })
 const passing = (reason: string, untouched: boolean, retryAfterMs?: number) => ({
   name: 'PassingError',
   reason,
@@ -98,21 +99,21 @@ for (const [status, reason, untouched] of [
 
 test('a redirect that is not followed is no success', async () => {
   const answer = (response: ServerResponse) => response.writeHead(303, { location: '/made/5' }).end()
-  await assert.rejects(answering(answer), refused(/^The tool answered with a redirect \(303\), which was not followed/))
+  await assert.rejects(answering(answer), lost(/^The tool answered with a redirect \(303\), which was not followed/))
 })
 
 test('an answer may be as long as the limit; one byte more is lost, and the model is told that it was done', async () => {
   const saying = (length: number) => (response: ServerResponse) => response.end('x'.repeat(length))
   assert.equal(await answering(saying(64), { maxResponseBytes: 64 }), 'x'.repeat(64))
   const message = /did what was asked \(status 200\), but answered with more than 64 bytes, the limit/
-  await assert.rejects(answering(saying(65), { maxResponseBytes: 64 }), refused(message))
+  await assert.rejects(answering(saying(65), { maxResponseBytes: 64 }), lost(message))
   assert.equal(await answering(saying(262_144)), 'x'.repeat(262_144))
-  await assert.rejects(answering(saying(262_145)), refused(/more than 262144 bytes/))
+  await assert.rejects(answering(saying(262_145)), lost(/more than 262144 bytes.*do not repeat/))
 })
 
 test('a compressed answer that nobody asked for is lost likewise', async () => {
   const answer = (response: ServerResponse) => response.writeHead(200, { 'content-encoding': 'br' }).end('xyz')
-  await assert.rejects(answering(answer), refused(/did what was asked \(status 200\), but answered compressed/))
+  await assert.rejects(answering(answer), lost(/did what was asked \(status 200\), but answered compressed/))
 })
 
 test('nobody there: surely not done, and not begun', async () => {
@@ -156,7 +157,7 @@ test('an address that is not permitted fails the run, for good, and the log says
   addresses.push(['127.0.0.1', '10.0.0.1'], ['127.0.0.1'])
   await assert.rejects(run(`http://tool.test:${target.port}/?q=private`), refused(message))
   assert.equal(target.requests.length, 0)
-  await assert.rejects(run(`http://tool.test:${target.port}/`, { method: 'GET' }), refused(message))
+  await assert.rejects(run(`http://tool.test:${target.port}/`, { method: 'GET' }), lost(message))
   await assert.rejects(run('http://evil.test/'), refused(message))
   assert.deepEqual(
     lines.map(({ level, host, reason }) => ({ level, host, reason })),
@@ -171,6 +172,6 @@ test('an address that is not permitted fails the run, for good, and the log says
 
 test('redirects without end fail the run', async () => {
   await using target = await httpTarget((_request, response) => response.writeHead(302, { location: '/' }).end())
-  await assert.rejects(run(target.origin, { method: 'GET' }), refused(/^The tool led on to other addresses too often/))
+  await assert.rejects(run(target.origin, { method: 'GET' }), lost(/^The tool led on to other addresses too often/))
   assert.equal(target.requests.length, 4)
 })

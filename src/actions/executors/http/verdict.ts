@@ -1,5 +1,5 @@
 import type { EgressResponse } from '#platform/egress/egress.ts'
-import { CorrectableError, PassingError } from '../executor.ts'
+import { AnswerLostError, CorrectableError, PassingError } from '../executor.ts'
 import { excerptOf, valueOfBody } from './answer-body.ts'
 import { retryAfterMs } from './retry-after.ts'
 
@@ -11,7 +11,7 @@ const PASSING: ReadonlyMap<number, { reason: string; untouched: boolean }> = new
   [429, { reason: 'rate_limited', untouched: true }],
 ])
 
-/** What a tool's answer comes to: its value, `CorrectableError` with its own words, or `PassingError`. */
+/** What a tool's answer comes to: its value, `CorrectableError` with its own words, `AnswerLostError`, or `PassingError`. */
 export function judge(response: EgressResponse, nowMs: number): unknown {
   const { status, headers } = response
   if (status >= 200 && status < 300) return valueOfBody(response)
@@ -23,7 +23,7 @@ export function judge(response: EgressResponse, nowMs: number): unknown {
   }
   if (status < 400) {
     const unknown = 'which was not followed. Whether it did what was asked is not known.'
-    throw new CorrectableError(`The tool answered with a redirect (${status}), ${unknown}`)
+    throw new AnswerLostError(`The tool answered with a redirect (${status}), ${unknown}`)
   }
   const excerpt = excerptOf(response)
   const words = excerpt === undefined ? '' : ` It says: ${JSON.stringify(excerpt)}`

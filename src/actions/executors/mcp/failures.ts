@@ -1,6 +1,6 @@
 import { ProtocolError, ProtocolErrorCode, SdkError, SdkErrorCode, SdkHttpError } from '@modelcontextprotocol/client'
 import { EgressRefused } from '#platform/egress/egress.ts'
-import { CorrectableError, IdentityNeeded, PassingError } from '../executor.ts'
+import { AnswerLostError, CorrectableError, IdentityNeeded, PassingError } from '../executor.ts'
 import { clipped, tooLarge } from './result.ts'
 
 /** Ours, for a stream that ended without the answer it was opened for; JSON-RPC leaves this range to implementations. */
@@ -54,7 +54,8 @@ export function endsConnection(error: unknown): boolean {
 }
 
 function isOurs(error: unknown): error is Error {
-  return error instanceof PassingError || error instanceof CorrectableError || error instanceof IdentityNeeded
+  const ours = [PassingError, CorrectableError, AnswerLostError, IdentityNeeded]
+  return ours.some((kind) => error instanceof kind)
 }
 
 function connectionLost(cause: unknown): PassingError {

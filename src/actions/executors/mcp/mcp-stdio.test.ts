@@ -66,7 +66,10 @@ test('what makes no sense as an answer fails on our side', async (context) => {
 
 test('an answer far beyond its limit costs the connection, and is told to the call that it was for', async (context) => {
   const { call } = executorsFor(context, { command: [process.execPath, program] })
-  await assert.rejects(call('large', { length: 5_000_000 }), correctable(/more than 262144 bytes/))
+  await assert.rejects(call('large', { length: 5_000_000 }), {
+    name: 'AnswerLostError',
+    message: /more than 262144 bytes/,
+  })
   assert.equal(await call('echo', { text: 'again' }), 'again')
   const both = await Promise.allSettled([call('slow', { ms: 20_000 }), call('large', { length: 5_000_000 })])
   for (const { status, ...end } of both) {

@@ -81,7 +81,10 @@ for (const [name, open] of Object.entries(places)) {
     test('an answer has room for 262144 bytes of JSON, and not for one more', async (context) => {
       const { call } = await fresh(context)
       assert.equal(String(await call('large', { length: LIMIT - 2 })).length, LIMIT - 2)
-      await assert.rejects(call('large', { length: LIMIT - 1 }), correctable(/more than 262144 bytes/))
+      await assert.rejects(call('large', { length: LIMIT - 1 }), {
+        name: 'AnswerLostError',
+        message: /more than 262144 bytes/,
+      })
       assert.equal(await call('echo', { text: 'still there' }), 'still there')
     })
 

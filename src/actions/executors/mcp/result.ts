@@ -1,4 +1,4 @@
-import { CorrectableError } from '../executor.ts'
+import { AnswerLostError, ASK_FOR_LESS, CorrectableError } from '../executor.ts'
 
 export const MAX_RESULT_BYTES = 262_144
 const MAX_TOLD_LENGTH = 8192
@@ -19,8 +19,8 @@ export interface ToolResult {
 
 /**
  * What the run answers: the structured content where there is one, else the texts, one per line; of pictures, sounds and
- * files, that they were there. Throws `CorrectableError` with the tool's own words when it failed, or when it answers more than
- * `MAX_RESULT_BYTES` of JSON.
+ * files, that they were there. Throws `CorrectableError` with the tool's own words when it failed, and `AnswerLostError` when it
+ * answers more than `MAX_RESULT_BYTES` of JSON.
  */
 export function answerOf({ content = [], structuredContent, isError }: ToolResult): unknown {
   const text = content.map(textOf).join('\n')
@@ -30,8 +30,8 @@ export function answerOf({ content = [], structuredContent, isError }: ToolResul
   return answer
 }
 
-export function tooLarge(): CorrectableError {
-  return new CorrectableError(`The tool answered more than ${MAX_RESULT_BYTES} bytes. Ask for less.`)
+export function tooLarge(): AnswerLostError {
+  return new AnswerLostError(`The tool answered more than ${MAX_RESULT_BYTES} bytes. ${ASK_FOR_LESS}`)
 }
 
 /** Somebody else's words, kept to a length that leaves the model room for its own. */
