@@ -28,7 +28,7 @@ export interface DataKeysOptions {
 }
 
 const CACHED_KEYS = 10_000
-/** A replica that misses the signal knows a destroyed key for so long, unless it comes across what that does not open. */
+/** A replica that misses the signal unawares knows a destroyed key for so long, unless it comes across what that does not open. */
 const CACHED_MS = 30_000
 const KEY_BYTES = 32
 /** A key that was destroyed while it was being copied makes room for another; that it goes on like that is not to be expected. */
@@ -85,10 +85,14 @@ export class DataKeys {
     await kv.signal(destroyed, partition)
   }
 
-  /** Begins to hear of keys that other replicas destroy; tried again with the next key when it fails. */
+  /** Begins to hear of keys that other replicas destroy; tried again with the next key when it fails. Of a gap in it no key is left. */
   listen(): Promise<void> {
     this.#listening ??= this.#options.kv
-      .listen(destroyed, (partition) => this.#seals.delete(partition))
+      .listen(
+        destroyed,
+        (partition) => this.#seals.delete(partition),
+        () => this.#seals.clear(),
+      )
       .then(
         () => {},
         () => {

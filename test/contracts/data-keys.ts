@@ -108,6 +108,21 @@ export function dataKeysSuite(engine: string, openStore: () => Promise<TestStore
       await assert.rejects(deaf.get(who, id), gone)
     })
 
+    it('erases as soon as a replica listens again that knows of having missed signals', async () => {
+      const who = somebody()
+      let listensAgain = () => {}
+      const listen: Kv['listen'] = async (_at, _onSignal, onGap = assert.fail) => {
+        listensAgain = onGap
+        return () => {}
+      }
+      const deaf = await on({ ...store.kvs[1], listen })
+      await deaf.seal(who)
+      await conversations.destroyKey(who)
+      listensAgain()
+      const fresh = await deaf.seal(who)
+      assert.equal((await conversations.seal(who)).unseal(fresh.seal('text', 'here'), 'here').toString(), 'text')
+    })
+
     it('where the signal is lost, what its key of before does not open is looked up: the new is read, the old is gone', async () => {
       const who = somebody()
       const deaf = await on({ ...store.kvs[1], listen: () => Promise.reject(new Error('out of reach')) })

@@ -29,7 +29,14 @@ test('a server that is killed: what is on its way is refused, then all at once, 
   const { kv } = store
   const at = somewhere()
   const heard: string[] = []
-  const stop = await kv.listen(at, (payload) => heard.push(payload))
+  let gaps = 0
+  const stop = await kv.listen(
+    at,
+    (payload) => heard.push(payload),
+    () => {
+      gaps += 1
+    },
+  )
   await kv.put(at, Buffer.from('v'))
 
   await server.pause()
@@ -56,6 +63,8 @@ test('a server that is killed: what is on its way is refused, then all at once, 
     await kv.signal(at, 'back')
     return heard.includes('back')
   })
+  await until(() => gaps > 0)
+  assert.ok(gaps > 0)
   stop()
 })
 

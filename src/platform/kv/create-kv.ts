@@ -40,7 +40,7 @@ export function createKv(engine: Engine): Kv {
       return run(sendSignal, [key], [payload])
     },
     run,
-    listen: (key, onSignal) => engine.listen(key, onSignal),
+    listen: (key, onSignal, onGap) => engine.listen(key, onSignal, onGap),
     close: () => engine.close(),
   }
 }

@@ -8,7 +8,7 @@ export interface Engine {
   readonly fault: string | undefined
   /** Runs the call's operation and settles it. Calls of one tick go together, in order. */
   submit(call: Call): void
-  listen(key: Key, onSignal: (payload: string) => void): Promise<() => void>
+  listen(key: Key, onSignal: (payload: string) => void, onGap?: () => void): Promise<() => void>
   close(): Promise<void>
 }
 

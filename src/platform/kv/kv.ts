@@ -28,8 +28,8 @@ export interface Kv {
 
   /** Wakes whoever listens on this key, on any replica. Best effort: who listens also polls. */
   signal(key: Key, payload?: string): Promise<void>
-  /** Resolves once listening; the result ends it. */
-  listen(key: Key, onSignal: (payload: string) => void): Promise<() => void>
+  /** Resolves once listening; the result ends it. `onGap`: it listens again, and may have missed signals meanwhile. */
+  listen(key: Key, onSignal: (payload: string) => void, onGap?: () => void): Promise<() => void>
 
   /** Runs a named atomic operation. Calls made within one tick leave in one write, in order. */
   run<Result>(operation: Operation<Result>, keys: readonly Key[], args: readonly Arg[]): Promise<Result>

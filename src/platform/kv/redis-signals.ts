@@ -17,11 +17,16 @@ export interface SignalsOptions {
   addressOf: (key: Key) => string | undefined
 }
 
-type Listener = (payload: string) => void
+interface Listener {
+  onSignal: (payload: string) => void
+  onGap: (() => void) | undefined
+}
 
 interface Topic {
   listeners: Set<Listener>
   address: string
+  /** It was subscribed before, and is not since. */
+  hasGap: boolean
   /** Absent while it has to be subscribed (again). */
   subscribed: Promise<void> | undefined
 }
@@ -50,12 +55,12 @@ export class RedisSignals {
     this.#options = options
   }
 
-  async listen(key: Key, onSignal: Listener): Promise<() => void> {
+  async listen(key: Key, onSignal: Listener['onSignal'], onGap?: () => void): Promise<() => void> {
     const address = this.#options.addressOf(key)
     if (this.#closed || !address) throw unavailable('no server for this key is known')
-    const topic = this.#topics.get(key) ?? { listeners: new Set(), address, subscribed: undefined }
+    const topic = this.#topics.get(key) ?? { listeners: new Set(), address, hasGap: false, subscribed: undefined }
     this.#topics.set(key, topic)
-    const listener: Listener = (payload) => onSignal(payload)
+    const listener: Listener = { onSignal, onGap }
     topic.listeners.add(listener)
     const leave = () => this.#leave(key, topic, listener)
     try {
@@ -98,10 +103,13 @@ export class RedisSignals {
 
   #subscribe(key: string, topic: Topic): Promise<void> {
     if (!topic.subscribed) {
-      const subscribed = this.#subscribeNow(key, topic).catch((error: unknown) => {
-        if (topic.subscribed === subscribed) topic.subscribed = undefined
-        throw error
-      })
+      const subscribed = this.#subscribeNow(key, topic).then(
+        () => this.#tellOfGap(topic),
+        (error: unknown) => {
+          if (topic.subscribed === subscribed) topic.subscribed = undefined
+          throw error
+        },
+      )
       topic.subscribed = subscribed
     }
     return topic.subscribed
@@ -209,16 +217,28 @@ export class RedisSignals {
   }
 
   #forget(address: string): void {
-    for (const topic of this.#topics.values()) if (topic.address === address) topic.subscribed = undefined
+    for (const topic of this.#topics.values()) {
+      if (topic.address !== address) continue
+      topic.hasGap ||= topic.subscribed !== undefined
+      topic.subscribed = undefined
+    }
+  }
+
+  #tellOfGap(topic: Topic): void {
+    if (!topic.hasGap) return
+    topic.hasGap = false
+    for (const { onGap } of topic.listeners) if (onGap) this.#tell(onGap, '')
   }
 
   #deliver(channel: string, payload: string): void {
-    for (const listener of this.#topics.get(channel)?.listeners ?? []) {
-      try {
-        listener(payload)
-      } catch (error) {
-        this.#options.log.error({ err: error }, 'A listener of a signal failed')
-      }
+    for (const { onSignal } of this.#topics.get(channel)?.listeners ?? []) this.#tell(onSignal, payload)
+  }
+
+  #tell(listener: (payload: string) => void, payload: string): void {
+    try {
+      listener(payload)
+    } catch (error) {
+      this.#options.log.error({ err: error }, 'A listener of a signal failed')
     }
   }
 }

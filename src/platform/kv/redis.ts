@@ -76,8 +76,8 @@ export class RedisEngine implements Engine {
     this.#servers.submit(new RedisCall(call))
   }
 
-  listen(key: Key, onSignal: (payload: string) => void): Promise<() => void> {
-    return this.#signals.listen(key, onSignal)
+  listen(key: Key, onSignal: (payload: string) => void, onGap?: () => void): Promise<() => void> {
+    return this.#signals.listen(key, onSignal, onGap)
   }
 
   async close(): Promise<void> {
