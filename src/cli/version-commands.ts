@@ -61,7 +61,11 @@ export const versionCommands: Record<string, Command> = {
     options: {},
     async run({ client, operand, show }) {
       const { body } = await client.ask<ConfigVersionEntry>('POST', `${at(operand(0))}/approve`)
-      show(body, () => `${body.name} is approved by ${body.approvedBy?.name}.\n`)
+      const { name, uploadedBy, approvedBy } = body
+      const next = uploadedBy
+        ? ''
+        : 'Nobody knows who put it there: if it guards less, somebody else has to start it.\n'
+      show(body, () => `${name} is approved by ${approvedBy?.name}.\n${next}`)
     },
   },
 }
