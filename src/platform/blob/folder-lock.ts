@@ -6,6 +6,8 @@ const patienceMs = 5000
 const pauseMs = 10
 const busy = 5
 
+export type Writing = 'synced' | 'unsynced'
+
 const schema = `CREATE TABLE IF NOT EXISTS leases
   (name TEXT PRIMARY KEY, holder TEXT NOT NULL, ends_at INTEGER NOT NULL) STRICT, WITHOUT ROWID`
 
@@ -15,24 +17,31 @@ const schema = `CREATE TABLE IF NOT EXISTS leases
  * The lock is an open transaction of SQLite, which is a lock of the kernel: it ends with the process that holds it, however that
  * ends, so nobody has to guess whether a holder still lives, and one that lives is never robbed. `work` runs without a break, so it
  * is held for microseconds, and two stores of one process never wait for each other. The database is opened for each hold, since a
- * folder may be removed and come back; a file that is gone from its folder would lock nobody out.
+ * folder may be removed and come back; a file that is gone from its folder would lock nobody out. What is written `unsynced` may be
+ * lost when the machine goes down, and nobody waits for its disk.
  */
 export async function holdLock<Result>(
   clock: Clock,
   path: string,
   work: (database: DatabaseSync) => Result,
+  writing: Writing = 'synced',
 ): Promise<Result> {
   const until = clock.monotonic() + patienceMs
   for (;;) {
-    const outcome = tryLock(path, work)
+    const outcome = tryLock(path, work, writing)
     if (outcome) return outcome.result
     if (clock.monotonic() > until) throw unavailable('Another process has the lock of the folder and does not let go.')
     await delay(clock, Math.random() * pauseMs)
   }
 }
 
-function tryLock<Result>(path: string, work: (database: DatabaseSync) => Result): { result: Result } | undefined {
+function tryLock<Result>(
+  path: string,
+  work: (database: DatabaseSync) => Result,
+  writing: Writing,
+): { result: Result } | undefined {
   using database = new DatabaseSync(path)
+  if (writing === 'unsynced') database.exec('PRAGMA synchronous = OFF')
   try {
     // Nobody else may read either, or a commit could be refused after the work is done.
     database.exec('BEGIN EXCLUSIVE')

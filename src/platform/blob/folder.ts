@@ -8,7 +8,7 @@ import type { Log } from '#log.ts'
 import type { Clock } from '../clock.ts'
 import { type Blob, type BlobCondition, type BlobInfo, type BlobStore, blobLimits, type Lease } from './blob.ts'
 import { lookNow, lookOf, readWhole, syncFolder, takePlace } from './folder-file.ts'
-import { endLease, extendLease, holdLock, takeLease } from './folder-lock.ts'
+import { endLease, extendLease, holdLock, takeLease, type Writing } from './folder-lock.ts'
 import { checkBytes, checkLeaseTime, checkMaxBytes, checkName, leaseHeld, splitPrefix, unavailable } from './limits.ts'
 
 /** Ours, beside the blobs: drafts, and the lock. What begins with a dot is no blob. */
@@ -118,11 +118,13 @@ export class FolderBlobStore implements BlobStore {
     const holder = randomUUID()
     const askedAt = clock.monotonic()
     const until = () => ({ name, holder, now: clock.now(), endsAt: clock.now() + ttlMs })
-    const inTurn = <Result>(work: (database: DatabaseSync) => Result) => this.#write(() => this.#locked(work))
+    const inTurn = <Result>(work: (database: DatabaseSync) => Result, writing?: Writing) =>
+      this.#write(() => this.#locked(work, writing))
     if (!(await inTurn((database) => takeLease(database, until())))) return undefined
     return leaseHeld({
       ...{ clock, ttlMs, askedAt },
-      renew: () => inTurn((database) => extendLease(database, until())),
+      // Every few seconds, and whoever waits for the disk then is the event loop: 20 ms each time. No lease outlives the machine.
+      renew: () => inTurn((database) => extendLease(database, until()), 'unsynced'),
       release: () => inTurn((database) => endLease(database, name, holder)),
     })
   }
@@ -135,8 +137,8 @@ export class FolderBlobStore implements BlobStore {
     return join(this.#root, name)
   }
 
-  #locked<Result>(work: (database: DatabaseSync) => Result): Promise<Result> {
-    return holdLock(this.#clock, join(this.#root, ownFolder, 'lock.db'), work)
+  #locked<Result>(work: (database: DatabaseSync) => Result, writing?: Writing): Promise<Result> {
+    return holdLock(this.#clock, join(this.#root, ownFolder, 'lock.db'), work, writing)
   }
 
   /**
