@@ -13,7 +13,7 @@ import { historyOf } from './prompt.ts'
 import { noteDeadline } from './store/deadlines.ts'
 import { freeConversation } from './store/give-up.ts'
 import { type OpenResult, openTurn } from './store/open.ts'
-import { deadlineEntry, idempotencyKey, placeOf, turnKeys } from './store/turn-keys.ts'
+import { type DeadlineEntry, deadlineEntry, idempotencyKey, placeOf, turnKeys } from './store/turn-keys.ts'
 import { takeOver } from './take-over.ts'
 import type { ChatRoom } from './turn-context.ts'
 import type { TurnEvent, TurnEvents } from './turn-events.ts'
@@ -48,7 +48,8 @@ export async function startTurn(
   const seal = await room.conversations.seal(principal)
   const leasedAtMs = room.clock.monotonic()
   const first = startedEvent(input)
-  const opening = open(room, input, request, seal, first)
+  const deadline = deadlineEntry(room.conversations, principal, input.turn)
+  const opening = open(room, input, request, seal, first, deadline)
   // In the same tick, behind the opening: once the turn is open, nobody else adds to the history.
   const history = loadHistory(room, principal, setting.conversation)
   const [result, { messages, next }] = await Promise.all([opening, history])
@@ -73,6 +74,7 @@ export async function startTurn(
     messagesAt: next,
     progress,
     known: [first],
+    deadline,
     fence: 1,
     leasedAtMs,
     startedAtMs,
@@ -129,9 +131,9 @@ async function open(
   request: TurnRequest,
   seal: Seal,
   first: TurnEvent,
+  { shard, member }: DeadlineEntry,
 ): Promise<OpenResult> {
   const { principal, turn, conversation } = input
-  const { shard, member } = deadlineEntry(room.conversations, principal, turn)
   const { turn: record, log } = turnKeys(principal, turn)
   // Without an Idempotency-Key its place is not looked at.
   const { idempotencyKey: given } = request
