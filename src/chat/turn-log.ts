@@ -1,6 +1,7 @@
 import type { Seal } from '#conversations/vault.ts'
 import { ParleyError } from '#errors.ts'
 import { type Clock, delay } from '#platform/clock.ts'
+import { atEndOfTick } from '#platform/end-of-tick.ts'
 import type { Arg, Key, Kv } from '#platform/kv/kv.ts'
 import { encodeEvents } from './event-codec.ts'
 import { turnLifetimes, turnLimits } from './limits.ts'
@@ -179,10 +180,12 @@ export class TurnLog {
   #schedule(): void {
     if (this.#scheduled || this.#appending || this.#closing) return
     this.#scheduled = true
-    setImmediate(() => {
-      this.#scheduled = false
-      if (!this.#appending && !this.#closing && !this.#loss && this.#open.length > 0) this.#appending = this.#append()
-    })
+    atEndOfTick(this.#appendIfDue)
+  }
+
+  readonly #appendIfDue = (): void => {
+    this.#scheduled = false
+    if (!this.#appending && !this.#closing && !this.#loss && this.#open.length > 0) this.#appending = this.#append()
   }
 
   async #append(): Promise<void> {

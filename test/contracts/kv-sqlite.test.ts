@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { test } from 'node:test'
+import { listPartition } from '#governance/privacy/store/list-partition.ts'
 import { createLog } from '#log.ts'
 import { type Clock, systemClock } from '#platform/clock.ts'
 import { createKv } from '#platform/kv/create-kv.ts'
@@ -223,6 +224,53 @@ test('an operation that fails after it wrote leaves nothing, the others of its t
   const again = open(folder.file, manualClock())
   assert.deepEqual(await again.run(program, keys, [steps(...look)]), expected)
   await again.close()
+})
+
+test('a key that is made, dropped and made again in one go is there once, with its last content and expiry', async () => {
+  await using folder = await newFolder()
+  const clock = manualClock()
+  const store = open(folder.file, clock)
+  const keys = ['record', 'log'].map((name) => key('p', name))
+  const again: ProgramStep[] = [
+    { do: 'append', key: 1, position: 0, value: 0 },
+    { do: 'expire', key: 1, ttlMs: 1000 },
+    { do: 'delete', key: 1 },
+    { do: 'append', key: 1, position: 3, value: 0 },
+    { do: 'expire', key: 1, ttlMs: 9000 },
+    { do: 'expire', key: 1, ttlMs: 5000 },
+    { do: 'increment', key: 0, field: 'n', by: 1 },
+    { do: 'expire', key: 0, ttlMs: 1000 },
+    { do: 'persist', key: 0 },
+  ]
+  const failing: ProgramStep[] = [
+    { do: 'delete', key: 1 },
+    { do: 'expire', key: 0, ttlMs: 1000 },
+    { do: 'increment', key: 1, field: 'made once more', by: 1 },
+    { do: 'append', key: 0, position: 0, value: 0 },
+  ]
+  const [made, failed, listed] = await Promise.allSettled([
+    store.run(program, keys, [steps(...again), Buffer.from('kept')]),
+    store.run(program, keys, [steps(...failing), Buffer.from('lost')]),
+    store.run(listPartition, [key('p', '')], ['', 10, '']),
+  ])
+  assert.deepEqual([made?.status, failed?.status], ['fulfilled', 'rejected'])
+  assert.deepEqual(
+    listed?.status === 'fulfilled' && listed.value.keys,
+    ['{p}log', '{p}record'],
+    'seen before it is written',
+  )
+  await store.close()
+
+  const reopened = open(folder.file, clock)
+  assert.equal(rowsOf(folder.file).keys, 2)
+  assert.deepEqual(await reopened.read(key('p', 'log'), -1, 10), [{ position: 3, body: Buffer.from('kept') }])
+  clock.advance(5001)
+  const look: ProgramStep[] = [
+    { do: 'get', key: 0, field: 'n' },
+    { do: 'exists', key: 1 },
+  ]
+  assert.deepEqual(await reopened.run(program, keys, [steps(...look)]), [Buffer.from('1'), 0])
+  await reopened.close()
 })
 
 function open(path: string, clock: Clock, maxLogPages?: number) {

@@ -1,6 +1,7 @@
 import type { Command, Redis, RedisOptions } from 'ioredis'
 import type { Log } from '#log.ts'
 import { type Clock, HELD_UP_MS, waitAtMost } from '../clock.ts'
+import { atEndOfTick } from '../end-of-tick.ts'
 import { unavailable } from './engine.ts'
 import { FlushPacing } from './flush-pacing.ts'
 import type { Reply } from './kv.ts'
@@ -129,11 +130,13 @@ export class RedisNode {
       return
     }
     this.#scheduled = true
-    // After the poll phase: what all sockets of this loop iteration brought about goes together.
-    setImmediate(() => {
-      this.#scheduled = false
-      this.#flush()
-    })
+    // What all sockets of this turn of the loop brought about goes together.
+    atEndOfTick(this.#flushScheduled)
+  }
+
+  readonly #flushScheduled = (): void => {
+    this.#scheduled = false
+    this.#flush()
   }
 
   #flush(): void {

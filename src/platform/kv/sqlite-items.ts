@@ -51,6 +51,8 @@ export class Items {
   readonly #unsettled = new Set<Item>()
   readonly #unsettledByKey = new Map<Key, Item>()
   readonly #settled = new LRUCache<Key, Item>({ maxSize: cacheBytes, sizeCalculation: sizeOf })
+  /** Made in the present transaction: written at its end, with the expiry that they got meanwhile, in one statement each. */
+  readonly #fresh = new Map<Key, Item>()
   readonly #journal = new JournalWriter()
   readonly #undo: (() => void)[] = []
   #unsettledBytes = 0
@@ -93,7 +95,7 @@ export class Items {
   }
 
   find(key: Key): Item | undefined {
-    const item = this.#unsettledByKey.get(key) ?? this.#settled.get(key)
+    const item = this.#unsettledByKey.get(key) ?? this.#settled.get(key) ?? this.#fresh.get(key)
     if (item) return item
     const row = this.#sql.findKey.get(key)
     return row && this.#keep(this.#load(key, Number(row.id), Number(row.kind), numberOrNull(row.expires)))
@@ -101,22 +103,27 @@ export class Items {
 
   make(key: Key, kind: Kind): Item {
     this.#touched = true
-    const id = this.#nextId++
-    this.#sql.addKey.run(id, key, kind)
-    const item = this.#keep(emptyItem(key, id, kind, null))
-    this.#undo.push(() => this.#forget(item))
+    const item = this.#keep(emptyItem(key, this.#nextId++, kind, null))
+    this.#fresh.set(key, item)
+    this.#undo.push(() => {
+      this.#fresh.delete(key)
+      this.#forget(item)
+    })
     return item
   }
 
   drop(item: Item): void {
     this.#touched = true
-    this.#sql.dropKey.run(item.id)
+    const isFresh = this.#fresh.get(item.key) === item
+    if (isFresh) this.#fresh.delete(item.key)
+    else this.#sql.dropKey.run(item.id)
     // A record may hold what somebody wants destroyed; the others may be long, and are swept bit by bit.
     if (item.kind === kinds.record) this.#sql.dropFields.run(item.id)
     else this.#sql.addGarbage.run(item.id, item.kind)
     this.#forget(item)
     this.#undo.push(() => {
       item.gone = false
+      if (isFresh) this.#fresh.set(item.key, item)
       if (this.#unsettled.has(item)) this.#unsettledByKey.set(item.key, item)
     })
   }
@@ -125,7 +132,7 @@ export class Items {
     const before = item.expires
     if (before === expires) return
     this.#touched = true
-    this.#sql.expireKey.run(expires, item.id)
+    if (this.#fresh.get(item.key) !== item) this.#sql.expireKey.run(expires, item.id)
     item.expires = expires
     this.#undo.push(() => {
       item.expires = before
@@ -182,6 +189,13 @@ export class Items {
     return entries.concat(item.tail.slice(from, from + limit - entries.length))
   }
 
+  /** Keys above one and below another, in their order. */
+  keysBetween(from: string, to: string, limit: number): Key[] {
+    const kept = this.#sql.keysBetween.all(from, to, limit).map((row) => String(row.key) as Key)
+    const fresh = [...this.#fresh.keys()].filter((key) => key > from && key < to)
+    return fresh.length === 0 ? kept : [...kept, ...fresh].sort().slice(0, limit)
+  }
+
   /** A page to write, with nothing new on it. */
   writeForNothing(): void {
     this.#touched = true
@@ -206,14 +220,16 @@ export class Items {
     this.#touched = false
   }
 
-  /** Part of the transaction: what it changed, as a row of the journal. */
-  writeJournal(): void {
+  /** Part of the transaction: the keys that it made, and what else it changed as a row of the journal. */
+  writeChanges(): void {
+    for (const { id, key, kind, expires } of this.#fresh.values()) this.#sql.addKey.run(id, key, kind, expires)
     if (this.#journal.length > 0) this.#sql.addJournal.run(this.#nextSeq, this.#journal.content())
   }
 
   /** After the commit. */
   committed(): void {
     if (this.#journal.length > 0) this.#nextSeq += 1
+    this.#fresh.clear()
     this.#journal.cut(0)
     this.#undo.length = 0
     this.#touched = false

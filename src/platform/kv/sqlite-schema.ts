@@ -44,7 +44,7 @@ export function prepareStatements(database: DatabaseSync) {
     lastId: sql('SELECT max(id) AS id FROM (SELECT max(id) AS id FROM keys UNION SELECT max(id) FROM garbage)'),
     findKey: sql('SELECT id, kind, expires FROM keys WHERE key = ?'),
     hasKey: sql('SELECT 1 FROM keys WHERE id = ?'),
-    addKey: sql('INSERT INTO keys (id, key, kind) VALUES (?, ?, ?)'),
+    addKey: sql('INSERT INTO keys (id, key, kind, expires) VALUES (?, ?, ?, ?)'),
     keysBetween: sql('SELECT key FROM keys WHERE key > ? AND key < ? ORDER BY key LIMIT ?'),
     dropKey: sql('DELETE FROM keys WHERE id = ?'),
     expireKey: sql('UPDATE keys SET expires = ? WHERE id = ?'),

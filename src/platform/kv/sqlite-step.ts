@@ -125,7 +125,7 @@ export class SqliteStep implements Step {
     // Names are printable ASCII, all of it below DEL.
     const partition = key.slice(0, key.indexOf('}') + 1)
     const from = after === '' ? partition : after
-    return this.#sql.keysBetween.all(from, `${partition}\x7f`, limit).map((row) => String(row.key) as Key)
+    return this.#items.keysBetween(from, `${partition}\x7f`, limit)
   }
 
   signal(key: Key, payload: string): void {

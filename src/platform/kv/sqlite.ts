@@ -2,6 +2,7 @@ import { chmodSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import type { Log } from '#log.ts'
 import type { Clock } from '../clock.ts'
+import { atEndOfTick } from '../end-of-tick.ts'
 import { type Call, type Engine, unavailable } from './engine.ts'
 import { FlushPacing } from './flush-pacing.ts'
 import type { Key, Reply } from './kv.ts'
@@ -121,11 +122,13 @@ export class SqliteEngine implements Engine {
       }, delayMs)
     } else if (!this.#scheduled) {
       this.#scheduled = true
-      setImmediate(() => {
-        this.#scheduled = false
-        this.#flushIfPossible()
-      })
+      atEndOfTick(this.#flushScheduled)
     }
+  }
+
+  readonly #flushScheduled = (): void => {
+    this.#scheduled = false
+    this.#flushIfPossible()
   }
 
   #flushIfPossible(): void {
@@ -213,7 +216,7 @@ export class SqliteEngine implements Engine {
   #commit(): void {
     const { journalBytes, touched } = this.#items
     try {
-      this.#items.writeJournal()
+      this.#items.writeChanges()
       this.#sql.commit.run()
     } catch (error) {
       this.#rollback()
