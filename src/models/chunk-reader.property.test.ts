@@ -210,6 +210,7 @@ const decoys = fc
       (changing: string, fixed: string) => chunk(`{"content":${changing},"content":${fixed}}`),
       (changing: string, fixed: string) => chunk(`{"content":${fixed},"content":${changing}}`),
       (changing: string, fixed: string) => chunk(`{"x":{"content":${changing}},"content":${fixed}}`),
+      (changing: string, fixed: string) => chunk(`{"x":{"content":${changing}},"\\u0063ontent":${fixed}}`),
       (changing: string, fixed: string) => chunk(`{"x":{"content":${fixed}},"content":${changing}}`),
       (changing: string, fixed: string) =>
         chunk(`{"content":${fixed}}`, 'null', `,"choices":[{"delta":{"content":${changing}}}]`),
