@@ -1,10 +1,18 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { ConfigDocument } from '#config/document.ts'
 import { chatAtHand, type Say, somebody } from '../../test/support/chat-at-hand.ts'
+import { jsonBytes } from './cut-output.ts'
 import { dataOf } from './event-codec.ts'
 import { turnLimits } from './limits.ts'
 import type { TurnEvent } from './turn-events.ts'
 
+const wide = (document: ConfigDocument): ConfigDocument => ({
+  ...document,
+  models: Object.fromEntries(
+    Object.entries(document.models).map(([name, spec]) => [name, { ...spec, contextWindow: 100_000_000 }]),
+  ),
+})
 const call = (n = 0) => ({ name: 'act', arguments: `{"n":${n}}` })
 const runsOf = (events: readonly TurnEvent[]) =>
   events
@@ -68,6 +76,63 @@ test('a result that is too long for a prompt is cut, and says so', async () => {
   assert.ok(whole === atLimit)
   assert.ok(cut?.startsWith(atLimit) && cut.endsWith(`[cut off here: the result has ${atLimit.length + 2} characters]`))
   assert.equal(events.at(-1)?.type, 'turn.completed')
+})
+
+test('the results of a turn take no more together than its conversation can keep', async () => {
+  const calls = Array.from({ length: turnLimits.calls }, (_, n) => call(n))
+  await using hand = await chatAtHand({ say: [{ calls }, { text: 'Long.' }], document: wide })
+  const conversation = await hand.converse()
+  const { events, ended } = await hand.say(conversation, 'act')
+  const output = '語'.repeat(turnLimits.outputChars)
+  for (const n of calls.keys()) hand.actions.change(n, 'succeeded', output)
+  await ended
+  const told = runsOf(events).flatMap(([, , output]) => (typeof output === 'string' ? [output] : []))
+  assert.equal(told.length, calls.length)
+  const whole = told.filter((each) => each === output).length
+  assert.equal(whole, Math.floor(turnLimits.callBytes / jsonBytes(output)))
+  assert.ok(
+    told.slice(whole).every((each) => each.endsWith(`[cut off here: the result has ${output.length} characters]`)),
+  )
+  assert.deepEqual([events.at(-1)?.type, hand.asked.length], ['turn.completed', 2])
+})
+
+test('arguments beyond what a turn can keep are refused as no JSON, and the calls before them are made', async () => {
+  const long = JSON.stringify({ of: '語'.repeat(turnLimits.argumentChars - 10) })
+  const fitting = Math.floor(turnLimits.callBytes / jsonBytes(long))
+  const calls = Array.from({ length: fitting + 1 }, () => ({ name: 'act', arguments: long }))
+  await using hand = await chatAtHand({ say: [{ calls }, { text: 'Done.' }], document: wide })
+  const { ended } = await hand.begin('act')
+  assert.deepEqual(
+    hand.actions.dispatched.map(({ arguments: args }) => args === long),
+    calls.map((_, n) => n < fitting),
+  )
+  assert.equal(hand.actions.dispatched.at(-1)?.arguments, '')
+  for (const n of calls.keys()) hand.actions.change(n, 'succeeded', '1')
+  await ended
+})
+
+test('a turn that cannot be kept all the same ends typed, and its conversation goes on', async () => {
+  // Each of these characters takes six bytes.
+  const odd = '\u0001'
+  const calls = Array.from({ length: 8 }, (_, n) => call(n))
+  const say = [{ calls }, { text: odd.repeat(turnLimits.textChars - 1) }, { text: 'Yes.' }]
+  await using hand = await chatAtHand({ say, document: wide })
+  const conversation = await hand.converse()
+  const { events, ended } = await hand.say(conversation, 'act')
+  for (const n of calls.keys()) hand.actions.change(n, 'succeeded', odd.repeat(turnLimits.outputChars))
+  await ended
+  const { type, data = '{}' } = events.at(-1) ?? {}
+  assert.deepEqual([type, JSON.parse(data).error.code], ['turn.failed', 'message_too_large'])
+  const next = await hand.say(conversation, 'again?')
+  await next.ended
+  assert.equal(next.events.at(-1)?.type, 'turn.completed')
+  assert.deepEqual(
+    hand.asked
+      .at(-1)
+      ?.slice(1)
+      .map(({ content }) => content),
+    ['again?'],
+  )
 })
 
 test('with the log out of reach nothing is dispatched until it is back', async () => {

@@ -1,5 +1,5 @@
 import { isSettled, type Run } from '#actions/port.ts'
-import { cutOutput } from './cut-output.ts'
+import { fitOutput, jsonBytes } from './cut-output.ts'
 import { turnLimits } from './limits.ts'
 import { isPending } from './pending.ts'
 import type { CallProgress } from './progress.ts'
@@ -69,7 +69,7 @@ async function settle(turn: TurnContext, call: CallProgress, untrusted: boolean,
   })
   const show = (changed: Run) => {
     const { id, action, status } = changed
-    const output = changed.output === undefined ? undefined : cutOutput(changed.output, turnLimits.outputChars)
+    const output = changed.output === undefined ? undefined : kept(turn, call, changed.output)
     const approval = status === 'awaiting-approval' ? changed.approval : undefined
     const isNews = status !== call.status || output !== call.output || approval?.hash !== call.approval?.hash
     if (signal.aborted || !isNews) return
@@ -78,6 +78,12 @@ async function settle(turn: TurnContext, call: CallProgress, untrusted: boolean,
   }
   show(run)
   if (!isSettled(run)) show(await room.actions.settled(run, PATIENCE, signal, show))
+}
+
+/** As much of a result as the turn can keep beside its others. */
+function kept({ progress }: TurnContext, call: CallProgress, output: string): string {
+  const others = progress.callBytes - jsonBytes(call.output ?? '')
+  return fitOutput(output, turnLimits.outputChars, turnLimits.callBytes - others)
 }
 
 function refuse(turn: TurnContext, call: CallProgress, why: string): void {

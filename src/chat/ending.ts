@@ -8,6 +8,7 @@ import type { Answer } from '#models/answer.ts'
 import { archiveEnd, entryFacts, firstTitle } from './archiving.ts'
 import type { TurnView } from './chat.ts'
 import { loadHistory } from './history.ts'
+import { Progress } from './progress.ts'
 import { callId, saidIn, stepRecords } from './prompt.ts'
 import { receiptOf } from './receipt.ts'
 import { settle } from './settling.ts'
@@ -150,7 +151,9 @@ function messagesOf({ input, progress, room }: TurnContext, end: End): Message[]
   })
   const now = room.clock.now()
   const complete = end.status === 'completed'
-  const { steps, current } = progress
+  // Of what cannot be kept whole only the question is.
+  const isTooLarge = end.status === 'failed' && end.error.code === 'message_too_large'
+  const { steps, current } = isTooLarge ? new Progress() : progress
   // Of a step that broke off: what is not answered yet is reported later, what is never again.
   const calls = current.calls.filter(({ output }) => output !== undefined)
   const [all, text] = calls.length > 0 ? [[...steps, { ...current, calls }], ''] : [steps, current.text]

@@ -18,6 +18,11 @@ export const turnLimits = {
   argumentChars: 64 * 1024,
   /** What an action's result may take of the prompt, in characters; more is cut off, and the model is told. */
   outputChars: 64 * 1024,
+  /**
+   * All calls of a turn and their results, in bytes of JSON, for they are kept as one; beyond it arguments are refused, and results
+   * cut off.
+   */
+  callBytes: 3 * 1024 * 1024,
   /** Events not yet acknowledged by the log, in characters; beyond it the model's bytes are held back. */
   unacknowledgedChars: 1024 * 1024,
   /** Events that a live turn keeps in memory for its readers; who is further behind reads the log. */

@@ -20,7 +20,7 @@ import { type DeadlineEntry, deadlineEntry, replicaKey, turnKeys } from './store
 import { type ChatRoom, type TurnContext, TurnStop } from './turn-context.ts'
 import type { TurnEvent } from './turn-events.ts'
 import { loggedOf, type TurnInput } from './turn-input.ts'
-import { type Loss, TurnLog } from './turn-log.ts'
+import { type CommitEnd, type Loss, TurnLog } from './turn-log.ts'
 
 /** A turn that this replica holds the fence of. */
 export interface HeldTurn {
@@ -61,6 +61,7 @@ const TICKS_PER_LEASE = 20
 const LAST_WORDS_MS = 2000
 const LISTEN_RETRY_MS = 1000
 const DROPPED_AT_ONCE = 1000
+const TOO_LARGE = { message: 'What was said and done in this turn is more than its conversation can keep.' }
 
 /**
  * The turns that this replica produces. One timer keeps the time for all of them; commands for them arrive on one key.
@@ -234,7 +235,14 @@ export class Producers {
     if (end.status === 'cancelled' && turn.progress.calls > 0) await room.actions.withdraw(input.turn)
     if (isLost(turn.signal)) this.#showLast(turn, end)
     let last = end
-    let result = await commitEnd(turn, last, this.#stopped.signal)
+    let result: CommitEnd
+    try {
+      result = await commitEnd(turn, last, this.#stopped.signal)
+    } catch (error) {
+      if (!(error instanceof ParleyError) || error.code !== 'message_too_large') throw error
+      last = { status: 'failed', error: new ParleyError('message_too_large', TOO_LARGE) }
+      result = await commitEnd(turn, last, this.#stopped.signal)
+    }
     if (result === 'lost') {
       last = { status: 'failed', error: new ParleyError('turn_lost') }
       this.#showLast(turn, last)

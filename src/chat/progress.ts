@@ -1,5 +1,6 @@
 import type { Run, RunStatus } from '#actions/port.ts'
 import type { Answer, Segment } from '#models/answer.ts'
+import { jsonBytes } from './cut-output.ts'
 import { dataOf } from './event-codec.ts'
 import type { TurnEvent, TurnEvents, TurnEventType } from './turn-events.ts'
 
@@ -18,6 +19,8 @@ export class Progress {
   next = 0
   /** Length of all text that came, forgotten text included. */
   textChars = 0
+  /** What all calls and their results take, in bytes of JSON. */
+  callBytes = 0
   /** Set by a terminal event. */
   ended = false
 
@@ -62,6 +65,7 @@ export class Progress {
     },
     call: ({ step, index, action, arguments: args }) => {
       this.#enter(step)
+      this.callBytes += jsonBytes(args)
       this.current.calls.push({
         index,
         action,
@@ -75,6 +79,7 @@ export class Progress {
       this.runs.set(id, { id, action, status })
       const call = this.current.calls.find((candidate) => candidate.index === index)
       if (!call) return
+      this.callBytes += jsonBytes(output ?? '') - jsonBytes(call.output ?? '')
       call.status = status
       call.output = output
       call.approval = approval

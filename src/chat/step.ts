@@ -2,6 +2,7 @@ import { ParleyError } from '#errors.ts'
 import { mayAct } from '#identity/key-grant.ts'
 import type { Answer, Candidate, ChatMessage, Segment } from '#models/answer.ts'
 import { type Fitted, fitToWindow } from './compaction.ts'
+import { jsonBytes } from './cut-output.ts'
 import { turnLimits } from './limits.ts'
 import { notStopped } from './not-stopped.ts'
 import { answerPaid } from './paying.ts'
@@ -75,7 +76,9 @@ function record(turn: TurnContext, answer: Answer, completed: readonly Segment[]
   if (callsAllTheSame) throw new ParleyError('too_many_steps')
   if (finish !== 'tool_calls') return
   for (const [index, call] of answer.toolCalls.entries()) {
-    turn.emit('call', { step, index, action: call.name, arguments: call.arguments.slice(0, turnLimits.argumentChars) })
+    const cut = call.arguments.slice(0, turnLimits.argumentChars)
+    const isTooMuch = jsonBytes(cut) > turnLimits.callBytes - turn.progress.callBytes
+    turn.emit('call', { step, index, action: call.name, arguments: isTooMuch ? '' : cut })
   }
 }
 

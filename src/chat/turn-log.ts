@@ -129,7 +129,8 @@ export class TurnLog {
   /**
    * Ends the turn with `terminal`: tries until it is acknowledged or the turn is somebody else's. When the log is lost on the
    * way the end has to be another one: the caller comes again with that, and then it is tried for as long as it takes.
-   * `build` is asked anew for each try, since what it seals is bound to places that may have moved.
+   * `build` is asked anew for each try, since what it seals is bound to places that may have moved. Rejects where trying again does
+   * not mend it: then the end has to be another one, too.
    */
   async commit(terminal: TurnEvent, build: () => Promise<Ending>, signal: AbortSignal): Promise<CommitEnd> {
     this.#closing = true
@@ -147,7 +148,10 @@ export class TurnLog {
         }
         if (result === 'gap' && !(await this.#reconcileWithStore())) break
       } catch (error) {
-        if (!isUnavailable(error)) throw error
+        if (!isUnavailable(error)) {
+          this.#open = this.#open.filter((event) => event !== terminal)
+          throw error
+        }
         await delay(this.#options.clock, Math.min(retryMs, RETRY_MAX_MS), signal)
       }
     }
