@@ -45,7 +45,7 @@ export function openPersonalData(options: PersonalDataOptions): Privacy {
   }
 
   const erasers: Eraser[] = [
-    { place: 'runs', erase: async (owner) => (hasSql() ? eraseRuns(sql, owner) : 0) },
+    { place: 'runs', erase: async (owner) => (hasSql() ? eraseRuns(sql, owner, clock.now()) : 0) },
     { place: 'keys', erase: (owner) => keys.disown(owner) },
     { place: 'ledger', erase: (owner) => ledger.disown(owner.tenant, partitionOf(owner)) },
   ]
@@ -77,5 +77,6 @@ export function openPersonalData(options: PersonalDataOptions): Privacy {
     ...{ kv, clock, log, record, erasers, exporters },
     sql: hasArchive ? sql : undefined,
     destroyKey: (owner) => conversations.destroyKey(owner),
+    hasKey: (owner) => conversations.hasKey(owner),
   })
 }

@@ -22,7 +22,7 @@ export interface RunChange {
  * What is still to be retried is being sent for with its new version.
  * A worker that notes its beginning, or that it is alive, does so without a new version: what was read must still be so.
  * An ordered run that is replayed waits for the one that was let past it meanwhile. What had come to rest before was told to
- * its turn; what becomes of it now is news. With more attempts, its user's absence is a new one, and so is that of what it needs.
+ * its turn; what becomes of it now is news, its user's absence is a new one, and so is that of what it needs.
  */
 const CHANGE = `
   WITH changed AS (
@@ -34,8 +34,8 @@ const CHANGE = `
       revision = r.revision + CASE WHEN $8::bytea IS NULL THEN 0 ELSE 1 END,
       max_attempts = r.max_attempts + $10, fence = r.fence + 1, version = r.version + 1, updated_at = $11,
       settled_at = CASE WHEN $12 THEN $11::bigint END,
-      user_missing_since = CASE WHEN $10 > 0 THEN NULL ELSE r.user_missing_since END,
-      held_since = CASE WHEN $10 > 0 THEN NULL ELSE r.held_since END,
+      user_missing_since = CASE WHEN r.settled_at IS NULL THEN r.user_missing_since END,
+      held_since = CASE WHEN r.settled_at IS NULL THEN r.held_since END,
       follow_up = r.follow_up OR (r.settled_at IS NOT NULL AND r.turn IS NOT NULL AND r.conversation IS NOT NULL)
     FROM (SELECT i.waiting OR ($3 = 'queued' AND i.ordered AND i.settled_at IS NOT NULL AND EXISTS (
       SELECT FROM runs p WHERE p.conversation = i.conversation AND p.ordered AND p.settled_at IS NULL AND NOT p.waiting

@@ -144,13 +144,14 @@ export function dueRuns(
   )
 }
 
-/** The run that an ordered one waits for. */
+/** The run that an ordered one waits for: one before it, or one that was let past it before it was replayed. */
 export async function blockerOf(sql: Sql, row: RunRow): Promise<string | null> {
   if (!row.waiting || row.conversation === null) return null
   const [blocker] = await sql.query<{ id: string }>(
     { tenant: row.tenant },
-    `SELECT r.id FROM runs r WHERE r.conversation = $1 AND r.ordered AND r.seq < $2
-       AND (r.settled_at IS NULL OR r.status IN ('unknown', 'dead-lettered')) ORDER BY r.seq LIMIT 1`,
+    `SELECT r.id FROM runs r WHERE r.conversation = $1 AND r.ordered AND r.seq <> $2
+       AND (r.settled_at IS NULL OR r.status IN ('unknown', 'dead-lettered'))
+       AND (r.seq < $2 OR (r.settled_at IS NULL AND NOT r.waiting)) ORDER BY r.seq LIMIT 1`,
     [row.conversation, row.seq],
   )
   return blocker?.id ?? null

@@ -1,9 +1,19 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Run } from '../../../src/actions/port.ts'
+import { eraseRuns } from '../../../src/actions/runs/erase.ts'
 import { ParleyError } from '../../../src/errors.ts'
+import type { Principal } from '../../../src/identity/principal.ts'
 import type { Sql } from '../../../src/platform/sql/sql.ts'
-import { actionSpec, callOf, deafQueue, type Ground, person, versionOf } from '../../support/runs-at-hand.ts'
+import {
+  actionSpec,
+  callOf,
+  deafQueue,
+  type Ground,
+  person,
+  settledRun,
+  versionOf,
+} from '../../support/runs-at-hand.ts'
 
 const plain = { do_it: actionSpec('do') }
 const operator = person('root', ['Admin', 'Action.Approver'])
@@ -92,5 +102,27 @@ export function deadLettersSuite(ground: () => Ground): void {
     left = Number.POSITIVE_INFINITY
     assert.deepEqual(await actions.replayAll(operator, { reason, limit: 10 }), { replayed: 1, more: false })
     for (const id of ids) assert.equal((await actions.cancel(person('ada'), id)).status, 'cancelled')
+  })
+
+  test('one whose owner is erased is in nobody’s way any more', async () => {
+    const specs = { do_it: actionSpec('do', { order: 'conversation' }) }
+    const [conversation, leaver] = [`conv_${Math.random()}`, person(`leaver-${Math.random()}`)]
+    // As where somebody who operates undoes what the user of the conversation had done.
+    const [first, second] = await (async () => {
+      await using silent = ground().actions({ actions: specs, works: false, queue: deafQueue(ground().queue) })
+      const ask = (principal: Principal) =>
+        silent.dispatch(callOf(versionOf(specs), 'do_it', { conversation, principal }))
+      return [await ask(leaver), await ask(person('ada'))]
+    })()
+    await ground().sql.query(
+      'system',
+      `UPDATE runs SET status = 'dead-lettered', reason = 'timeout', settled_at = 1, due_at = NULL WHERE id = $1`,
+      [first.id],
+    )
+    await using actions = ground().actions({ actions: specs, functions: { do: () => 'done' } })
+    assert.equal((await actions.get(person('ada'), second.id)).blockedBy, first.id)
+    await eraseRuns(ground().sql, leaver, Date.now() - 60_000)
+    assert.equal((await actions.get(person('ada'), second.id)).blockedBy, null)
+    assert.equal((await settledRun(actions, second)).status, 'succeeded')
   })
 }

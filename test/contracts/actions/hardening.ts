@@ -386,7 +386,7 @@ export function hardeningSuite(ground: () => Ground): void {
     const second = await actions.dispatch(call(2))
     while (started.length < 2) await new Promise((resolve) => setTimeout(resolve, 10))
     const replayed = await actions.replay(person('root', ['Admin']), first.id)
-    assert.deepEqual([replayed.status, replayed.dueAt], ['queued', null])
+    assert.deepEqual([replayed.status, replayed.dueAt, replayed.blockedBy], ['queued', null, second.id])
     gate.resolve('done')
     assert.equal((await settledRun(actions, second)).status, 'succeeded')
     assert.equal((await settledRun(actions, { ...first, status: 'queued' })).status, 'succeeded')
