@@ -15,7 +15,7 @@ interface Watched {
 
 /** What a page does with an EventSource that is left to itself; runs in the browser. */
 const watch = `
-  const source = new EventSource('/api/v1/specialists/plain/stream?message=' + encodeURIComponent('mock: tokens=60 pace=30'))
+  const source = new EventSource('/api/v1/specialists/plain/stream?message=' + 'hello')
   window.watched = { tokens: [], openings: 0, closed: false }
   source.addEventListener('open', () => watched.openings++)
   source.addEventListener('token', ({ lastEventId, data }) => watched.tokens.push({ id: lastEventId, text: JSON.parse(data).text }))
@@ -33,6 +33,9 @@ test('an EventSource that loses its line resumes unaided, starts no second turn,
   await using browser = await startBrowser()
   const { context } = await browser.open()
   const page = await context.newPage()
+  // It has more to say only once the line was cut.
+  const { promise: isCut, resolve: goOn } = Promise.withResolvers<void>()
+  upstream.plan = [{ tokens: 60, pace: 30, held: { at: 40, until: isCut } }]
   await page.goto(`http://127.0.0.1:${line.port}/`)
   await page.evaluate(watch)
   const until = async (reached: (watched: Watched) => boolean): Promise<Watched> => {
@@ -44,6 +47,7 @@ test('an EventSource that loses its line resumes unaided, starts no second turn,
   }
   await until(({ tokens }) => tokens.length > 10)
   line.cut()
+  goOn()
   const { tokens, openings } = await until(({ closed }) => closed)
 
   assert.equal(tokens.map(({ text }) => text).join(''), madeUpPieces(60).join(''))

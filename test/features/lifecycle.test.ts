@@ -56,7 +56,9 @@ test('while it stops it is not ready, takes on nothing new, and lets what runs c
   const app = await startApp({ variables: { ...variables, PARLEY_DRAIN_MS: '20000' } })
   const client = nativeClient(app.url)
   const [conversation, another] = [await client.conversation('plain'), await client.conversation('plain')]
-  const { turn, events } = await client.stream(conversation, 'mock: tokens=100 pace=30')
+  const { promise: isAsked, resolve: goOn } = Promise.withResolvers<void>()
+  upstream.plan = [{ tokens: 100, pace: 60, held: { at: 50, until: isAsked } }]
+  const { turn, events } = await client.stream(conversation, 'hello')
   const first = await take(events, 3)
   const stopped = app.stop()
 
@@ -75,6 +77,7 @@ test('while it stops it is not ready, takes on nothing new, and lets what runs c
   const asked = await client.call('GET', '/api/v1/specialists/plain/stream?message=hello')
   assert.deepEqual([asked.status, asked.body.error.code], [503, 'shutting_down'])
   assert.equal((await client.call('GET', `/api/v1/turns/${turn}`)).body.status, 'running')
+  goOn()
 
   const all = [...first, ...(await collect(events))]
   assert.equal(all.at(-1)?.type, 'turn.completed')
@@ -110,7 +113,7 @@ test('a turn whose process was killed goes on when another starts on the same da
   let turn: string
   let conversation: string
   let seen: SseEvent[]
-  upstream.plan = [{ tokens: 60, pace: 20 }, { tokens: 60 }]
+  upstream.plan = [{ tokens: 60, pace: 60, held: { at: 30, until: new Promise(() => {}) } }, { tokens: 60 }]
   {
     await using replica = await startReplica(variables)
     const client = nativeClient(replica.url)

@@ -61,6 +61,13 @@ const textOfAnswer = () =>
     [...article.childNodes].map((node) => (node.nodeType === 3 ? node.textContent : '')).join(''),
   )
 
+/** Notes every length that the last answer is shown at; runs in the browser. */
+const watchLengths = `
+  window.lengths = new Set()
+  const answer = [...document.querySelectorAll('article.assistant')].at(-1)
+  const note = () => window.lengths.add(answer.textContent.length)
+  new MutationObserver(note).observe(answer, { subtree: true, childList: true, characterData: true })`
+
 /** Until the last answer has so many characters. */
 async function untilLong(length: number): Promise<void> {
   await lastAnswer().evaluate(async (article, least) => {
@@ -68,9 +75,9 @@ async function untilLong(length: number): Promise<void> {
   }, length)
 }
 
-/** Whether the last answer gets longer than that within some seconds. */
-async function grownBeyond(length: number): Promise<boolean> {
-  for (let look = 0; look < 30; look += 1) {
+/** Whether the last answer gets longer than that within so many looks, ten a second at most. */
+async function grownBeyond(length: number, looks: number): Promise<boolean> {
+  for (let look = 0; look < looks; look += 1) {
     if ((await textOfAnswer()).length > length) return true
     await page.waitForTimeout(100)
   }
@@ -79,19 +86,16 @@ async function grownBeyond(length: number): Promise<boolean> {
 
 test('an answer appears token by token, is announced once it is complete, and is never read as HTML', async () => {
   const pieces = ['<img src=x onerror=alert(1)> ', ...madeUpPieces(30), '<b>bold</b>']
-  upstream.plan = [{ pieces, pace: 30 }]
+  const { promise: isWatched, resolve: goOn } = Promise.withResolvers<void>()
+  upstream.plan = [{ pieces, pace: 30, held: { at: 1, until: isWatched } }]
   await page.getByLabel('Specialist').selectOption('plain')
   await say('hello <i>you</i>')
-  const lengths = await lastAnswer().evaluate(async (article) => {
-    const seen = new Set<number>()
-    const status = article.ownerDocument.querySelector('[role=status]')
-    for (; status?.textContent === ''; await new Promise((resolve) => setTimeout(resolve, 5))) {
-      seen.add(article.textContent?.length ?? 0)
-    }
-    return [...seen]
-  })
-  assert.ok(lengths.length > 5, `seen at lengths ${lengths}`)
+  await lastAnswer().waitFor()
+  await page.evaluate(watchLengths)
+  goOn()
   await answered()
+  const lengths = await page.evaluate<number[]>('[...window.lengths]')
+  assert.ok(lengths.length > 5, `seen at lengths ${lengths}`)
   assert.equal(await textOfAnswer(), pieces.join(''))
   assert.equal(await page.locator('article.user').textContent(), 'hello <i>you</i>')
   assert.equal(await page.locator('article *').count(), 0)
@@ -126,7 +130,7 @@ test('a reload comes back to the conversation, and a new one begins afresh', asy
 
 test('Stop ends a long answer, at the provider, too; so does Escape', async () => {
   for (const stop of [() => page.getByRole('button', { name: 'Stop' }).click(), () => page.keyboard.press('Escape')]) {
-    await say('mock: tokens=2000 pace=100')
+    await say('mock: tokens=10000 pace=100')
     await untilLong(30)
     await stop()
     await lastAnswer().getByText('Stopped.').waitFor()
@@ -168,19 +172,22 @@ test('a line that is gone before the turn is known is waited for, and the turn i
 test('a line that falls silent without a word is given up for a new one', async () => {
   await page.clock.install()
   await page.reload()
-  await say('mock: tokens=2000 pace=25')
+  await say('mock: tokens=10000 pace=25')
   await untilLong(60)
   line.muteServer()
   const before = (await textOfAnswer()).length
   // The first new streams may go out on connections that were open already, and are silent, too. Each is given
-  // time to speak: what goes by makes any stream look silent, one that is being opened as well.
-  do await page.clock.fastForward(20_000)
-  while (!(await grownBeyond(before)))
+  // time to speak, twice as much as the one before it: what goes by makes any stream look silent, one that is being
+  // opened as well.
+  for (let looks = 30; ; looks *= 2) {
+    await page.clock.fastForward(20_000)
+    if (await grownBeyond(before, looks)) break
+  }
   await untilLong(before + 300)
   await page.getByRole('button', { name: 'Stop' }).click()
   await lastAnswer().getByText('Stopped.').waitFor()
   assert.ok(
-    madeUpPieces(2000)
+    madeUpPieces(10_000)
       .join('')
       .startsWith(await textOfAnswer()),
   )
@@ -188,7 +195,7 @@ test('a line that falls silent without a word is given up for a new one', async 
 })
 
 test('a reload in the middle of an answer goes on with it', async () => {
-  await say('mock: tokens=2000 pace=100')
+  await say('mock: tokens=10000 pace=100')
   await untilLong(60)
   const before = (await textOfAnswer()).length
   await page.reload()
@@ -197,11 +204,11 @@ test('a reload in the middle of an answer goes on with it', async () => {
   await page.getByRole('button', { name: 'Stop' }).click()
   await lastAnswer().getByText('Stopped.').waitFor()
   assert.ok(
-    madeUpPieces(2000)
+    madeUpPieces(10_000)
       .join('')
       .startsWith(await textOfAnswer()),
   )
-  assert.deepEqual(await page.locator('article.user').allTextContents(), ['mock: tokens=2000 pace=100'])
+  assert.deepEqual(await page.locator('article.user').allTextContents(), ['mock: tokens=10000 pace=100'])
   assert.equal(upstream.requests.length, 1)
 })
 

@@ -95,9 +95,12 @@ test('twenty requests with one Idempotency-Key at once start one turn', async ()
 
 test('feedback is kept with a finished turn, the last word counts', async () => {
   const conversation = await client.conversation('plain')
-  const { turn, events } = await client.stream(conversation, 'mock: tokens=20 pace=100')
+  const { promise: isAsked, resolve: goOn } = Promise.withResolvers<void>()
+  upstream.plan = [{ tokens: 20, held: { at: 10, until: isAsked } }]
+  const { turn, events } = await client.stream(conversation, 'hello')
   const early = await client.call('POST', `/api/v1/turns/${turn}/feedback`, { rating: 'up' })
   assert.deepEqual([early.status, early.body.error.code], [409, 'turn_running'])
+  goOn()
   await collect(events)
   for (const feedback of [{ rating: 'up' }, { rating: 'down', comment: 'too short' }]) {
     assert.ok((await client.call('POST', `/api/v1/turns/${turn}/feedback`, feedback)).status < 300)

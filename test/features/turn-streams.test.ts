@@ -126,12 +126,15 @@ test('the conversation remembers both sides, and the next turn is told', async (
 
 test('one turn at a time lives in a conversation', async () => {
   const conversation = await client.conversation('plain')
-  const { turn, events } = await client.stream(conversation, 'mock: tokens=20 pace=100')
+  const { promise: isAsked, resolve: goOn } = Promise.withResolvers<void>()
+  upstream.plan = [{ tokens: 20, held: { at: 10, until: isAsked } }]
+  const { turn, events } = await client.stream(conversation, 'hello')
   const second = await client.call('POST', `/api/v1/conversations/${conversation}/turns`, { message: 'me too' })
   assert.equal(second.status, 409)
   assert.equal(second.body.error.code, 'turn_in_progress')
   const shown = await client.call('GET', `/api/v1/conversations/${conversation}`)
   assert.equal(shown.body.liveTurn, turn)
+  goOn()
   await collect(events)
   const third = await client.call('POST', `/api/v1/conversations/${conversation}/turns`, { message: 'mock: tokens=2' })
   assert.equal(third.status, 200)

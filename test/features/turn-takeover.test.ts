@@ -53,6 +53,8 @@ after(async () => {
 })
 
 const answer = madeUpPieces(60).join('')
+/** Half of it, and no more as long as its reader lives. */
+const unfinished: Plan = { tokens: 60, pace: 60, held: { at: 30, until: new Promise(() => {}) } }
 
 async function takeUntil(events: AsyncGenerator<SseEvent>, tokens: number): Promise<SseEvent[]> {
   const seen: SseEvent[] = []
@@ -91,7 +93,8 @@ test('a killed producer is succeeded: every reader gets the rest, nothing lost, 
   assert.ok(one && two)
   const there = nativeClient(two.url)
   const conversation = await nativeClient(one.url).conversation('plain')
-  const { turn, events } = await nativeClient(one.url).stream(conversation, 'mock: tokens=60 pace=60')
+  upstream.plan = [unfinished, { tokens: 60, pace: 60 }]
+  const { turn, events } = await nativeClient(one.url).stream(conversation, 'hello')
   const first = await takeUntil(events, 10)
   const follower = there.resume(turn).then((followed) => collect(followed))
   await one.kill()
@@ -116,8 +119,8 @@ test('a killed producer is succeeded: every reader gets the rest, nothing lost, 
 
 test('an action that was called before the producer died is not called again', async () => {
   const calling: Plan = { toolCalls: [{ name: 'calculate', arguments: '{"expression":"6*7"}' }] }
-  upstream.plan = ({ messages }) =>
-    JSON.stringify(messages).includes('"role":"tool"') ? { tokens: 60, pace: 60 } : calling
+  const answers = [unfinished, { tokens: 60, pace: 60 }]
+  upstream.plan = ({ messages }) => (JSON.stringify(messages).includes('"role":"tool"') ? answers.shift() : calling)
   const [one, two] = await twoReplicas()
   assert.ok(one && two)
   const before = upstream.requests.length
@@ -138,7 +141,8 @@ test('a replica that is told to stop hands its turns over at once, and exits wit
   const [one, two] = await twoReplicas()
   assert.ok(one && two)
   const conversation = await nativeClient(one.url).conversation('plain')
-  const { turn, events } = await nativeClient(one.url).stream(conversation, 'mock: tokens=60 pace=30')
+  upstream.plan = [unfinished, { tokens: 60, pace: 60 }]
+  const { turn, events } = await nativeClient(one.url).stream(conversation, 'hello')
   const first = await takeUntil(events, 5)
   const exit = one.terminate()
   const left = await collect(events)

@@ -55,7 +55,9 @@ test('the turns of a connection share its conversation, and the next one is told
 
 test('a turn that lost its connection is resumed on another at the exact token', async () => {
   const lost = await RpcClient.connect(app.url)
-  const { result } = await lost.call('chat', { message: 'mock: tokens=40 pace=40' })
+  const { promise: isResumed, resolve: goOn } = Promise.withResolvers<void>()
+  upstream.plan = [{ tokens: 40, pace: 40, held: { at: 20, until: isResumed } }]
+  const { result } = await lost.call('chat', { message: 'hello' })
   await lost.eventsOf(result?.turn, (event) => event === 'token')
   lost.socket.terminate()
   await lost.closed
@@ -64,6 +66,7 @@ test('a turn that lost its connection is resumed on another at the exact token',
   const client = await RpcClient.connect(app.url)
   const resumed = await client.call('resume', { turn: result?.turn, lastEventId: first.at(-1)?.id })
   assert.equal(resumed.result?.status, 'running')
+  goOn()
   const rest = asRead(await client.eventsOf(result?.turn))
   assert.deepEqual([...first, ...rest], await collect(await http.resume(String(result?.turn))))
   assert.equal(textOf([...first, ...rest]), madeUpPieces(40).join(''))
@@ -85,9 +88,12 @@ test('cancel stops the turn and the provider', async () => {
 
 test('one turn at a time lives in a conversation, and the second chat is told', async () => {
   const client = await RpcClient.connect(app.url)
-  const first = await client.call('chat', { message: 'mock: tokens=20 pace=40' })
+  const { promise: isAsked, resolve: goOn } = Promise.withResolvers<void>()
+  upstream.plan = [{ tokens: 20, held: { at: 10, until: isAsked } }]
+  const first = await client.call('chat', { message: 'hello' })
   const second = await client.call('chat', { message: 'me too' })
   assert.deepEqual([second.error?.code, second.error?.data?.code], [-32000, 'turn_in_progress'])
+  goOn()
   await client.eventsOf(first.result?.turn)
   await client.close()
 })

@@ -13,6 +13,8 @@ export interface Plan {
   /** Pieces per second; as fast as possible when absent. */
   pace?: number
   firstDelayMs?: number
+  /** After so many pieces nothing more is said until then, for what has to happen in the middle of an answer. */
+  held?: { at: number; until: Promise<unknown> }
   /** Events joined in one write. */
   burst?: number
   /** Every byte of the body travels alone. */

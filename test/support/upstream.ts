@@ -143,6 +143,7 @@ async function stream(seen: SeenRequest, response: ServerResponse, id: string): 
   const burst = plan.burst ?? 1
   let startedAt = performance.now()
   while (seen.sent < until && !left.signal.aborted) {
+    if (seen.sent === plan.held?.at) await Promise.race([plan.held.until, once(left.signal, 'abort')])
     const size = Math.min(burst, until - seen.sent)
     put(frames(events.content.slice(seen.sent, seen.sent + size)))
     seen.sent += size
