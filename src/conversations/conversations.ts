@@ -42,6 +42,8 @@ export interface Conversations extends Veil {
    * it; what remains of them expires. Safe to repeat.
    */
   destroyKey(principal: Owner): Promise<void>
+  /** Whether there is one to destroy. */
+  hasKey(principal: Owner): Promise<boolean>
 }
 
 export interface NewConversation {

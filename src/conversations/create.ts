@@ -156,6 +156,8 @@ export async function createConversations(options: ConversationsOptions): Promis
     async destroyKey(principal) {
       await dataKeys.destroy(principal, [conversationIndex(principal)])
     },
+
+    hasKey: (principal) => dataKeys.has(principal),
   }
 }
 

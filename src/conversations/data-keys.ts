@@ -85,6 +85,13 @@ export class DataKeys {
     await kv.signal(destroyed, partition)
   }
 
+  /** Whether there is one, here or at home. */
+  async has(owner: Owner): Promise<boolean> {
+    const { kv, safe } = this.#options
+    const [copy, present] = await Promise.all([kv.run(peekDataKey, [dataKeyOf(owner)], []), safe?.present(owner)])
+    return (copy ?? present) !== undefined
+  }
+
   /** Begins to hear of keys that other replicas destroy; tried again with the next key when it fails. Of a gap in it no key is left. */
   listen(): Promise<void> {
     this.#listening ??= this.#options.kv

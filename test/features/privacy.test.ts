@@ -135,6 +135,10 @@ function walk(
     const cased = { person: uuid.toUpperCase(), confirm: 'erase-everything' }
     const { body: erasure } = await call('POST', '/api/v1/privacy/erasures', cased, officer)
     assert.equal(erasure.person, partitionOf({ ...owner, id: uuid }))
+    assert.ok(
+      erasure.places.every(({ erased }: { erased: number }) => erased === 0),
+      'of whom there was nothing',
+    )
 
     // A new start, by an officer ended again.
     const anew = await live(app, 'ana')

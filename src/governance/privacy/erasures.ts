@@ -10,6 +10,7 @@ export interface ErasuresOptions {
   records: Records
   /** What makes everything unreadable at once, wherever copies of it lie. */
   destroyKey(owner: Owner): Promise<void>
+  hasKey(owner: Owner): Promise<boolean>
   erasers: readonly Eraser[]
   clock: Clock
   log: Log
@@ -28,8 +29,10 @@ interface Kept extends Erasure {
   round: number
   /** Places of the present round that are done. */
   done: string[]
-  /** Something was found in this round. */
+  /** Something was found in this round; the first is not the last in any case. */
   found: boolean
+  /** There was a key to destroy; absent until it was looked for. */
+  hadKey?: boolean
 }
 
 const NAME = 'erasure'
@@ -42,7 +45,7 @@ const LOOK_EVERY_MS = 30_000
 
 /** Each step is noted once it is done, so that whoever goes on after a crash repeats one at most. */
 export function createErasures(options: ErasuresOptions): Erasures {
-  const { records, destroyKey, erasers, clock, log, record } = options
+  const { records, destroyKey, hasKey, erasers, clock, log, record } = options
   let closed = false
   let looking: Promise<void> = Promise.resolve()
   let stopTimer = clock.after(LOOK_EVERY_MS, look)
@@ -74,6 +77,8 @@ export function createErasures(options: ErasuresOptions): Erasures {
     let kept = from
     const { owner } = from
     if (!owner) return kept
+    // Once it is destroyed, whoever goes on after a crash could not tell.
+    kept = { ...kept, hadKey: kept.hadKey ?? (await hasKey(owner)) }
     // Whoever moves it on says so first.
     let version = await keep(at, kept, fromVersion)
     const step = async (place: string, erase: () => Promise<number>) => {
@@ -89,7 +94,7 @@ export function createErasures(options: ErasuresOptions): Erasures {
     }
     for (;;) {
       // In each round: what was under way, such as a run that ended, may have asked for another one.
-      await step(KEY_PLACE, () => destroyKey(owner).then(() => (kept.round === 1 ? 1 : 0)))
+      await step(KEY_PLACE, () => destroyKey(owner).then(() => (kept.round === 1 && kept.hadKey ? 1 : 0)))
       for (const { place, erase } of erasers) await step(place, () => erase(owner))
       if (!kept.found || kept.round >= ROUNDS) break
       kept = { ...kept, round: kept.round + 1, done: [], found: false }
@@ -159,7 +164,7 @@ function begun(by: Owner, owner: Owner, now: number): Kept {
     by: partitionOf(by),
     round: 1,
     done: [],
-    found: false,
+    found: true,
   }
 }
 

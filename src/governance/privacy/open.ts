@@ -22,6 +22,7 @@ export interface PrivacyOptions {
   /** Resolves once it is kept. */
   record(entry: AuditEntry): Promise<void>
   destroyKey(owner: Owner): Promise<void>
+  hasKey(owner: Owner): Promise<boolean>
   /** What the parts of the process have of people beside the live state. */
   erasers: readonly Eraser[]
   exporters: readonly Exporter[]
@@ -35,7 +36,7 @@ export interface Privacy {
 
 /** What people may ask of us about what is theirs. */
 export function openPrivacy(options: PrivacyOptions): Privacy {
-  const { kv, sql, clock, log, record, destroyKey, erasers, exporters } = options
+  const { kv, sql, clock, log, record, destroyKey, hasKey, erasers, exporters } = options
   const records = sql ? createSqlRecords(sql) : createKvRecords(kv)
   const note = (entry: AuditEntry) =>
     record(entry).catch((error) => log.error({ err: error, kind: entry.kind }, 'What happened could not be recorded'))
@@ -58,7 +59,7 @@ export function openPrivacy(options: PrivacyOptions): Privacy {
   }
   return {
     consents,
-    erasures: createErasures({ records, destroyKey, erasers: allErasers, clock, log, record }),
+    erasures: createErasures({ records, destroyKey, hasKey, erasers: allErasers, clock, log, record }),
     exports: createExports({ exporters: [...exporters, ofConsents], clock, record }),
   }
 }

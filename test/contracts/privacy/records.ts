@@ -153,6 +153,7 @@ export function recordsSuite(engine: string, open: () => Promise<TestRecords>): 
           log,
           erasers,
           destroyKey: () => step('data-key').then(() => {}),
+          hasKey: async () => left.get('data-key') !== 0,
           record: async (entry) => {
             if (at.crash === `record ${entry.details?.stage}`) throw new Error('crash')
             told.push(entry)
@@ -175,7 +176,7 @@ export function recordsSuite(engine: string, open: () => Promise<TestRecords>): 
       const person = partitionOf(who)
       assert.deepEqual(proof, { status: 'erased', person, requestedAt: at, finishedAt: at, places })
       const round = ['data-key', ...PLACES]
-      // The second finds that the first, which destroyed a key at least, left nothing.
+      // The second finds that the first left nothing.
       assert.deepEqual(order, [...round, ...round])
       assert.deepEqual(
         told.map(({ kind, actor, subject, details }) => [kind, actor, subject, details?.stage]),
@@ -184,6 +185,14 @@ export function recordsSuite(engine: string, open: () => Promise<TestRecords>): 
       const kept = JSON.stringify(await records.read({ tenant: who.tenant, person, name: 'erasure' }))
       assert.ok(!kept.includes(who.id) && !kept.includes(officer.id))
       assert.deepEqual(await erasures.of(who), proof)
+      await erasures.close()
+    })
+
+    test('erasure: of whom there is nothing the proof says so', async () => {
+      const who = somebody()
+      const erasures = grounds(records, 0).replica()
+      const { status, places } = await erasures.erase(who, who)
+      assert.deepEqual([status, places.map(({ erased }) => erased)], ['erased', [0, 0, 0, 0]])
       await erasures.close()
     })
 
@@ -206,6 +215,7 @@ export function recordsSuite(engine: string, open: () => Promise<TestRecords>): 
         assert.deepEqual([...left.values()].slice(1), [0, 0, 0])
         const { places } = await second.of(who)
         assert.deepEqual(places.map(({ place }) => place).toSorted(), ['archive', 'data-key', 'live-state', 'runs'])
+        assert.equal(places.find(({ place }) => place === 'data-key')?.erased, 1)
         assert.equal(told.filter(({ details }) => details?.stage === 'done').length, 1)
         await second.close()
       })
@@ -242,6 +252,7 @@ export function recordsSuite(engine: string, open: () => Promise<TestRecords>): 
         ...{ records, clock, log },
         erasers: [{ place: 'live-state', erase: async () => ++rounds }],
         destroyKey: async () => {},
+        hasKey: async () => true,
         record: async () => {},
       })
       assert.equal((await erasures.erase(who, who)).status, 'erased')
