@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
-import { after, before, describe, test } from 'node:test'
+import { after, afterEach, before, beforeEach, describe, test } from 'node:test'
 import { createAudit } from '#governance/audit/create.ts'
 import { auditCutMigration } from '#governance/audit/cut-migration.ts'
 import { auditMigration } from '#governance/audit/migration.ts'
@@ -22,10 +22,12 @@ export function auditContract(engine: string, openDatabase: () => Promise<Databa
     before(async () => {
       database = await openDatabase()
       sql = await database.open([auditMigration, auditCutMigration])
+    })
+    beforeEach(() => {
       audit = createAudit({ sql, clock: systemClock, log: createLog('silent') })
     })
+    afterEach(() => audit.close())
     after(async () => {
-      await audit.close()
       await sql.close()
       await database[Symbol.asyncDispose]()
     })
