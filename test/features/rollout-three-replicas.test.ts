@@ -41,8 +41,11 @@ before(async () => {
 
 after(() => opened.disposeAsync())
 
+/** Three replicas and the provider share a process, which may stand still for longer than a provider is given. */
+const patient = { connectTimeoutMs: 120_000, firstTokenTimeoutMs: 120_000, stallTimeoutMs: 120_000 }
+
 const textOf = (name: string, model: string) =>
-  JSON.stringify({ ...chatConfig({ primary: upstreamModel(model, upstream.baseUrl) }), description: name })
+  JSON.stringify({ ...chatConfig({ primary: upstreamModel(model, upstream.baseUrl) }, patient), description: name })
 
 /** To one of them; the others hear of it. */
 async function push(name: string, model: string): Promise<void> {
