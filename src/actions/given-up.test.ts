@@ -4,10 +4,37 @@ import { ParleyError } from '#errors.ts'
 import type { DeadLetter } from '#platform/queue/queue.ts'
 import { capturedLog } from '../../test/support/captured-log.ts'
 import { manualClock } from '../../test/support/clock.ts'
-import { lookAfterGivenUp } from './given-up.ts'
+import { lookAfterGivenUp, lookAtGivenUp } from './given-up.ts'
 
 const MINUTE = 60_000
 const settle = () => new Promise((resolve) => setImmediate(resolve))
+
+test('however many of other programs lie before them, those of runs are taken out', async () => {
+  const run = `run_${'0'.repeat(32)}`
+  const letterOf = (id: string, body: string): DeadLetter => ({
+    ...{ id, body, reason: 'MaxDeliveryCountExceeded', description: '' },
+    ...{ deliveryCount: 10, enqueuedAt: 1 },
+  })
+  const others = Array.from({ length: 150 }, (_, at) => letterOf(`other-${at}`, '{"order":66}'))
+  const ours = ['a', 'b'].map((id) => letterOf(id, JSON.stringify({ run, attempt: 0 })))
+  const [first, last] = ours
+  assert.ok(first && last)
+  let lying = [first, ...others, last]
+  const queue = {
+    reachable: true,
+    deadLetters: async (limit: number, skip = 0) => lying.slice(skip, skip + limit),
+    async removeDeadLetters(ids: readonly string[]) {
+      lying = lying.filter(({ id }) => !ids.includes(id))
+      return ids.map(() => true)
+    },
+  }
+  const { log, lines } = capturedLog()
+  const staying = await lookAtGivenUp(queue, log, new Set())
+  assert.deepEqual([lying, staying], [others, new Set(others.map(({ id }) => id))])
+  assert.equal(lines.filter(({ message }) => message !== undefined).length, 150)
+  assert.deepEqual(await lookAtGivenUp(queue, log, staying), staying)
+  assert.equal(lines.filter(({ message }) => message !== undefined).length, 150)
+})
 
 test('the broker is looked at every minute, also after a failure, and not while it is away; stopped, no more', async () => {
   const clock = manualClock()

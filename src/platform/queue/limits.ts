@@ -35,8 +35,9 @@ export function checkReceiving({ concurrency, renewForMs }: ReceiveOptions): voi
   if (!Number.isFinite(renewForMs) || renewForMs < 0) throw new RangeError('renewForMs is a number from 0')
 }
 
-export function checkDeadLetterLimit(limit: number): void {
+export function checkDeadLetterPage(limit: number, skip: number): void {
   checkCount('dead letters of a call', limit, 1, queueLimits.deadLettersPerCall)
+  checkCount('dead letters that are skipped', skip, 0, queueLimits.deadLettersSkipped)
 }
 
 export function checkDeadLetterIds(ids: readonly string[]): void {

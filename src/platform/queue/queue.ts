@@ -23,8 +23,8 @@ export interface Queue {
    */
   receive(handler: (delivery: Delivery) => Promise<void>, options: ReceiveOptions): Receiver
 
-  /** What was dead-lettered by the broker or by `deadLetter`, oldest first. Never expires by itself. */
-  deadLetters(limit: number): Promise<DeadLetter[]>
+  /** What was dead-lettered by the broker or by `deadLetter`, oldest first, without the `skip` oldest. Never expires by itself. */
+  deadLetters(limit: number, skip?: number): Promise<DeadLetter[]>
   /** Takes dead letters out; true for each that was there. */
   removeDeadLetters(ids: readonly string[]): Promise<boolean[]>
 
@@ -39,6 +39,7 @@ export const queueLimits = {
   messagesPerCall: 1000,
   /** Dead letters of one call. */
   deadLettersPerCall: 100,
+  deadLettersSkipped: 10_000,
 } as const
 
 export interface QueueMessage {

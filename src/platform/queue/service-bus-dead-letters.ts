@@ -26,10 +26,12 @@ export class ServiceBusDeadLetters {
     this.#clock = clock
   }
 
-  async list(limit: number): Promise<DeadLetter[]> {
+  async list(limit: number, skip: number): Promise<DeadLetter[]> {
     const found: DeadLetter[] = []
-    for await (const page of this.#pages(limit)) {
-      found.push(...page.map(toDeadLetter))
+    let left = skip
+    for await (const page of this.#pages(skip === 0 ? limit : pageSize)) {
+      found.push(...page.slice(left).map(toDeadLetter))
+      left = Math.max(0, left - page.length)
       if (found.length >= limit) break
     }
     return found.slice(0, limit)

@@ -91,9 +91,9 @@ export class ServiceBusQueue implements Queue {
     return receiving
   }
 
-  async deadLetters(limit: number): Promise<DeadLetter[]> {
-    limits.checkDeadLetterLimit(limit)
-    return this.#deadLetters.list(limit)
+  async deadLetters(limit: number, skip = 0): Promise<DeadLetter[]> {
+    limits.checkDeadLetterPage(limit, skip)
+    return this.#deadLetters.list(limit, skip)
   }
 
   async removeDeadLetters(ids: readonly string[]): Promise<boolean[]> {

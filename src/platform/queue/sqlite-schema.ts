@@ -71,7 +71,9 @@ export function prepareStatements(database: DatabaseSync) {
     ),
     dropExhausted: sql(`DELETE FROM messages WHERE count >= ${maxDeliveries} AND visible <= ?`),
 
-    dead: sql('SELECT id, body, traceparent, enqueued, count, reason, description FROM dead ORDER BY seq LIMIT ?'),
+    dead: sql(
+      'SELECT id, body, traceparent, enqueued, count, reason, description FROM dead ORDER BY seq LIMIT ? OFFSET ?',
+    ),
     removeDead: sql('DELETE FROM dead WHERE id = ?'),
   }
 }

@@ -98,8 +98,8 @@ export class SqliteStore {
     this.#sql.dropExhausted.run(now)
   }
 
-  deadLetters(limit: number): DeadLetter[] {
-    return this.#sql.dead.all(limit).map(({ id, body, traceparent, enqueued, count, reason, description }) => ({
+  deadLetters(limit: number, skip: number): DeadLetter[] {
+    return this.#sql.dead.all(limit, skip).map(({ id, body, traceparent, enqueued, count, reason, description }) => ({
       ...messageOf(id, body, traceparent),
       reason: String(reason),
       description: String(description),

@@ -120,11 +120,11 @@ export class SqliteQueue implements Queue {
     }
   }
 
-  async deadLetters(limit: number): Promise<DeadLetter[]> {
-    limits.checkDeadLetterLimit(limit)
+  async deadLetters(limit: number, skip = 0): Promise<DeadLetter[]> {
+    limits.checkDeadLetterPage(limit, skip)
     return this.#submit((now) => {
       this.#store.buryExhausted(now)
-      return this.#store.deadLetters(limit)
+      return this.#store.deadLetters(limit, skip)
     })
   }
 

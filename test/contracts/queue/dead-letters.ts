@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
-import type { Queue } from '#platform/queue/queue.ts'
+import { type Queue, queueLimits } from '#platform/queue/queue.ts'
 import { type Check, messageOf, messages, take, until } from './under-test.ts'
 
 /** What can never succeed is kept until somebody takes it out. */
@@ -34,6 +34,17 @@ export function deadLetters(check: Check): void {
       (await queue.deadLetters(3)).map(({ id }) => id),
       ids.slice(0, 3),
     )
+    for (const [limit, skip] of [
+      [3, 2],
+      [100, 6],
+      [1, 7],
+    ] as const) {
+      const page = (await queue.deadLetters(limit, skip)).map(({ id }) => id)
+      assert.deepEqual(page, ids.slice(skip, skip + limit))
+    }
+    for (const skip of [-1, 0.5, queueLimits.deadLettersSkipped + 1]) {
+      await assert.rejects(queue.deadLetters(1, skip), RangeError)
+    }
   })
 
   check('those taken out are gone, the others stay', async ({ queue }) => {
