@@ -4,6 +4,7 @@ import { createServer, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
 import type { RolloutView } from '#config/rollouts.ts'
+import { ParleyError } from '#errors.ts'
 import { registerConfigApi } from '#transport/config-api.ts'
 import { quietHost } from '../../test/support/cli-run.ts'
 import { ScriptedConfig } from '../../test/support/scripted-config.ts'
@@ -66,11 +67,13 @@ test('machines get a line of JSON for each', async () => {
   assert.equal(JSON.parse(out).etag, 'e1')
 })
 
-test('a process that goes away is asked again; one that refuses is not', async () => {
+test('a process that goes away, or is about to, is asked again', async () => {
   const view = new ScriptedConfig().rollouts.view()
   const answers = [
     (reply: ServerResponse) => event(reply, { ...view, ...verdict('Once.') }),
     (reply: ServerResponse) => reply.destroy(),
+    (reply: ServerResponse) =>
+      reply.writeHead(503).end(JSON.stringify(new ParleyError('shutting_down').toBody('req_1'))),
     (reply: ServerResponse) => event(reply, { ...view, ...verdict('Twice.') }),
   ]
   const server = createServer((_request, reply) => answers.shift()?.(reply))

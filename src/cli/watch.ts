@@ -31,8 +31,8 @@ export async function watch({ client, host, flag }: Call, path: string): Promise
       for await (const { type, data } of client.events(path)) if (type === 'rollout') show(data)
     } catch (error) {
       if (signal.aborted) break
-      // What is refused the first time is refused for good; later it is the process that restarts.
-      if (isFirst || (error instanceof Refused && error.code !== 'unreachable')) throw error
+      // What is refused the first time is refused for good; later it is the process that restarts, or says that it is about to.
+      if (isFirst || (error instanceof Refused && !error.isPassing)) throw error
     }
     await wait(AGAIN_MS, undefined, { signal }).catch(() => {})
   }
