@@ -41,14 +41,7 @@ after(async () => {
 
 const served = { config: 'v2', arm: 'canary', cohort: 'roll_1.0', unit: 'conv_1' } as const
 
-const finance: Principal = {
-  tenant: 'home',
-  id: 'fin',
-  name: 'F',
-  kind: 'user',
-  roles: ['Finance.Operator'],
-  scopes: [],
-}
+const finance: Principal = { ...somebody(), tenant: 'home', id: 'fin', roles: ['Finance.Operator'] }
 
 function budgetsOver(kv: Kv, given: { spent?: number | Error; clock?: ManualClock } = {}) {
   const { spent = 0, clock = manualClock(Date.now()) } = given
@@ -266,6 +259,23 @@ for (const kv of [sqlite, redis]) {
     assert.equal(view?.reservedUsd, 0)
   })
 }
+
+test('an answer under way goes by what is set meanwhile, and its cost counts for the period of now', async () => {
+  await using till = budgetsOver(sqlite)
+  const { budgets, told: reached, clock } = till
+  const ana = somebody()
+  const scope = `tenant:${ana.tenant}`
+  const { version } = await budgets.set(finance, scope, terms, undefined)
+  const spending = budgets.spending(ana, served)
+  await spending?.reserve(9)
+  await budgets.override(finance, scope, { addUsd: 10, until: clock.now() + 60_000, reason: 'a release' }, version)
+  await spending?.reserve(9)
+  await budgets.set(finance, scope, { ...terms, period: 'day' }, version + 1)
+  spending?.settle(12)
+  await told(sqlite)
+  const [view] = (await budgets.list()).filter((one) => one.scope === scope)
+  assert.deepEqual([view?.spentUsd, view?.reservedUsd, reached], [12, 0, []])
+})
 
 test('nobody is cut by a budget that was removed, nor by terms of before that reach the store late', async () => {
   for (const decide of ['remove', 'override'] as const) {

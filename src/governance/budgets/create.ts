@@ -49,7 +49,12 @@ export function createBudgets(options: BudgetsOptions): Budgets {
   const kept = createKeptBudgets(sql)
   const book = new BudgetBook({ kept, clock, log, awake, alone })
   const cutting = new Map<string, Promise<void>>()
-  const till = new Till({ kv, clock, log, spent, onSettled })
+  const till = new Till({ kv, clock, log, spent, present, onSettled })
+
+  /** An answer goes on for minutes, and its budgets may be other ones by now. */
+  function present(budget: Budget): Budget {
+    return isKeysOwn(budget) ? budget : (book.get(budget.scope) ?? budget)
+  }
 
   function onSettled(budget: Budget, { before, after, spent: micro }: Settled, served: Served | undefined): void {
     const now = clock.now()
@@ -150,7 +155,7 @@ export function createBudgets(options: BudgetsOptions): Budgets {
 
     spending(principal, served) {
       const budgets = book.of(principal)
-      return budgets.length > 0 ? spendingFrom(till, budgets, served) : undefined
+      return budgets.length > 0 ? spendingFrom(till, () => budgets.map(present), served) : undefined
     },
 
     groups: (tenant) => book.groups(tenant),
@@ -203,21 +208,22 @@ function isKeysOwn({ version }: Budget): boolean {
   return version === 0
 }
 
-function spendingFrom(till: Till, budgets: readonly Budget[], served: Served): Spending {
-  const reserved: string[] = []
+function spendingFrom(till: Till, now: () => readonly Budget[], served: Served): Spending {
+  const reserved: { id: string; budgets: readonly Budget[] }[] = []
   return {
     async reserve(usd) {
-      reserved.push(await till.reserve(budgets, usd))
+      const budgets = now()
+      reserved.push({ id: await till.reserve(budgets, usd), budgets })
     },
     settle(usd) {
-      const id = reserved.shift()
-      if (id !== undefined) till.settle(budgets, id, usd, served)
+      const call = reserved.shift()
+      if (call) till.settle(call.budgets, call.id, usd, served)
     },
     charge(usd) {
-      till.settle(budgets, crypto.randomUUID(), usd, served)
+      till.settle(now(), crypto.randomUUID(), usd, served)
     },
     close() {
-      for (const id of reserved.splice(0)) till.settle(budgets, id, 0)
+      for (const { id, budgets } of reserved.splice(0)) till.settle(budgets, id, 0)
     },
   }
 }

@@ -18,6 +18,8 @@ export interface TillOptions {
   clock: Clock
   log: Log
   spent: Ledger['spent']
+  /** The same budget by its terms of now. */
+  present(budget: Budget): Budget
   /** Hears of each settlement, budget by budget. */
   onSettled(budget: Budget, settled: Settled, served: Served | undefined): void
 }
@@ -67,7 +69,7 @@ export class Till {
     throw new ParleyError('state_unavailable')
   }
 
-  /** Told until the store has it. */
+  /** Told until the store has it; counted by the terms of then. What another period had reserved for it lapses. */
   settle(budgets: readonly Budget[], id: string, usd: number, served?: Served): void {
     for (const budget of budgets) this.#heldBy(budget).delete(id)
     void this.#tell({ id, micro: toMicro(usd), budgets, served })
@@ -92,8 +94,9 @@ export class Till {
   }
 
   async #tell(receipt: Receipt): Promise<void> {
-    const { kv, log, onSettled } = this.#options
-    const { id, micro, budgets, served } = receipt
+    const { kv, log, present, onSettled } = this.#options
+    const { id, micro, served } = receipt
+    const budgets = receipt.budgets.map(present)
     const [first] = budgets
     if (!first) return
     try {
