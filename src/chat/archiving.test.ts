@@ -93,7 +93,7 @@ async function withArchive(way: Way, options: ChatAtHandOptions): Promise<ChatAt
 /** For what the database does, which no clock of ours drives. */
 async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
   for (let tries = 0; !(await holds()); tries++) {
-    assert.ok(tries < 1000, 'it comes about')
+    assert.ok(tries < 10_000, 'it comes about')
     await setTimeout(5)
   }
 }

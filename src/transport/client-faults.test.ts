@@ -186,6 +186,12 @@ test('connections above the limit are dropped, and taken again when there is roo
   await Promise.all([first.until('"ok"'), second.until('"ok"')])
   assert.equal(await transport.raw().send(request).untilClosed(), '')
   first.destroy()
-  await new Promise((resolve) => setTimeout(resolve, 20))
-  await transport.raw().send(request).until('"ok"')
+  // The server takes a moment to hear of it.
+  const isTaken = () =>
+    transport
+      .raw()
+      .send(request)
+      .until('"ok"')
+      .catch(() => undefined)
+  while ((await isTaken()) === undefined) await new Promise((resolve) => setTimeout(resolve, 20))
 })

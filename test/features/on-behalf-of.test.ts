@@ -47,7 +47,7 @@ test('an action calls its tool as the user who asked, waits while that user cann
     return body.id as string
   }
   const settledAs = async (run: string, wanted: string, headers: Record<string, string>) => {
-    for (let look = 0; look < 200; look++) {
+    for (let look = 0; look < 2000; look++) {
       const { body } = await call('GET', `/api/v1/runs/${run}`, undefined, headers)
       if (body.status === wanted) return body
       await pause(25)
@@ -88,7 +88,7 @@ test('runs that waited go on as soon as the authority gives a token for their us
     return (await call('POST', runs, { arguments: { title: 'x' } }, prefer)).body
   }
   const becomes = async (run: string, wanted: string, headers: Record<string, string>) => {
-    for (let look = 0; look < 200; look++) {
+    for (let look = 0; look < 2000; look++) {
       if ((await call('GET', `/api/v1/runs/${run}`, undefined, headers)).body.status === wanted) return
       await pause(25)
     }

@@ -173,9 +173,10 @@ test('a silent stream gets comments', async () => {
   const run = actions.open({ status: 'awaiting-approval' })
   const clock = manualClock()
   await using transport = await start(actions, clock)
+  const before = clock.pending
   const response = await fetch(transport.url + streamOf(run.id))
   await untilFollowed(run)
-  await sleep(20)
+  while (clock.pending === before) await sleep(5)
   clock.advance(15_000)
   run.settle({ status: 'expired' })
   const text = await response.text()

@@ -6,11 +6,12 @@ import { readRun } from '../../../src/actions/runs/reads.ts'
 import { RunWork } from '../../../src/actions/runs/work.ts'
 import { overdueChange } from '../../../src/actions/sweeper.ts'
 import { ParleyError } from '../../../src/errors.ts'
+import { type Clock, systemClock } from '../../../src/platform/clock.ts'
 import type { Sql } from '../../../src/platform/sql/sql.ts'
 import { actionSpec, callOf, type Ground, person, settledRun, versionOf } from '../../support/runs-at-hand.ts'
 
 const plain = { do_it: actionSpec('do') }
-const once = { do_it: actionSpec('do', { access: 'write', effect: 'at-most-once', timeoutMs: 50 }) }
+const once = { do_it: actionSpec('do', { access: 'write', effect: 'at-most-once', timeoutMs: 47_000 }) }
 
 /** The engine, where statements that fit may be held up or refused before they are sent. */
 function hindered(sql: Sql, isMeant: (text: string) => boolean, before: () => Promise<void>): Sql {
@@ -120,7 +121,12 @@ export function hardeningSuite(ground: () => Ground): void {
       if (attempt === 1) late.resolve('begun')
       return 'done'
     }
-    await using actions = ground().actions({ actions: once, functions: { do: executor }, sql })
+    // The time of the first attempt is over in a moment, that of the second is not, however slow the database.
+    let attempts = 0
+    const after: Clock['after'] = (delayMs, task) =>
+      systemClock.after(delayMs === once.do_it.timeoutMs && attempts++ === 0 ? 10 : delayMs, task)
+    const clock: Clock = { ...systemClock, after }
+    await using actions = ground().actions({ actions: once, functions: { do: executor }, sql, clock })
     const run = await actions.dispatch(callOf(versionOf(once), 'do_it'))
     assert.equal(await late.promise, 'timeout')
     gate.resolve()

@@ -41,7 +41,7 @@ export function undoingSuite(ground: () => Ground): void {
     }
     async function ended(actions: Actions, id: string) {
       let last = await actions.get(admin, id)
-      for await (const view of actions.follow(admin, id, AbortSignal.timeout(10_000))) last = view
+      for await (const view of actions.follow(admin, id, AbortSignal.timeout(60_000))) last = view
       return last
     }
 

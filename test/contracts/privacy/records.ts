@@ -267,7 +267,7 @@ export function recordsSuite(engine: string, open: () => Promise<TestRecords>): 
 /** For what a store does, which no clock of ours drives. */
 async function until(holds: () => Promise<boolean>): Promise<void> {
   for (let tries = 0; !(await holds()); tries++) {
-    assert.ok(tries < 1000, 'it comes about')
+    assert.ok(tries < 10_000, 'it comes about')
     await new Promise((resolve) => setTimeout(resolve, 5))
   }
 }
