@@ -232,6 +232,19 @@ test('what the live state has lost is read from the archive, by its owner alone'
   }
 })
 
+test('a first turn looks for no earlier messages; where they are lost, the next one has them back', async (t) => {
+  await using hand = await withArchive(way(), { say: [{ text: 'One.' }, { text: 'Two.' }] })
+  const recovering = t.mock.method(hand.conversations, 'recoverMessages')
+  const conversation = await hand.converse()
+  await (await hand.say(conversation, 'hello')).ended
+  assert.equal(recovering.mock.callCount(), 0)
+  await hand.store.delete(conversationKeys(somebody, conversation).messages)
+  await (await hand.say(conversation, 'and then?')).ended
+  assert.equal(recovering.mock.callCount(), 1)
+  const said = hand.asked[1]?.map(({ content }) => content)
+  assert.deepEqual(said?.slice(-3), ['hello', 'One.', 'and then?'])
+})
+
 test('what a reader thought of a turn outlives the live state, where it can still be thought better of', async () => {
   await using hand = await withArchive(way(), { say: [{ text: 'One.' }] })
   const conversation = await hand.converse()

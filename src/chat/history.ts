@@ -4,6 +4,7 @@ import { decodeMessages } from '#conversations/message-codec.ts'
 import type { Seal } from '#conversations/vault.ts'
 import { opening } from '#identity/owners-seal.ts'
 import type { Principal } from '#identity/principal.ts'
+import { readHistory } from './store/history.ts'
 import type { ChatRoom } from './turn-context.ts'
 
 const PAGE = 500
@@ -19,12 +20,14 @@ export async function loadHistory(
   const messages: Message[] = []
   let top = -1
   for (;;) {
-    const [entries, seal] = await Promise.all([kv.read(keys.messages, top, PAGE), conversations.seal(principal)])
+    const reading = kv.run(readHistory, [keys.record, keys.messages], [top, PAGE])
+    const [{ entries, messages: kept }, seal] = await Promise.all([reading, conversations.seal(principal)])
     const read = (each: Seal) => entries.flatMap((entry) => decodeMessages(each, keys, entry))
     messages.push(...(await opening(seal, read)))
     top = entries.at(-1)?.position ?? top
     if (entries.length === PAGE) continue
-    const isLost = top === -1 && archive && (await conversations.recoverMessages(principal, conversation))
-    if (!isLost) return { messages, next: top + 1 }
+    // Before the first there is nothing to be looked for: that took a turn one more round trip before its model was asked.
+    const isLost = top === -1 && kept > 0 && archive
+    if (!isLost || !(await conversations.recoverMessages(principal, conversation))) return { messages, next: top + 1 }
   }
 }
