@@ -142,9 +142,15 @@ export function createActions(options: ActionsOptions): Actions {
   return {
     tools,
 
-    dispatch(call) {
+    async dispatch(call) {
       wake()
-      return dispatcher.dispatch(call)
+      try {
+        return await dispatcher.dispatch(call)
+      } catch (error) {
+        // Its row may be there all the same, with nobody who waits for it.
+        if (isAway(error)) await wishes.wantOfTurn(call.principal, call.turn).catch(() => {})
+        throw error
+      }
     },
 
     async settled(run, patience, signal, onChange) {

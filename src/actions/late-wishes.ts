@@ -1,10 +1,12 @@
 import { ParleyError } from '#errors.ts'
 import type { Owner } from '#identity/principal.ts'
-import { type Kv, key, type Operation } from '#platform/kv/kv.ts'
+import { type Key, type Kv, key, type Operation } from '#platform/kv/kv.ts'
 import type { Sql } from '#platform/sql/sql.ts'
 import { wantFollowUp } from './late-results.ts'
 
 const wishes = key('runs', 'late-wishes')
+/** Of all runs of a turn, whichever there are: tenant, owner and turn as JSON. */
+const turnWishes = key('runs', 'late-turns')
 const AT_ONCE = 100
 
 /** KEYS wishes · ARGV run, or turn. */
@@ -92,9 +94,15 @@ export class LateWishes {
     }
   }
 
-  /** The same for all runs of a turn that is lost. Rejects with database_unavailable. */
+  /** The same for all runs of a turn, whichever there are. Rejects with state_unavailable. */
   async wantOfTurn({ tenant, id }: Owner, turn: string): Promise<void> {
-    await this.#sql.query('system', GRANT_TURN, [tenant, id, turn])
+    const wished = [tenant, id, turn]
+    try {
+      await this.#sql.query('system', GRANT_TURN, wished)
+    } catch (error) {
+      if (!isAway(error)) throw error
+      await this.#kv.run(noteWish, [turnWishes], [JSON.stringify(wished)])
+    }
   }
 
   /** For the time when the database is back. */
@@ -105,12 +113,19 @@ export class LateWishes {
   /** Moves what was noted to its rows. Rejects with database_unavailable, state_unavailable. */
   async grant(): Promise<void> {
     if (!this.#kv.reachable) return
+    await this.#grantAll(wishes, (runs) => this.#sql.query('system', GRANT, [runs]))
+    await this.#grantAll(turnWishes, async (turns) => {
+      for (const turn of turns) await this.#sql.query('system', GRANT_TURN, JSON.parse(turn))
+    })
+  }
+
+  async #grantAll(noted: Key, grant: (members: string[]) => Promise<unknown>): Promise<void> {
     for (let count = AT_ONCE; count === AT_ONCE; ) {
-      const runs = await this.#kv.run(oldestWishes, [wishes], [AT_ONCE])
-      count = runs.length
+      const members = await this.#kv.run(oldestWishes, [noted], [AT_ONCE])
+      count = members.length
       if (count === 0) return
-      await this.#sql.query('system', GRANT, [runs])
-      await this.#kv.run(dropWishes, [wishes], runs)
+      await grant(members)
+      await this.#kv.run(dropWishes, [noted], members)
     }
   }
 }

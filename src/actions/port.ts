@@ -14,7 +14,7 @@ export interface ActionPort {
   settled(run: Run, patience: Patience, signal: AbortSignal, onChange: (run: Run) => void): Promise<Run>
   /** Withdraws the runs of a turn that have not started; started ones finish. With the database away that is made up for. Rejects with state_unavailable. */
   withdraw(turn: string): Promise<void>
-  /** A turn was lost before it could say what came of its runs: that is reported later. Rejects with database_unavailable. */
+  /** A turn was lost before it could say what came of its runs: that is reported later. Rejects with state_unavailable. */
   reportLater(owner: Owner, turn: string): Promise<void>
   /**
    * Runs that `settled` gave back unsettled leave a row when they settle after all, for any replica to report in a turn of

@@ -165,4 +165,38 @@ export function outOfReachSuite(ground: () => Ground): void {
     assert.deepEqual([end.status, end.output], ['succeeded', '"done"'])
     assert.equal((await actions.get(person('ada'), run.id)).attempts.length, 1)
   })
+
+  test('a run of which nobody can tell whether it was taken on is reported later, if it was', async () => {
+    const present = ground().sql
+    let isLost = false
+    /** What is written is kept, and its answer lost; then the database is away. */
+    const losing: Sql = {
+      ...{ engine: present.engine, reachable: true, close: async () => {} },
+      query: async (scope, text, params) => {
+        if (isLost) throw new ParleyError('database_unavailable')
+        const rows = await present.query<never>(scope, text, params)
+        isLost = text.includes('INSERT INTO runs')
+        if (isLost) throw new ParleyError('database_unavailable')
+        return rows
+      },
+      transaction: (scope, work) => present.transaction(scope, work),
+    }
+    const call = callOf(versionOf(single), 'do_it', { conversation: `conv_${Math.random()}` })
+    await using asking = ground().actions({
+      actions: single,
+      works: false,
+      sql: losing,
+      queue: deafQueue(ground().queue),
+    })
+    await assert.rejects(asking.dispatch(call), { code: 'database_unavailable' })
+    const [row] = await present.query<{ id: string }>('system', 'SELECT id FROM runs WHERE turn = $1', [call.turn])
+    assert.ok(row)
+    await using working = ground().actions({ actions: single, functions: { do: () => 'done' } })
+    await ground().sql.query('system', 'UPDATE runs SET due_at = 1 WHERE id = $1', [row.id])
+    const told = await until(async () => {
+      const taken = await working.takeFollowUps(100, 60_000)
+      return taken.flatMap(({ runs }) => runs).find(({ id }) => id === row.id)
+    })
+    assert.deepEqual([told.status, told.output], ['succeeded', '"done"'])
+  })
 }
