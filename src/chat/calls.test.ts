@@ -5,6 +5,7 @@ import { chatAtHand, type Say, somebody } from '../../test/support/chat-at-hand.
 import { jsonBytes } from './cut-output.ts'
 import { dataOf } from './event-codec.ts'
 import { turnLimits } from './limits.ts'
+import { turnKeys } from './store/turn-keys.ts'
 import type { TurnEvent } from './turn-events.ts'
 
 const wide = (document: ConfigDocument): ConfigDocument => ({
@@ -189,6 +190,19 @@ test('what was done before a turn was cancelled is known in the next one, and wh
   const [asked] = told[1]?.tool_calls ?? []
   assert.deepEqual([told[1]?.tool_calls?.length, asked?.function.arguments], [1, '{"n":2}'])
   assert.equal(told[2]?.tool_call_id, asked?.id)
+})
+
+test('a turn that the store has lost ends typed for its readers, and what it had done is reported later', async () => {
+  await using hand = await chatAtHand({ say: [{ text: 'Let me see.', calls: [call(1), call(2)] }] })
+  const { turn, events, ended } = await hand.begin('act twice')
+  const { turn: record, log } = turnKeys(somebody, turn)
+  await Promise.all([hand.store.delete(record), hand.store.delete(log)])
+  hand.actions.change(0, 'succeeded', '"one"')
+  await ended
+  const { type, data = '{}' } = events.at(-1) ?? {}
+  assert.deepEqual([type, JSON.parse(data).error.code], ['turn.failed', 'turn_lost'])
+  await hand.pass(1)
+  assert.deepEqual(hand.actions.reportedLater, [turn])
 })
 
 test('a fault of ours while calls are dispatched ends the turn typed', async () => {

@@ -64,7 +64,8 @@ function endOf(error: unknown, signal: AbortSignal): End {
   if (stop.error) return { status: 'failed', error: stop.error }
   if (stop.kind === 'deadline') return { status: 'failed', error: new ParleyError('turn_deadline') }
   if (stop.kind === 'shut-down') return { status: 'failed', error: new ParleyError('shutting_down') }
-  if (stop.kind === 'out-of-reach') return { status: 'failed', error: new ParleyError('turn_lost') }
+  if (stop.kind === 'out-of-reach' || stop.kind === 'gone')
+    return { status: 'failed', error: new ParleyError('turn_lost') }
   throw stop
 }
 

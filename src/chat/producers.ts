@@ -210,7 +210,7 @@ export class Producers {
         : await produce(turn, held.history, held.takenOver, deadline)
       deadline.suspend()
       await this.#end(turn, end, held.deadline)
-      if (held.hopeless) await reportLater(room, input.principal, input.turn)
+      if (held.hopeless || log.isGone) await reportLater(room, input.principal, input.turn)
       turn.span.end({
         attributes: { 'parley.turn.status': end.status },
         error: end.status === 'failed' ? end.error.code : undefined,
@@ -233,7 +233,7 @@ export class Producers {
   async #end(turn: TurnContext, end: End, deadline: DeadlineEntry | undefined): Promise<void> {
     const { room, input, log } = turn
     if (end.status === 'cancelled' && turn.progress.calls > 0) await room.actions.withdraw(input.turn)
-    if (isLost(turn.signal)) this.#showLast(turn, end)
+    if (isLost(turn.signal) || log.isGone) this.#showLast(turn, end)
     let last = end
     let result: CommitEnd
     try {

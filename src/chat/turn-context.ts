@@ -97,6 +97,7 @@ type StopKind =
   | 'deadline'
   | 'stopped'
   | 'fenced'
+  | 'gone'
   | 'out-of-reach'
   | 'broken'
   | 'hand-over'

@@ -137,6 +137,17 @@ test('who no longer holds the turn does not end it', async () => {
   assert.equal((await stateOf(turn))[0], 'live')
 })
 
+test('nor who ends one that the store has lost; readers are still to hear of that', async () => {
+  await using turn = await turnLogAtHand()
+  turn.add('a', 'b')
+  await turn.settled()
+  await turn.store.delete(turn.keys.turn)
+  const end = () => turn.log.commit(completed(turn), async () => outcome('done'), never)
+  assert.equal(await end(), 'lost')
+  assert.deepEqual([turn.log.isGone, turn.log.live.ended, turn.shown()], [true, false, ab])
+  assert.equal(await end(), 'refused')
+})
+
 test('an end that readers have waited for for nearly a lease has to be another one, which is then written', async () => {
   await using turn = await turnLogAtHand()
   turn.add('a', 'b')

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { LEASE_MS, type Seen, turnLogAtHand } from '../../test/support/turn-log-at-hand.ts'
+import { LEASE_MS, type Seen, type TurnLogAtHand, turnLogAtHand } from '../../test/support/turn-log-at-hand.ts'
 import { turnLimits } from './limits.ts'
 import { cancelTurn } from './store/commands.ts'
 
@@ -216,6 +216,24 @@ test('nor one whose renewal is refused', async () => {
   turn.clock.advance(-0.5 * LEASE_MS)
   await turn.pass(0)
   assert.deepEqual(turn.losses, ['fenced'])
+})
+
+test('a turn that the store has lost is told from one that another holds, and its readers are left their last word', async () => {
+  for (const notice of [(turn: TurnLogAtHand) => turn.add('b'), () => []]) {
+    await using turn = await turnLogAtHand()
+    turn.add('a')
+    await turn.settled()
+    await turn.store.delete(turn.keys.turn)
+    notice(turn)
+    await turn.pass(LEASE_MS / 2)
+    assert.deepEqual([turn.losses, turn.log.isGone, turn.log.live.ended], [['gone'], true, false])
+    turn.log.showLast({ position: 1, type: 'turn.failed', data: '{}' })
+    assert.deepEqual(turn.shown(), [
+      [0, 'a'],
+      [undefined, 'turn.failed'],
+    ])
+    assert.ok(turn.log.live.ended)
+  }
 })
 
 test('a failure that trying again does not mend loses the turn at once', async () => {

@@ -14,10 +14,10 @@ import { placeOf, type TurnKeys } from './store/turn-keys.ts'
 import type { TurnEvent } from './turn-events.ts'
 
 /**
- * Why a producer may no longer speak: another holds the turn, the log was out of reach for nearly a lease, or writing it
- * failed in a way that trying again does not mend.
+ * Why a producer may no longer speak: another holds the turn, the store has lost it, the log was out of reach for nearly a lease,
+ * or writing it failed in a way that trying again does not mend.
  */
-export type Loss = 'fenced' | 'out-of-reach' | 'broken'
+export type Loss = 'fenced' | 'gone' | 'out-of-reach' | 'broken'
 
 export interface TurnLogOptions {
   kv: Kv
@@ -57,7 +57,7 @@ const AWAY_AFTER_MS = 1000
  * within reach ──append fails or hangs──▸ out of reach: events are shown without position, appends are tried again
  * out of reach ──append acknowledged──▸ within reach: the same events have their positions now
  * out of reach ──nearly a lease since the last acknowledgement──▸ lost
- * either ──append refused (another holds the fence)──▸ lost
+ * either ──append refused (another holds the fence, or there is no such turn any more)──▸ lost
  */
 export class TurnLog {
   readonly live: LiveTurn
@@ -87,6 +87,11 @@ export class TurnLog {
 
   get isLost(): boolean {
     return this.#loss !== undefined
+  }
+
+  /** The store has lost the turn. */
+  get isGone(): boolean {
+    return this.#loss === 'gone'
   }
 
   /** Once the log is lost nobody hears of the event; where it can still be ended, its end takes the event along. */
@@ -141,6 +146,7 @@ export class TurnLog {
       try {
         const result = await this.#tryCommit(await build())
         if (result === 'refused') break
+        if (result === 'gone') return this.#endGone(terminal)
         if (result === 'committed') {
           this.#acknowledged(this.#open.length)
           this.live.close()
@@ -159,6 +165,14 @@ export class TurnLog {
     if (this.#loss !== lossAtStart && !isFinal(this.#loss)) return 'lost'
     this.live.close()
     return 'refused'
+  }
+
+  /** Nothing of it can be written any more; readers who have not been told otherwise are still to hear of that. */
+  #endGone(terminal: TurnEvent): CommitEnd {
+    this.#open = this.#open.filter((event) => event !== terminal)
+    if (this.#loss) return 'refused'
+    this.#loss = 'gone'
+    return 'lost'
   }
 
   /** The last word to readers of a turn whose log is lost. */
@@ -202,6 +216,7 @@ export class TurnLog {
       const body = seal.seal(encodeEvents(this.#open), placeOf(keys.log, last))
       const result = await kv.run(appendEvents, [keys.turn, keys.log], [fence, first, last, body, leaseMs])
       if (result.kind === 'refused') return this.#lose('fenced')
+      if (result.kind === 'gone') return this.#lose('gone')
       if (result.kind === 'gap') {
         if (!this.#reconcile(result.top)) return this.#lose('broken')
       } else {
@@ -225,6 +240,7 @@ export class TurnLog {
     try {
       const result = await kv.run(renewLease, [keys.turn], [fence, leaseMs])
       if (result.kind === 'refused') return this.#lose('fenced')
+      if (result.kind === 'gone') return this.#lose('gone')
       this.#leasedAtMs = now
       if (result.cancelled) this.#options.onCancel()
     } catch (error) {
@@ -306,7 +322,7 @@ export class TurnLog {
   #lose(loss: Loss, cause?: unknown): void {
     if (this.#loss) return
     this.#loss = loss
-    if (loss !== 'out-of-reach') this.live.close()
+    if (loss === 'fenced' || loss === 'broken') this.live.close()
     for (const waiter of this.#waiters.splice(0)) waiter.reject(new ParleyError('turn_lost'))
     this.#options.onLoss(loss, cause)
   }
@@ -332,7 +348,7 @@ function span(events: readonly TurnEvent[]): [first: number, last: number] {
 
 /** Nothing more can be written. */
 function isFinal(loss: Loss | undefined): boolean {
-  return loss === 'fenced' || loss === 'broken'
+  return loss !== undefined && loss !== 'out-of-reach'
 }
 
 function isUnavailable(error: unknown): boolean {

@@ -3,8 +3,9 @@ import { after, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { appendEvents } from '#chat/store/append.ts'
 import { loadTurn } from '#chat/store/commands.ts'
+import { commitTurn } from '#chat/store/commit.ts'
 import { freeConversation, giveUpTurn } from '#chat/store/give-up.ts'
-import { claimTurn } from '#chat/store/lease.ts'
+import { claimTurn, renewLease } from '#chat/store/lease.ts'
 import { openTurn } from '#chat/store/open.ts'
 import { turnKeys } from '#chat/store/turn-keys.ts'
 import { conversationKeys } from '#conversations/keys.ts'
@@ -73,8 +74,12 @@ for (const [name, kv] of [
   })
 
   test(`${name}: one whose record is gone is nobody's, and its conversation goes on`, async () => {
-    const { record, giveUp, free, next } = await openedTurn(kv)
+    const { record, log, giveUp, free, next } = await openedTurn(kv)
     await kv.delete(record)
+    const gone = { kind: 'gone' }
+    assert.deepEqual(await kv.run(appendEvents, [record, log], ['1', 1, 1, 'more', HOUR]), gone)
+    assert.deepEqual(await kv.run(renewLease, [record], ['1', HOUR]), gone)
+    assert.equal(await kv.run(commitTurn, [record, log], ['1', 1, 1, 'more', 'end', HOUR, HOUR]), 'gone')
     assert.deepEqual([await giveUp(0), await free(), await next()], [{ kind: 'gone' }, true, 'opened'])
   })
 }

@@ -7,13 +7,20 @@ import { bytes, field, integer } from './reply.ts'
  * KEYS turn, log
  * ARGV fence, position of the first event, of the last, sealed events, lease ms
  */
-export type AppendResult = { kind: 'appended'; cancelled: boolean } | { kind: 'refused' } | { kind: 'gap'; top: number }
+export type AppendResult =
+  | { kind: 'appended'; cancelled: boolean }
+  /** Another holds the turn, or it has ended. */
+  | { kind: 'refused' }
+  | { kind: 'gap'; top: number }
+  /** The store knows of no such turn any more. */
+  | { kind: 'gone' }
 
 export const appendEvents: Operation<AppendResult> = {
   name: 'turn.append',
   patient: true,
   lua: `
     local turn = redis.call('HMGET', KEYS[1], 'fence', 'state', 'top', 'cancel')
+    if not turn[2] then return {3} end
     if turn[1] ~= ARGV[1] or turn[2] ~= 'live' then return {1} end
     local cancelled = turn[4] and 1 or 0
     local top = tonumber(turn[3])
@@ -25,6 +32,7 @@ export const appendEvents: Operation<AppendResult> = {
     return {0, cancelled}`,
   twin: (step, [turn, log], [fence, first, last, body, leaseMs]) => {
     if (!turn || !log) throw new RangeError('turn.append needs two keys')
+    if (!step.get(turn, 'state')) return [3]
     if (field(step.get(turn, 'fence')) !== integer(fence) || step.get(turn, 'state')?.toString() !== 'live') return [1]
     const cancelled = step.get(turn, 'cancel') ? 1 : 0
     const top = field(step.get(turn, 'top'))
@@ -37,6 +45,7 @@ export const appendEvents: Operation<AppendResult> = {
   },
   decode: ([kind, value]) => {
     if (kind === 0) return { kind: 'appended', cancelled: value === 1 }
-    return kind === 1 ? { kind: 'refused' } : { kind: 'gap', top: Number(value) }
+    if (kind === 2) return { kind: 'gap', top: Number(value) }
+    return { kind: kind === 1 ? 'refused' : 'gone' }
   },
 }

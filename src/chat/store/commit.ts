@@ -9,12 +9,13 @@ import { bytes, field, integer, text } from './reply.ts'
  *      turn id, conversation id, position for the messages, sealed messages, their number, sealed title ('' = keep),
  *      conversation ttl ms
  */
-export type CommitResult = 'committed' | 'refused' | 'gap' | 'moved'
+export type CommitResult = 'committed' | 'refused' | 'gap' | 'moved' | 'gone'
 
 export const commitTurn: Operation<CommitResult> = {
   name: 'turn.commit',
   lua: `
     local turn = redis.call('HMGET', KEYS[1], 'fence', 'state', 'top')
+    if not turn[2] then return {4} end
     if turn[1] ~= ARGV[1] then return {1} end
     if turn[2] ~= 'live' then return {0} end
     if tonumber(turn[3]) + 1 ~= tonumber(ARGV[2]) then return {2} end
@@ -42,6 +43,7 @@ export const commitTurn: Operation<CommitResult> = {
     if (!turn || !log) throw new RangeError('turn.commit needs two keys or five')
     const [fence, first, last, events, outcome, logTtlMs, turnTtlMs, id, conversation] = args
     const [at, body, count, title, ttlMs] = args.slice(9)
+    if (!step.get(turn, 'state')) return [4]
     if (field(step.get(turn, 'fence')) !== integer(fence)) return [1]
     if (step.get(turn, 'state')?.toString() !== 'live') return [0]
     if (field(step.get(turn, 'top')) + 1 !== integer(first)) return [2]
@@ -63,5 +65,5 @@ export const commitTurn: Operation<CommitResult> = {
     step.signal(log, '')
     return [0]
   },
-  decode: ([kind]) => (['committed', 'refused', 'gap', 'moved'] as const)[Number(kind)] ?? 'refused',
+  decode: ([kind]) => (['committed', 'refused', 'gap', 'moved', 'gone'] as const)[Number(kind)] ?? 'refused',
 }

@@ -5,22 +5,27 @@ import { field, integer, text } from './reply.ts'
  * Renews the lease of a turn that has nothing to append.
  * KEYS turn · ARGV fence, lease ms
  */
-export type RenewResult = { kind: 'renewed'; cancelled: boolean } | { kind: 'refused' }
+export type RenewResult = { kind: 'renewed'; cancelled: boolean } | { kind: 'refused' } | { kind: 'gone' }
 
 export const renewLease: Operation<RenewResult> = {
   name: 'turn.renew',
   lua: `
     local turn = redis.call('HMGET', KEYS[1], 'fence', 'state', 'cancel')
+    if not turn[2] then return {2} end
     if turn[1] ~= ARGV[1] or turn[2] ~= 'live' then return {1} end
     redis.call('HSET', KEYS[1], 'lease', now_ms() + tonumber(ARGV[2]))
     return {0, turn[3] and 1 or 0}`,
   twin: (step, [turn], [fence, leaseMs]) => {
     if (!turn) throw new RangeError('turn.renew needs a key')
+    if (!step.get(turn, 'state')) return [2]
     if (field(step.get(turn, 'fence')) !== integer(fence) || step.get(turn, 'state')?.toString() !== 'live') return [1]
     step.set(turn, { lease: step.now + integer(leaseMs) })
     return [0, step.get(turn, 'cancel') ? 1 : 0]
   },
-  decode: ([kind, cancelled]) => (kind === 0 ? { kind: 'renewed', cancelled: cancelled === 1 } : { kind: 'refused' }),
+  decode: ([kind, cancelled]) => {
+    if (kind === 0) return { kind: 'renewed', cancelled: cancelled === 1 }
+    return { kind: kind === 1 ? 'refused' : 'gone' }
+  },
 }
 
 /**
