@@ -55,27 +55,24 @@ export function createAdmission({ atOnce, limits, budgets, log }: AdmissionOptio
       if (taken >= atOnce) throw new ParleyError('overloaded', { retryAfterMs: 1000 })
       taken += 1
       let held = true
-      const leave = () => {
+      let within: Admitted | undefined
+      const release = () => {
         if (held) taken -= 1
         held = false
+        within?.release()
       }
       try {
-        // Both in one round trip. What we ask ourselves is paid for as it is answered, or fails then.
+        // What we ask ourselves is paid for as it is answered, or fails then.
         const isPaid = asked.kind === 'follow-up' ? undefined : budgets?.check(principal)
-        const [limited, paid] = await Promise.allSettled([withinLimits(principal, asked), isPaid])
-        const within = limited.status === 'fulfilled' ? limited.value : undefined
-        if (paid.status === 'rejected') within?.release()
-        if (limited.status === 'rejected') throw limited.reason
-        if (paid.status === 'rejected') throw paid.reason
-        return {
-          limits: within?.limits,
-          release() {
-            leave()
-            within?.release()
-          },
+        if (limits) {
+          // Asked at once, both are one round trip; whoever is refused here does not wait to hear of the other.
+          isPaid?.catch(() => {})
+          within = await withinLimits(principal, asked)
         }
+        await isPaid
+        return { limits: within?.limits, release }
       } catch (error) {
-        leave()
+        release()
         throw error
       }
     },
