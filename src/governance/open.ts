@@ -33,7 +33,7 @@ export interface GovernanceOptions {
   clock: Clock
   log: Log
   events: Events
-  ledger: Pick<Ledger, 'spent'>
+  ledger: Pick<Ledger, 'spent' | 'entries'>
   env: GovernanceEnv
   /** Turns and relayed requests of this replica at once. */
   atOnce: number
@@ -53,7 +53,11 @@ export async function openGovernance(options: GovernanceOptions): Promise<Govern
   const { kv, sql, clock, log, events, env, record, note, awake, atOnce } = options
   const kept = sql.engine === 'postgres' ? createKeptStops(sql) : undefined
   const stops = await createStops({ kv, kept, clock, log })
-  const limits = openLimits({ kv, clock, log, events, limits: env.limits })
+  const hasSpent = async (tenant: string, before: number) => {
+    for await (const page of options.ledger.entries(tenant, { from: 0, to: before })) if (page.length > 0) return true
+    return false
+  }
+  const limits = openLimits({ kv, clock, log, events, limits: env.limits, hasSpent })
   const { channels } = env.alerts
   const alerts = openAlerts({ events, kv, clock, log, channels, senders: sendersOf(options) })
   const { spent } = options.ledger

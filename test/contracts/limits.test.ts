@@ -36,8 +36,12 @@ function somebody(more: Partial<Principal> = {}): Principal {
   return { tenant: randomUUID(), id: 'ana', name: 'Ana', kind: 'user', roles: [], scopes: [], ...more }
 }
 
-function limitsOver(kv: Kv, limits: Partial<GovernanceEnv['limits']>) {
-  const opened = new Limits({ kv, clock: manualClock(), limits: { ...none, ...limits } })
+function limitsOver(
+  kv: Kv,
+  limits: Partial<GovernanceEnv['limits']>,
+  hasSpent?: (tenant: string, before: number) => Promise<boolean>,
+) {
+  const opened = new Limits({ kv, clock: manualClock(), limits: { ...none, ...limits }, hasSpent })
   return Object.assign(opened, { [Symbol.dispose]: () => opened.close() })
 }
 
@@ -138,6 +142,23 @@ for (const kv of [sqlite, redis]) {
     for (let n = 0; n < 10; n++) await limits.take({ ...ana, id: `person-${n}` }, turn)
     await assert.rejects(limits.take(ana, turn), refusedFor(/first day/))
     await limits.take(somebody(), turn)
+  })
+
+  test(`${on}: a tenant that the ledger knows is none of the first day, whatever the store has lost; of others it is asked once a minute`, async () => {
+    const asked: string[] = []
+    const [old, fresh, unsure] = [somebody(), somebody(), somebody()]
+    using limits = limitsOver(kv, { firstDayRequests: 1 }, async (tenant) => {
+      asked.push(tenant)
+      if (tenant === unsure.tenant) throw new ParleyError('database_unavailable')
+      return tenant === old.tenant
+    })
+    await Promise.all(Array.from({ length: 5 }, () => limits.take(old, turn)))
+    await limits.take(old, turn)
+    for (const who of [fresh, unsure]) {
+      await limits.take(who, turn)
+      for (let n = 0; n < 2; n++) await assert.rejects(limits.take(who, turn), refusedFor(/first day/))
+    }
+    assert.deepEqual(asked, [old.tenant, fresh.tenant, unsure.tenant])
   })
 
   test(`${on}: with the store away a turn is refused; a relay passes, and so does a run, which takes no place`, async () => {

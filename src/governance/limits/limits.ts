@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { LRUCache } from 'lru-cache'
 import type { GovernanceEnv } from '#env.ts'
 import { ParleyError } from '#errors.ts'
 import type { Events, RelayEnded, TurnEnded } from '#events/events.ts'
@@ -15,6 +16,8 @@ interface LimitsOptions {
   kv: Kv
   clock: Clock
   limits: GovernanceEnv['limits']
+  /** Whether something was spent there before that (ms since the epoch), for a store that has forgotten its tenants. */
+  hasSpent?: ((tenant: string, before: number) => Promise<boolean>) | undefined
 }
 
 /** Places of replicas that died come free after so long. */
@@ -24,6 +27,9 @@ const MINUTE_US = 60_000_000
 /** What an answer is taken for at admission, beside what was said; its end counts what it was. */
 const ANSWER_TOKENS = 1024
 const BYTES_PER_TOKEN = 4
+const KNOWN_TENANTS = 10_000
+/** Of a tenant that is new the ledger is asked no more often. */
+const ASKED_EVERY_MS = 60_000
 
 const REFUSALS: Record<Exclude<Taken['kind'], 'admitted'>, string> = {
   'first-day': 'Too many requests for the first day of an organisation.',
@@ -55,6 +61,10 @@ export class Limits {
   readonly #options: LimitsOptions
   /** Under way on this replica, by the index they are in. */
   readonly #held = new Map<Key, Set<string>>()
+  /** Tenants that the store takes for new: whether they are not, and when that was asked, monotonic ms. */
+  readonly #tenants = new LRUCache<string, { isOld: boolean; asked: Promise<boolean>; at: number }>({
+    max: KNOWN_TENANTS,
+  })
   #cancelNext: () => void
 
   constructor(options: LimitsOptions) {
@@ -78,19 +88,23 @@ export class Limits {
           limits.requestsPerMinute,
         ]
       : [0, 0, 0]
-    const taken = await kv.run(
-      take,
-      [keys.tenant, keys.client, keys.principal, keys.held],
-      [
-        id,
-        isAnswered ? LEASE_MS : 0,
-        isAsked && isAnswered ? limits.streamsAtOnce : 0,
-        isAsked && isAnswered ? limits.tokensPerDay : 0,
-        isAnswered && limits.tokensPerDay > 0 ? ANSWER_TOKENS + Math.ceil(bytes / BYTES_PER_TOKEN) : 0,
-        isAsked ? limits.firstDayRequests : 0,
-        ...rates.flatMap(bucketOf),
-      ],
-    )
+    const takeUnder = (firstDayRequests: number) =>
+      kv.run(
+        take,
+        [keys.tenant, keys.client, keys.principal, keys.held],
+        [
+          id,
+          isAnswered ? LEASE_MS : 0,
+          isAsked && isAnswered ? limits.streamsAtOnce : 0,
+          isAsked && isAnswered ? limits.tokensPerDay : 0,
+          isAnswered && limits.tokensPerDay > 0 ? ANSWER_TOKENS + Math.ceil(bytes / BYTES_PER_TOKEN) : 0,
+          firstDayRequests,
+          ...rates.flatMap(bucketOf),
+        ],
+      )
+    const isOld = !isAsked || this.#tenants.get(principal.tenant)?.isOld === true
+    let taken = await takeUnder(isOld ? 0 : limits.firstDayRequests)
+    if (taken.kind === 'first-day' && (await this.#isOld(principal.tenant))) taken = await takeUnder(0)
     const figures = this.#figures(taken)
     if (taken.kind !== 'admitted') {
       throw new ParleyError('rate_limited', {
@@ -124,6 +138,19 @@ export class Limits {
 
   close(): void {
     this.#cancelNext()
+  }
+
+  /** A store that has lost everything takes every tenant for new; the ledger knows better. */
+  async #isOld(tenant: string): Promise<boolean> {
+    const { clock, hasSpent } = this.#options
+    const known = this.#tenants.get(tenant)
+    if (known && (known.isOld || clock.monotonic() - known.at < ASKED_EVERY_MS)) return known.asked
+    // Where it cannot be told, what the store says holds.
+    const asked = hasSpent?.(tenant, clock.now() - DAY_MS).catch(() => false) ?? Promise.resolve(false)
+    const found = { isOld: false, asked, at: clock.monotonic() }
+    this.#tenants.set(tenant, found)
+    found.isOld = await asked
+    return found.isOld
   }
 
   #figures({ requests, tokens }: Taken): Admitted['limits'] {
