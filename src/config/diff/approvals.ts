@@ -2,11 +2,12 @@ import type { ActionSpec, ApprovalSpec } from '../action-spec.ts'
 import type { Weakening } from '../diff.ts'
 import type { ConfigDocument } from '../document.ts'
 import { without } from './json.ts'
-import { isDoneToWrite, isSameTarget, placeOfTarget } from './targets.ts'
+import { isSameTarget, placeOfTarget, writtenBy } from './targets.ts'
 
 const DAY_MS = 86_400_000
 
 type Found = [path: string, message: string]
+type Written = ReturnType<typeof writtenBy>
 
 /**
  * Where calls need less of a person's word than before. An added action that writes is measured by the same: unless each of its
@@ -14,9 +15,10 @@ type Found = [path: string, message: string]
  * would be an old one that does something else by now. That it only reads is taken from the document where anybody can see it.
  */
 export function approvalWeakenings(before: ConfigDocument, after: ConfigDocument): Weakening[] {
+  const written = writtenBy(before)
   return Object.entries(after.actions ?? {}).flatMap(([name, action]) => {
     const old = Object.hasOwn(before.actions ?? {}, name) ? before.actions?.[name] : undefined
-    const found = old ? [...ofAction(old, action), ...ofTarget(old, action, before)] : ofAdded(action, before)
+    const found = old ? [...ofAction(old, action), ...ofTarget(old, action, written)] : ofAdded(action, written)
     return found.map(([path, message]) => ({
       kind: 'approval' as const,
       path: ['actions', name, path].filter(Boolean).join('.'),
@@ -27,10 +29,10 @@ export function approvalWeakenings(before: ConfigDocument, after: ConfigDocument
 
 const UNAPPROVED = "and not every call of it waits for somebody else's approval."
 
-function ofAdded(action: ActionSpec, before: ConfigDocument): Found[] {
+function ofAdded(action: ActionSpec, written: Written): Found[] {
   if (waitsAlways(action)) return []
   if (action.access !== 'read') return [['', `is new and changes things, ${UNAPPROVED}`]]
-  if (isDoneToWrite(action, before)) {
+  if (written.has(action)) {
     return [
       ['access', `is new and said to change nothing; before, what it does was treated as a change, ${UNAPPROVED}`],
     ]
@@ -39,9 +41,9 @@ function ofAdded(action: ActionSpec, before: ConfigDocument): Found[] {
   return method === 'GET' ? [] : [['http.method', `is new and said to change nothing, by ${method}, ${UNAPPROVED}`]]
 }
 
-function ofTarget(old: ActionSpec, action: ActionSpec, before: ConfigDocument): Found[] {
+function ofTarget(old: ActionSpec, action: ActionSpec, written: Written): Found[] {
   if (waitsAlways(action) || isSameTarget(old, action)) return []
-  const isSeenToRead = action.access === 'read' && action.http?.method === 'GET' && !isDoneToWrite(action, before)
+  const isSeenToRead = action.access === 'read' && action.http?.method === 'GET' && !written.has(action)
   return isSeenToRead ? [] : [[placeOfTarget(action), `does something else than before, ${UNAPPROVED}`]]
 }
 

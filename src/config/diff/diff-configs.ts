@@ -25,7 +25,7 @@ export function diffConfigs(from: Compared, to: Compared): ConfigDiff {
   return { from: from.name, to: to.name, identical: changes.length === 0, changes, weakenings }
 }
 
-/** What guards less, alone: in less than a millisecond, where comparing texts may hold everything else up for a tenth of a second. */
+/** What guards less, alone: in milliseconds, where comparing texts may hold everything else up for a tenth of a second. */
 export function weakeningsOf(from: Pick<Compared, 'document'>, to: Pick<Compared, 'document'>): Weakening[] {
   const [before, after] = [from.document, to.document]
   return [...approvalWeakenings(before, after), ...reachWeakenings(before, after), ...limitWeakenings(before, after)]

@@ -1,6 +1,6 @@
 import type { ActionSpec } from '../action-spec.ts'
 import type { ConfigDocument } from '../document.ts'
-import { isSame } from './json.ts'
+import { canonical, isSame } from './json.ts'
 
 /** What an action does, beside what it says of itself. A pin says how a tool was when it was looked at, not which one it is. */
 function targetOf({ builtin, http, mcp, openapi }: ActionSpec) {
@@ -24,7 +24,12 @@ export function placeOfTarget({ http, mcp, openapi }: ActionSpec): string {
   return openapi ? 'openapi' : 'builtin'
 }
 
-/** Whether an action of the document that writes does the same. */
-export function isDoneToWrite(action: ActionSpec, { actions = {} }: Pick<ConfigDocument, 'actions'>): boolean {
-  return Object.values(actions).some((one) => one.access !== 'read' && isSameTarget(one, action))
+/** What is done by actions of the document that write: a lookup, since a document may have hundreds of either kind. */
+export function writtenBy({ actions = {} }: Pick<ConfigDocument, 'actions'>): { has(action: ActionSpec): boolean } {
+  const written = new Set(Object.values(actions).flatMap((one) => (one.access === 'read' ? [] : keyOf(one))))
+  return { has: (action) => written.has(keyOf(action)) }
+}
+
+function keyOf(action: ActionSpec): string {
+  return canonical(targetOf(action))
 }
