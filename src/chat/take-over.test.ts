@@ -5,7 +5,7 @@ import { type ChatAtHand, chatAtHand, LEASE_MS, somebody, versionAtHand } from '
 import { ScriptedServing } from '../../test/support/scripted-serving.ts'
 import { cancelTurn } from './store/commands.ts'
 import { dropDeadline, dueDeadlines, noteDeadline } from './store/deadlines.ts'
-import { claimTurn } from './store/lease.ts'
+import { claimTurn, releaseTurn } from './store/lease.ts'
 import { deadlineEntry, deadlineShards, formerShards, turnKeys } from './store/turn-keys.ts'
 
 async function dueIn({ store, clock }: ChatAtHand, ms: number): Promise<string[]> {
@@ -61,6 +61,24 @@ for (const [producers, outcome] of [
     assert.deepEqual(await dueIn(last, LEASE_MS), [])
   })
 }
+
+test('a turn that went from one replica to the next, as each was told to stop, goes on', async () => {
+  await using first = await chatAtHand({})
+  const { turn, ended } = await first.begin('hello')
+  first.reach('away')
+  const record = turnKeys(somebody, turn).turn
+  const claim = () => first.store.run(claimTurn, [record], ['another', LEASE_MS])
+  for (let fence = 1; fence < 20; ) {
+    assert.ok(await first.store.run(releaseTurn, [record], [fence]))
+    const claimed = await claim()
+    assert.ok(claimed.kind === 'claimed' && claimed.lost === 0)
+    fence = claimed.fence
+  }
+  await using last = await chatAtHand({ say: [{ text: 'Hello.' }], sharing: first })
+  await first.pass(2 * LEASE_MS)
+  await ended
+  assert.equal((await last.chat.get(somebody, turn)).status, 'completed')
+})
 
 test('a turn that was to be cancelled when its producer died is cancelled by its successor', async () => {
   await using lost = await chatAtHand({})

@@ -66,7 +66,7 @@ export async function takeOver(
     leasedAtMs,
     startedAtMs: null,
     takenOver: true,
-    hopeless: isLogGone || claim.fence > PRODUCERS_PER_TURN,
+    hopeless: isLogGone || claim.lost >= PRODUCERS_PER_TURN,
   })
   if (claim.cancelled) producers.cancel(turn)
   return { kind: 'taken' }

@@ -5,7 +5,7 @@ import { appendEvents } from '#chat/store/append.ts'
 import { loadTurn } from '#chat/store/commands.ts'
 import { commitTurn } from '#chat/store/commit.ts'
 import { freeConversation, giveUpTurn } from '#chat/store/give-up.ts'
-import { claimTurn, renewLease } from '#chat/store/lease.ts'
+import { claimTurn, releaseTurn, renewLease } from '#chat/store/lease.ts'
 import { openTurn } from '#chat/store/open.ts'
 import { turnKeys } from '#chat/store/turn-keys.ts'
 import { conversationKeys } from '#conversations/keys.ts'
@@ -71,6 +71,20 @@ for (const [name, kv] of [
     assert.deepEqual(await kv.run(appendEvents, [record, log], ['1', 1, 1, 'more', HOUR]), { kind: 'refused' })
     assert.deepEqual(await kv.run(claimTurn, [record], ['rep', HOUR]), { kind: 'done' })
     assert.deepEqual([await next(), await free(), await free(), await next()], ['busy', true, false, 'opened'])
+  })
+
+  test(`${name}: of the producers of a turn those are counted that were lost, not those that let go of it`, async () => {
+    const { record } = await openedTurn(kv)
+    const claim = async () => {
+      const claimed = await kv.run(claimTurn, [record], ['rep', 1])
+      await pause(5)
+      return claimed.kind === 'claimed' ? [claimed.fence, claimed.lost] : claimed.kind
+    }
+    const release = (fence: number) => kv.run(releaseTurn, [record], [fence])
+    assert.equal(await claim(), 'held')
+    assert.deepEqual([await release(1), await claim()], [true, [2, 0]])
+    assert.deepEqual([await claim(), await release(3), await claim()], [[3, 1], true, [4, 1]])
+    assert.deepEqual(await claim(), [5, 2])
   })
 
   test(`${name}: one whose record is gone is nobody's, and its conversation goes on`, async () => {

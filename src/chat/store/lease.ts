@@ -29,37 +29,42 @@ export const renewLease: Operation<RenewResult> = {
 }
 
 /**
- * Claims a turn whose producer let its lease run out: raises the fence, so that the old producer's appends are refused.
+ * Claims a turn whose producer let its lease run out, or let go of it: raises the fence, so that the old producer's appends are
+ * refused. How many of its producers were lost, not told to stop, is counted.
  * KEYS turn · ARGV owner, lease ms
  */
 export type ClaimResult =
-  | { kind: 'claimed'; fence: number; cancelled: boolean }
+  | { kind: 'claimed'; fence: number; cancelled: boolean; lost: number }
   | { kind: 'held'; forMs: number }
   | { kind: 'done' }
 
 export const claimTurn: Operation<ClaimResult> = {
   name: 'turn.claim',
   lua: `
-    local turn = redis.call('HMGET', KEYS[1], 'state', 'lease', 'cancel')
+    local turn = redis.call('HMGET', KEYS[1], 'state', 'lease', 'cancel', 'lost')
     if turn[1] ~= 'live' then return {2} end
     local left = tonumber(turn[2]) - now_ms()
     if left > 0 then return {1, left} end
     local fence = redis.call('HINCRBY', KEYS[1], 'fence', 1)
-    redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'lease', now_ms() + tonumber(ARGV[2]))
-    return {0, fence, turn[3] and 1 or 0}`,
+    local lost = tonumber(turn[4] or 0)
+    if turn[2] ~= '0' then lost = lost + 1 end
+    redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'lease', now_ms() + tonumber(ARGV[2]), 'lost', lost)
+    return {0, fence, turn[3] and 1 or 0, lost}`,
   twin: (step, [turn], [owner, leaseMs]) => {
     if (!turn) throw new RangeError('turn.claim needs a key')
     if (step.get(turn, 'state')?.toString() !== 'live') return [2]
-    const left = field(step.get(turn, 'lease')) - step.now
+    const until = field(step.get(turn, 'lease'))
+    const left = until - step.now
     if (left > 0) return [1, left]
     const fence = step.increment(turn, 'fence', 1)
-    step.set(turn, { owner: text(owner), lease: step.now + integer(leaseMs) })
-    return [0, fence, step.get(turn, 'cancel') ? 1 : 0]
+    const lost = Number(step.get(turn, 'lost') ?? 0) + (until === 0 ? 0 : 1)
+    step.set(turn, { owner: text(owner), lease: step.now + integer(leaseMs), lost })
+    return [0, fence, step.get(turn, 'cancel') ? 1 : 0, lost]
   },
-  decode: ([kind, value, cancelled]) => {
+  decode: ([kind, value, cancelled, lost]) => {
     if (kind === 2) return { kind: 'done' }
     if (kind === 1) return { kind: 'held', forMs: Number(value) }
-    return { kind: 'claimed', fence: Number(value), cancelled: cancelled === 1 }
+    return { kind: 'claimed', fence: Number(value), cancelled: cancelled === 1, lost: Number(lost) }
   },
 }
 

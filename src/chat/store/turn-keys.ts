@@ -5,7 +5,7 @@ import { type Owner, partitionOf } from '#identity/principal.ts'
 import { type Key, key } from '#platform/kv/kv.ts'
 
 export interface TurnKeys {
-  /** Record: state, fence, owner, lease, top, cancel, input, end, feedback. */
+  /** Record: state, fence, owner, lease, lost, top, cancel, input, end, feedback. */
   turn: Key
   /** Log: its sealed events. */
   log: Key
