@@ -30,8 +30,9 @@ const bad: VersionChange = { description: 'A newer model, its name mistyped', mo
 const { values } = parseArgs({ options: { keep: { type: 'boolean', default: false } } })
 const beganAt = performance.now()
 const stopping = new AbortController()
-process.once('SIGINT', () => stopping.abort())
-process.once('SIGTERM', () => stopping.abort())
+// At a terminal npm hands on what this process has been told as well.
+process.on('SIGINT', () => stopping.abort())
+process.on('SIGTERM', () => stopping.abort())
 const isStopped = once(stopping.signal, 'abort').then(() => 'stopped' as const)
 
 function tell(line: string): void {
