@@ -4,7 +4,7 @@ import { type Clock, delay } from '#platform/clock.ts'
 import { type Kv, key } from '#platform/kv/kv.ts'
 import { Roster } from '#platform/roster.ts'
 import { type Stop, type Stops, scopesOf } from '../stops.ts'
-import type { KeptStops } from './kept.ts'
+import type { KeptStops, Remembered } from './kept.ts'
 import { Lasting } from './lasting.ts'
 import { readChanged } from './read-changed.ts'
 import { tellAgain } from './tell-again.ts'
@@ -56,7 +56,8 @@ export async function createStops({ kv, kept, clock, log }: StopsOptions): Promi
   let closed = false
   let changes = 0
   let cancelNext = () => {}
-  let recalling: Promise<void> | undefined
+  /** What the database had, until the store has been looked at. */
+  let remembered: Remembered | undefined
   let last: Promise<unknown> = Promise.resolve()
 
   function inForce(scope: string): Stop | undefined {
@@ -77,12 +78,18 @@ export async function createStops({ kv, kept, clock, log }: StopsOptions): Promi
   async function look(): Promise<void> {
     const beganAt = clock.monotonic()
     const before = changes
-    const isFresh = beganAt - seen.readAt < WHOLE_EVERY_MS
+    const isFresh = !remembered && beganAt - seen.readAt < WHOLE_EVERY_MS
     const found = await kv.run(readChanged, [STOPS], isFresh ? [seen.version, seen.length] : [0, 0])
     heardAt = Math.max(heardAt, beganAt)
     isAway = false
     // What was changed here meanwhile may not be in it yet.
     if (changes !== before || found === 'same') return
+    const outlasting = remembered
+    remembered = undefined
+    if (outlasting && outlasting.version > Math.max(found?.version ?? 0, seen.version)) {
+      seen = { version: outlasting.version, length: 0, readAt: Number.NEGATIVE_INFINITY }
+      apply(together(outlasting.text, found?.value.toString() ?? '[]'))
+    }
     if (found && found.version >= seen.version) {
       seen = { version: found.version, length: found.value.length, readAt: beganAt }
       apply(found.value.toString())
@@ -91,12 +98,9 @@ export async function createStops({ kv, kept, clock, log }: StopsOptions): Promi
     }
   }
 
-  /** Nobody may be left who knew what a store that is empty had. */
+  /** Nobody may be left who knew what a store had that was lost, or set back: what is in either holds then. */
   async function recall(): Promise<void> {
-    const found = bytes === '' && !isAway ? await lasting?.recall() : undefined
-    if (!found || bytes !== '') return
-    seen = { version: found.version, length: 0, readAt: Number.NEGATIVE_INFINITY }
-    apply(found.text)
+    remembered = (await lasting?.recall()) ?? remembered
   }
 
   async function remind(): Promise<void> {
@@ -142,13 +146,13 @@ export async function createStops({ kv, kept, clock, log }: StopsOptions): Promi
       seen.readAt = Number.NEGATIVE_INFINITY
       log.debug({ err: error }, 'What is stopped could not be read; what was in force stays so')
     }
-    recalling = recall()
+    void recall()
     lasting?.goOn()
     if (!closed) cancelNext = clock.after(LOOK_EVERY_MS, () => void keepLooking())
   }
 
+  await recall()
   await keepLooking()
-  await recalling
   return {
     list: () => [...known.values()].filter(({ scope }) => inForce(scope)),
     found(work) {
@@ -175,6 +179,12 @@ export async function createStops({ kv, kept, clock, log }: StopsOptions): Promi
       cancelNext()
     },
   }
+}
+
+/** Of both; the second has the last word. */
+function together(one: string, other: string): string {
+  const stops = [...(JSON.parse(one) as Stop[]), ...(JSON.parse(other) as Stop[])]
+  return JSON.stringify([...new Map(stops.map((stop) => [stop.scope, stop])).values()])
 }
 
 function withRoom(stops: Map<string, Stop>, scope: string): Map<string, Stop> {

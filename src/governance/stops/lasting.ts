@@ -29,7 +29,6 @@ export class Lasting {
   /** Kept in the background: whoever stops something does not wait for a database. */
   changed(stops: Iterable<Stop>, version: number): void {
     const text = JSON.stringify(Array.from(stops).filter(({ scope }) => LASTING.test(scope)))
-    this.#isRecalled = true
     if (text === this.#last) return
     this.#last = text
     this.#due = { stops: { text, version }, changedAt: this.#options.clock.now() }
@@ -37,7 +36,7 @@ export class Lasting {
     this.goOn()
   }
 
-  /** What a store that knows of nothing is to be told, once, where there is something. Never rejects. */
+  /** What was kept when this process began, once, for a store that knows less. Never rejects. */
   async recall(): Promise<Remembered | undefined> {
     const { kept, clock, log } = this.#options
     if (this.#isRecalled || clock.monotonic() - this.#triedAt < RETRY_MS) return undefined
@@ -45,7 +44,7 @@ export class Lasting {
     try {
       const found = await kept.read()
       this.#isRecalled = true
-      this.#last = found?.text
+      this.#triedAt = Number.NEGATIVE_INFINITY
       return found
     } catch (error) {
       log.debug({ err: error }, 'What was stopped before could not be looked up in the database; it is tried again')
@@ -53,10 +52,10 @@ export class Lasting {
     }
   }
 
-  /** One at a time, and again after a while where it fails. */
+  /** One at a time, and again after a while where it fails; not over what nobody has recalled yet. */
   goOn(): void {
     const { clock } = this.#options
-    if (this.#isKeeping || !this.#due || clock.monotonic() - this.#triedAt < RETRY_MS) return
+    if (this.#isKeeping || !this.#isRecalled || !this.#due || clock.monotonic() - this.#triedAt < RETRY_MS) return
     void this.#keep()
   }
 
