@@ -8,6 +8,7 @@ import { turnLimits } from '../../src/chat/limits.ts'
 import { type Clock, systemClock } from '../../src/platform/clock.ts'
 import { startApp } from '../support/app.ts'
 import { collect, nativeClient, textOf } from '../support/native-client.ts'
+import { layPgliteTemplate } from '../support/pglite-template.ts'
 import { startReplica } from '../support/replica.ts'
 import type { SseEvent } from '../support/sse.ts'
 
@@ -141,6 +142,7 @@ test('killed in the middle of runs and started again, each ticket is there, and 
   const wanted: string[] = []
   let turn: string
   let restarting: string
+  await layPgliteTemplate(dataDir)
   {
     await using doomed = await startReplica(variables)
     const client = nativeClient(doomed.url)
