@@ -63,9 +63,12 @@ test('a short loss of the store is bridged: text goes on without ids, and has th
   skip,
 }, async () => {
   const conversation = await client.conversation('plain')
-  const { turn, events } = await client.stream(conversation, 'mock: tokens=150 pace=60')
+  const { promise: isAway, resolve: goOn } = Promise.withResolvers<void>()
+  upstream.plan = [{ tokens: 150, pace: 60, held: { at: 30, until: isAway } }]
+  const { turn, events } = await client.stream(conversation, 'hello')
   const first = await take(events, 10)
   await redis.stop()
+  goOn()
   const away = await take(events, 10)
   while (away.at(-1)?.id !== undefined) away.push(...(await take(events, 1)))
   await redis.start()
