@@ -27,7 +27,10 @@ export interface Chat {
    */
   read(principal: Principal, turn: string, after: number, signal: AbortSignal): AsyncIterable<readonly TurnEvent[]>
   get(principal: Principal, turn: string): Promise<TurnView>
-  /** Durable; resolves once noted, reaches the producer on whichever replica. Rejects with turn_not_found, turn_finished. */
+  /**
+   * Durable; resolves once noted, reaches the producer on whichever replica. Rejects with turn_not_found, turn_finished,
+   * state_unavailable (then a producer on this replica has stopped all the same).
+   */
   cancel(principal: Principal, turn: string): Promise<void>
   /** With all that its turns left; a running one is cancelled first. Rejects with conversation_not_found. */
   deleteConversation(principal: Principal, id: string): Promise<void>

@@ -77,7 +77,12 @@ export function createChat(options: ChatOptions): Chat {
   }
 
   async function cancel(principal: Principal, turn: string): Promise<void> {
-    const result = await kv.run(cancelTurn, [turnKeys(principal, turn).turn], [])
+    const noting = kv.run(cancelTurn, [turnKeys(principal, turn).turn], [])
+    const result = await noting.catch((error) => {
+      // With the store away it would go on here, for nobody, until that is back.
+      if (producers.liveTurn(principal, turn)) producers.cancel(turn)
+      throw error
+    })
     if (result.kind === 'gone') throw new ParleyError('turn_not_found')
     if (result.kind === 'done') throw new ParleyError('turn_finished')
     if (!producers.cancel(turn)) await kv.signal(replicaKey(result.owner), turn)
