@@ -183,17 +183,20 @@ test('with every circuit held open there is no model to ask', async () => {
 })
 
 test('calls beyond the limit of a model wait, as many again, and further ones are turned away', async () => {
-  const slow: Plan = { tokens: 1, firstDelayMs: 200 }
+  const { promise: isTurnedAway, resolve: goOn } = Promise.withResolvers<unknown>()
+  const slow: Plan = { tokens: 1, held: { at: 0, until: isTurnedAway } }
   await using route = await startRoute(
     { first: { plans: () => slow, spec: { concurrency: 1, queue: 1 } } },
     {
-      timers: { firstTokenTimeoutMs: 5000 },
+      timers: { firstTokenTimeoutMs: 60_000 },
     },
   )
   const started = route.answer()
   await route.upstreams.first?.arrived(1)
-  const more = await Promise.all([route.answer(), route.answer()])
-  const all = [await started, ...more]
+  const more = [route.answer(), route.answer()]
+  // The others wait for as long as it takes.
+  goOn(Promise.race(more))
+  const all = await Promise.all([started, ...more])
   const outcomes = all.map(({ status, body }) => (status === 200 ? body.status : body.error.code))
   assert.deepEqual(outcomes.sort(), ['completed', 'completed', 'models_busy'])
   assert.equal(all.find(({ status }) => status === 503)?.headers.get('retry-after'), '1')

@@ -10,7 +10,8 @@ const models = ['default', 'helper']
 
 test('answers under way get the grace time, and nothing new begins', async () => {
   const world = await startOpenAiApp({ PARLEY_DRAIN_MS: '20000' })
-  world.upstream.plan = () => ({ tokens: 250, pace: 100 })
+  const { promise: isRefused, resolve: goOn } = Promise.withResolvers<void>()
+  world.upstream.plan = () => ({ tokens: 250, pace: 250, held: { at: 100, until: isRefused } })
   const running = await Promise.all(models.map((model) => ask(world.app.url, { model, stream: true })))
   const stopping = world[Symbol.asyncDispose]()
   for (const model of models) {
@@ -20,6 +21,7 @@ test('answers under way get the grace time, and nothing new begins', async () =>
     assert.equal(error.code, 'shutting_down')
     assert.equal(refused.headers.get('x-should-retry'), 'true')
   }
+  goOn()
   for (const response of running) {
     const { chunks, done } = readStream(await response.text())
     assert.equal(contentOf(chunks), madeUpPieces(250).join(''))
