@@ -165,6 +165,30 @@ test('a turn that is cancelled while it waits withdraws what has not begun', asy
   assert.deepEqual([text, receipt?.runs.map(({ status }) => status)], ['', ['queued']])
 })
 
+test('what is being asked for as a turn is cancelled is withdrawn with the rest', async () => {
+  await using hand = await chatAtHand({ say: [{ calls: [call(1), call(2)] }] })
+  const gate = Promise.withResolvers<void>()
+  const order: string[] = []
+  const { port } = hand.actions
+  const { dispatch, withdraw } = port
+  port.dispatch = async (asked) => {
+    if (asked.arguments === '{"n":2}') await gate.promise
+    order.push('asked for')
+    return dispatch(asked)
+  }
+  port.withdraw = async (turn) => {
+    order.push('withdrawn')
+    await withdraw(turn)
+  }
+  const { turn, events, ended } = await hand.begin('act twice')
+  await hand.chat.cancel(somebody, turn)
+  await hand.pass(100)
+  gate.resolve()
+  await ended
+  assert.equal(events.at(-1)?.type, 'turn.cancelled')
+  assert.deepEqual(order, ['asked for', 'asked for', 'withdrawn'])
+})
+
 test('what was done before a turn was cancelled is known in the next one, and what was not is not', async () => {
   const calls = [call(1), call(2)]
   await using hand = await chatAtHand({ say: [{ text: 'Both? ', calls }, { text: 'One was done.' }] })

@@ -5,7 +5,7 @@ import { isPending } from './pending.ts'
 import type { CallProgress } from './progress.ts'
 import { callerTools } from './step.ts'
 import { hasStrangersWords } from './taint.ts'
-import type { TurnContext } from './turn-context.ts'
+import { type TurnContext, TurnStop } from './turn-context.ts'
 import { unitOf } from './turn-input.ts'
 
 const TOO_MANY = `This turn has made its ${turnLimits.calls} calls; no more are made in it.`
@@ -36,9 +36,15 @@ export async function settleCalls(turn: TurnContext): Promise<void> {
   } catch (error) {
     // Nobody is there to hear of the others any more: they are reported later.
     failed.abort(error)
+    // What is being asked for at this moment is to be there when the runs of a cancelled turn are withdrawn.
+    if (isCancelled(turn.signal)) await Promise.allSettled(settled)
     throw error
   }
   await log.flushed()
+}
+
+function isCancelled({ reason }: AbortSignal): boolean {
+  return reason instanceof TurnStop && reason.kind === 'cancelled'
 }
 
 /** Calls of the specialist's actions (and of what nobody knows: the dispatcher says so). */

@@ -50,6 +50,7 @@ export function actionsAtHand(clock: Clock): ActionsAtHand {
           if (known) known.isLate = true
           reject(signal.reason)
         }
+        if (signal.aborted) return leave()
         signal.addEventListener('abort', leave, { once: true })
         const give = () => {
           watchers.delete(run.key)
