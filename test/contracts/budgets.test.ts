@@ -40,7 +40,6 @@ after(async () => {
 })
 
 const served = { config: 'v2', arm: 'canary', cohort: 'roll_1.0', unit: 'conv_1' } as const
-
 const finance: Principal = { ...somebody(), tenant: 'home', id: 'fin', roles: ['Finance.Operator'] }
 
 function budgetsOver(kv: Kv, given: { spent?: number | Error; clock?: ManualClock } = {}) {
@@ -272,9 +271,10 @@ test('an answer under way goes by what is set meanwhile, and its cost counts for
   await spending?.reserve(9)
   await budgets.set(finance, scope, { ...terms, period: 'day' }, version + 1)
   spending?.settle(12)
-  await told(sqlite)
   const [view] = (await budgets.list()).filter((one) => one.scope === scope)
   assert.deepEqual([view?.spentUsd, view?.reservedUsd, reached], [12, 0, []])
+  await budgets.remove(finance, scope, version + 2)
+  await spending?.reserve(90)
 })
 
 test('nobody is cut by a budget that was removed, nor by terms of before that reach the store late', async () => {

@@ -49,11 +49,11 @@ export function createBudgets(options: BudgetsOptions): Budgets {
   const kept = createKeptBudgets(sql)
   const book = new BudgetBook({ kept, clock, log, awake, alone })
   const cutting = new Map<string, Promise<void>>()
-  const till = new Till({ kv, clock, log, spent, present, onSettled })
+  const till = new Till({ kv, clock, log, spent, present: (budget) => found(budget) ?? budget, onSettled })
 
-  /** An answer goes on for minutes, and its budgets may be other ones by now. */
-  function present(budget: Budget): Budget {
-    return isKeysOwn(budget) ? budget : (book.get(budget.scope) ?? budget)
+  /** An answer goes on for minutes, and its budgets may be other ones by now, or none. */
+  function found(budget: Budget): Budget | undefined {
+    return isKeysOwn(budget) ? budget : book.get(budget.scope)
   }
 
   function onSettled(budget: Budget, { before, after, spent: micro }: Settled, served: Served | undefined): void {
@@ -105,10 +105,10 @@ export function createBudgets(options: BudgetsOptions): Budgets {
   /** By the terms of now; undefined where they leave room, or the budget was removed. */
   function stopOf(budget: Budget, spentUsd: number): Stop | undefined {
     const at = clock.now()
-    const present = isKeysOwn(budget) ? budget : book.get(budget.scope)
-    if (!present || spentUsd * 100 < effectiveLimit(present, at) * CUT_AT) return undefined
-    const until = periodOf(present, at).end
-    return { scope: `budget:${present.scope}`, reason: 'over budget', by: null, at, until }
+    const terms = found(budget)
+    if (!terms || spentUsd * 100 < effectiveLimit(terms, at) * CUT_AT) return undefined
+    const until = periodOf(terms, at).end
+    return { scope: `budget:${terms.scope}`, reason: 'over budget', by: null, at, until }
   }
 
   async function viewOf(budget: Budget): Promise<BudgetView> {
@@ -155,7 +155,7 @@ export function createBudgets(options: BudgetsOptions): Budgets {
 
     spending(principal, served) {
       const budgets = book.of(principal)
-      return budgets.length > 0 ? spendingFrom(till, () => budgets.map(present), served) : undefined
+      return budgets.length > 0 ? spendingFrom(till, budgets, found, served) : undefined
     },
 
     groups: (tenant) => book.groups(tenant),
@@ -208,19 +208,25 @@ function isKeysOwn({ version }: Budget): boolean {
   return version === 0
 }
 
-function spendingFrom(till: Till, now: () => readonly Budget[], served: Served): Spending {
+function spendingFrom(
+  till: Till,
+  budgets: readonly Budget[],
+  found: (budget: Budget) => Budget | undefined,
+  served: Served,
+): Spending {
   const reserved: { id: string; budgets: readonly Budget[] }[] = []
   return {
     async reserve(usd) {
-      const budgets = now()
-      reserved.push({ id: await till.reserve(budgets, usd), budgets })
+      const left = budgets.flatMap((budget) => found(budget) ?? [])
+      const id = left.length > 0 ? await till.reserve(left, usd) : crypto.randomUUID()
+      reserved.push({ id, budgets: left })
     },
     settle(usd) {
       const call = reserved.shift()
       if (call) till.settle(call.budgets, call.id, usd, served)
     },
     charge(usd) {
-      till.settle(now(), crypto.randomUUID(), usd, served)
+      till.settle(budgets, crypto.randomUUID(), usd, served)
     },
     close() {
       for (const { id, budgets } of reserved.splice(0)) till.settle(budgets, id, 0)
