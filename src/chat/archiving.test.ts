@@ -293,6 +293,33 @@ for (const without of ['the turn', 'what was thought of it'] as const) {
   })
 }
 
+test('a turn that begins while its conversation is deleted goes with it, and does not bring it back', async (t) => {
+  await using hand = await withArchive(way(), { say: [{ text: 'One.' }, { text: 'Two.' }] })
+  const conversation = await hand.converse()
+  await (await hand.say(conversation, 'hello')).ended
+  const begun: string[] = []
+  const { forget } = hand.archive
+  t.mock.method(hand.archive, 'forget', async (...asked: Parameters<typeof forget>) => {
+    const forgotten = await forget(...asked)
+    if (begun.length > 0) return forgotten
+    // One that ends before the conversation is gone, and one that does not.
+    const ended = await hand.say(conversation, 'and?')
+    await ended.ended
+    const cut = await hand.say(conversation, 'and then?')
+    cut.ended.catch(() => {})
+    begun.push(ended.turn, cut.turn)
+    return forgotten
+  })
+  await hand.chat.deleteConversation(somebody, conversation)
+  await until(async () => hand.chat.live === 0)
+  assert.equal(begun.length, 2)
+  for (const turn of begun) {
+    await assert.rejects(hand.chat.get(somebody, turn), { code: 'turn_not_found' })
+    assert.equal(await hand.archive.turn(somebody, turn), undefined)
+  }
+  await assert.rejects(hand.conversations.get(somebody, conversation), { code: 'conversation_not_found' })
+})
+
 for (const isLost of [false, true]) {
   test(`a conversation is deleted in the archive too, ${isLost ? 'where that is all there is' : 'with the rest'}`, async () => {
     await using hand = await withArchive(way(), { say: [{ text: 'One.' }] })

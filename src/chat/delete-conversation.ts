@@ -15,7 +15,7 @@ const LAST_WORDS_MS = 3000
 
 /**
  * Deletes a conversation and all that its turns left: records, logs, outcomes, what the archive has, which may be all there
- * is. A running turn is cancelled first.
+ * is. A running turn is cancelled first; one that begins meanwhile goes with it.
  */
 export async function deleteConversation(
   room: ChatRoom,
@@ -37,11 +37,17 @@ export async function deleteConversation(
     await cancel(principal, liveTurn).catch(ignoreOver)
     await ended(room, producers, principal, liveTurn).catch(ignoreOver)
   }
-  for (const turn of await turnsOf(room, principal, id)) turns.add(turn)
   await room.archive?.forget(principal, id)
-  await room.conversations.delete(principal, id)
+  for (const turn of await turnsOf(room, principal, id)) turns.add(turn)
+  const begun = await room.conversations.delete(principal, id)
+  if (begun !== null && !turns.has(begun)) {
+    turns.add(begun)
+    await cancel(principal, begun).catch(ignoreOver)
+  }
   const keys = [...turns].map((turn) => turnKeys(principal, turn))
   await Promise.all(keys.flatMap(({ turn, log }) => [room.kv.delete(turn), room.kv.delete(log)]))
+  // A turn that ended meanwhile has brought the conversation back there.
+  await room.archive?.forget(principal, id)
 }
 
 /** None when nobody can read them: what those turns left goes with time. */

@@ -21,8 +21,8 @@ export interface Conversations extends Veil {
   list(principal: Principal, page: { limit: number; cursor?: string }): Promise<ConversationPage>
   /** `ifVersion` from `Conversation.version`; rejects with version_conflict, conversation_not_found, invalid_request. */
   rename(principal: Principal, id: string, title: string, ifVersion?: number): Promise<Conversation>
-  /** With its messages; a running turn loses its conversation and stops at its next append. */
-  delete(principal: Principal, id: string): Promise<void>
+  /** With its messages; resolves with the turn that lived in it. Rejects with conversation_not_found. */
+  delete(principal: Principal, id: string): Promise<string | null>
   /**
    * In order, above position `after` (-1 for all), of at most `limit` turns (1 to 1000); of fewer when they are large.
    * Rejects with conversation_not_found, invalid_request.

@@ -141,8 +141,9 @@ export async function createConversations(options: ConversationsOptions): Promis
 
     async delete(principal, id) {
       const { record, messages, index } = conversationKeys(principal, id)
-      const existed = await kv.run(deleteConversation, [record, messages, index], [id])
-      if (!existed) throw new ParleyError('conversation_not_found')
+      const deleted = await kv.run(deleteConversation, [record, messages, index], [id])
+      if (!deleted) throw new ParleyError('conversation_not_found')
+      return deleted.liveTurn
     },
 
     messages: (principal, id, after, limit) =>
