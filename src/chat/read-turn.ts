@@ -3,6 +3,8 @@ import type { Seal } from '#conversations/vault.ts'
 import { ParleyError } from '#errors.ts'
 import type { Principal } from '#identity/principal.ts'
 import { archivedTurn } from './archiving.ts'
+import { LiveReading } from './live-reading.ts'
+import type { LiveTurn } from './live-turn.ts'
 import type { Producers } from './producers.ts'
 import { readLog } from './read-log.ts'
 import { loadTurn, type TurnRecord } from './store/commands.ts'
@@ -24,13 +26,29 @@ const PATIENCE_MS = 30_000
  * The events after `after` until the terminal one. Read from memory while this replica produces the turn and the reader
  * keeps up, else from the log; a reader that finds the producer gone takes the turn over, so none waits in vain.
  */
-export async function* readTurn(
+export function readTurn(
   room: ChatRoom,
   producers: Producers,
   principal: Principal,
   turn: string,
   after: number,
   signal: AbortSignal,
+): AsyncIterable<Batch> {
+  const live = producers.liveTurn(principal, turn)
+  const onward = (from: number) => readOn(room, producers, principal, turn, from, signal, live)
+  if (!live || !Number.isSafeInteger(after) || after < -1 || after >= live.end) return onward(after)
+  const wakeups = new Wakeups(room, turnKeys(principal, turn).log, signal)
+  return new LiveReading({ live, after, signal, wakeups, onward })
+}
+
+async function* readOn(
+  room: ChatRoom,
+  producers: Producers,
+  principal: Principal,
+  turn: string,
+  after: number,
+  signal: AbortSignal,
+  live: LiveTurn | undefined,
 ): AsyncGenerator<Batch> {
   const keys = turnKeys(principal, turn)
   const wakeups = new Wakeups(room, keys.log, signal)
@@ -38,7 +56,7 @@ export async function* readTurn(
   let provisional = false
   let unreachableSinceMs: number | undefined
   try {
-    let here = producers.liveTurn(principal, turn)
+    let here = live ?? producers.liveTurn(principal, turn)
     const last = here ? here.end - 1 : (await loaded(room, principal, turn))?.top
     if (last === undefined) return yield* readArchived(room, principal, turn, after)
     if (!Number.isSafeInteger(after) || after < -1 || after > last) throw new ParleyError('bad_position')

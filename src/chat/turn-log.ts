@@ -292,8 +292,8 @@ export class TurnLog {
   }
 
   #acknowledged(count: number): void {
-    const events = this.#open.slice(0, count)
-    this.#open = this.#open.slice(count)
+    const events = this.#open
+    this.#open = events.splice(count)
     const shown = Math.min(this.#shown, count)
     this.#shown -= shown
     this.#away = false
