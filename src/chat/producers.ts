@@ -3,7 +3,7 @@ import { ParleyError } from '#errors.ts'
 import { stopError } from '#governance/stops.ts'
 import type { Principal } from '#identity/principal.ts'
 import type { ChatMessage } from '#models/answer.ts'
-import { delay } from '#platform/clock.ts'
+import { delay, waitAtMost } from '#platform/clock.ts'
 import type { Key } from '#platform/kv/kv.ts'
 import { genAi, INVOKE_AGENT } from '#telemetry/gen-ai.ts'
 import type { SpanAttributes } from '#telemetry/spans.ts'
@@ -298,7 +298,8 @@ export class Producers {
   #tick(): void {
     for (const { log } of this.#live.values()) log.tick()
     this.#dropMet()
-    this.#stopTicking = this.#room.clock.after(this.#room.leaseMs / TICKS_PER_LEASE, () => this.#tick())
+    // Where the process was held up, what the store has answered is read before it is taken for away.
+    this.#stopTicking = waitAtMost(this.#room.clock, this.#room.leaseMs / TICKS_PER_LEASE, () => this.#tick())
   }
 
   /** Deadlines of turns that have ended, many at a time; what is lost here the sweeper finds done, and drops itself. */

@@ -4,6 +4,8 @@ import type { Clock } from '#platform/clock.ts'
 export interface ManualClock extends Clock {
   /** Moves time on; tasks that fall due run in order, each at its own time. */
   advance(ms: number): void
+  /** Time goes by and nothing runs, as where a process is held up; what fell due runs late, with the next `advance`. */
+  stall(ms: number): void
   /** How many tasks wait. */
   readonly pending: number
 }
@@ -28,10 +30,13 @@ export function manualClock(startAt = Date.UTC(2026, 0, 5, 12)): ManualClock {
       const end = elapsedMs + ms
       for (let task = nextUntil(end); task; task = nextUntil(end)) {
         tasks.delete(task)
-        elapsedMs = task.at
+        elapsedMs = Math.max(elapsedMs, task.at)
         task.run()
       }
       elapsedMs = end
+    },
+    stall: (ms) => {
+      elapsedMs += ms
     },
     get pending() {
       return tasks.size
