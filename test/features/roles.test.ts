@@ -25,14 +25,7 @@ test('a replica that only serves asks one that only executes, over the broker; t
   await writeFile(path.join(folder, 'v1.json'), JSON.stringify(config))
   const shared = { ...engines.variables, PARLEY_EGRESS_HOSTS: upstream.host }
   const api = opened.use(await startApp({ config, variables: { ...shared, PARLEY_ROLE: 'api' } }))
-  const worker = opened.use(
-    await startReplica({
-      ...shared,
-      PARLEY_CONFIG_DIR: folder,
-      PARLEY_DATA_DIR: path.join(folder, 'data'),
-      PARLEY_ROLE: 'worker',
-    }),
-  )
+  const worker = opened.use(await startReplica({ ...shared, PARLEY_CONFIG_DIR: folder, PARLEY_ROLE: 'worker' }))
 
   const client = nativeClient(api.url)
   const conversation = await client.conversation('helper')

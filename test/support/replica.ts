@@ -1,5 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
 import { setTimeout as pass } from 'node:timers/promises'
@@ -38,13 +41,17 @@ export async function runToExit(
   return { code: child.exitCode, stdout, stderr }
 }
 
-/** Starts `src/main.ts` on a free port with these variables and nothing else of the environment that Parley reads. */
+/**
+ * Starts `src/main.ts` on a free port with these variables and nothing else of the environment that Parley reads; unless they
+ * name one, with a data folder of its own.
+ */
 export async function startReplica(
   variables: Record<string, string>,
   [command, ...args]: readonly [string, ...string[]] = [process.execPath, 'src/main.ts'],
 ): Promise<Replica> {
+  const folder = await mkdtemp(join(tmpdir(), 'parley-replica-'))
   const child = spawn(command, args, {
-    env: { ...defaults(), ...variables },
+    env: { ...defaults(), PARLEY_DATA_DIR: folder, ...variables },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()).once('error', () => resolve()))
@@ -52,6 +59,7 @@ export async function startReplica(
   const end = async (signal: NodeJS.Signals) => {
     if (child.exitCode === null && child.signalCode === null) child.kill(signal)
     await exited
+    await rm(folder, { recursive: true, force: true })
   }
   try {
     const printed: string[] = []
