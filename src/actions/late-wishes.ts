@@ -1,48 +1,8 @@
-import { ParleyError } from '#errors.ts'
 import type { Owner } from '#identity/principal.ts'
-import { type Key, type Kv, key, type Operation } from '#platform/kv/kv.ts'
+import { type Kv, key } from '#platform/kv/kv.ts'
 import type { Sql } from '#platform/sql/sql.ts'
+import { Backlog } from './backlog.ts'
 import { wantFollowUp } from './late-results.ts'
-
-const wishes = key('runs', 'late-wishes')
-/** Of all runs of a turn, whichever there are: tenant, owner and turn as JSON. */
-const turnWishes = key('runs', 'late-turns')
-const AT_ONCE = 100
-
-/** KEYS wishes · ARGV run, or turn. */
-export const noteWish: Operation<void> = {
-  name: 'late-wish.note',
-  lua: `redis.call('ZADD', KEYS[1], now_ms(), ARGV[1]) return {}`,
-  twin: (step, [index], [run]) => {
-    if (!index) throw new RangeError('late-wish.note needs a key')
-    step.add(index, String(run), step.now)
-    return []
-  },
-  decode: () => undefined,
-}
-
-/** KEYS wishes · ARGV limit. The oldest. */
-export const oldestWishes: Operation<string[]> = {
-  name: 'late-wish.oldest',
-  lua: `return redis.call('ZRANGE', KEYS[1], 0, ARGV[1] - 1)`,
-  twin: (step, [index], [limit]) => {
-    if (!index) throw new RangeError('late-wish.oldest needs a key')
-    return step.below(index, Number.MAX_SAFE_INTEGER, Number(limit)).map(({ member }) => Buffer.from(member))
-  },
-  decode: (reply) => reply.map((member) => String(member)),
-}
-
-/** KEYS wishes · ARGV runs, or turns. */
-export const dropWishes: Operation<void> = {
-  name: 'late-wish.drop',
-  lua: `redis.call('ZREM', KEYS[1], unpack(ARGV)) return {}`,
-  twin: (step, [index], runs) => {
-    if (!index) throw new RangeError('late-wish.drop needs a key')
-    for (const run of runs) step.remove(index, String(run))
-    return []
-  },
-  decode: () => undefined,
-}
 
 /** Also for a run that has settled since nobody waits for it. Safe to repeat: a row that was reported has its turn open already. */
 const grant = (which: string) => `
@@ -63,22 +23,19 @@ const GRANT_TURN = grant(`tenant = $1 AND owner = $2 AND turn = $3 AND status <>
  */
 export class LateWishes {
   readonly #sql: Sql
-  readonly #kv: Kv
+  readonly #runs: Backlog
+  /** Of all runs of a turn, whichever there are: tenant, owner and turn as JSON. */
+  readonly #turns: Backlog
 
   constructor(sql: Sql, kv: Kv) {
     this.#sql = sql
-    this.#kv = kv
+    this.#runs = new Backlog(kv, key('runs', 'late-wishes'))
+    this.#turns = new Backlog(kv, key('runs', 'late-turns'))
   }
 
   /** False when the run is settled already, or nobody is there to be told later. Rejects with state_unavailable. */
   async want(run: string): Promise<boolean> {
-    try {
-      return await wantFollowUp(this.#sql, run)
-    } catch (error) {
-      if (!isAway(error)) throw error
-      await this.note(run)
-      return true
-    }
+    return (await this.#runs.doOrNote(run, () => wantFollowUp(this.#sql, run))) ?? true
   }
 
   /**
@@ -86,50 +43,25 @@ export class LateWishes {
    * off. Rejects with state_unavailable.
    */
   async wantAfterAll(run: string): Promise<void> {
-    try {
-      await this.#sql.query('system', GRANT_UNLESS_CANCELLED, [run])
-    } catch (error) {
-      if (!isAway(error)) throw error
-      await this.note(run)
-    }
+    await this.#runs.doOrNote(run, () => this.#sql.query('system', GRANT_UNLESS_CANCELLED, [run]))
   }
 
   /** The same for all runs of a turn, whichever there are. Rejects with state_unavailable. */
   async wantOfTurn({ tenant, id }: Owner, turn: string): Promise<void> {
     const wished = [tenant, id, turn]
-    try {
-      await this.#sql.query('system', GRANT_TURN, wished)
-    } catch (error) {
-      if (!isAway(error)) throw error
-      await this.#kv.run(noteWish, [turnWishes], [JSON.stringify(wished)])
-    }
+    await this.#turns.doOrNote(JSON.stringify(wished), () => this.#sql.query('system', GRANT_TURN, wished))
   }
 
   /** For the time when the database is back. */
   note(run: string): Promise<void> {
-    return this.#kv.run(noteWish, [wishes], [run])
+    return this.#runs.note(run)
   }
 
   /** Moves what was noted to its rows. Rejects with database_unavailable, state_unavailable. */
   async grant(): Promise<void> {
-    if (!this.#kv.reachable) return
-    await this.#grantAll(wishes, (runs) => this.#sql.query('system', GRANT, [runs]))
-    await this.#grantAll(turnWishes, async (turns) => {
+    await this.#runs.workOff((runs) => this.#sql.query('system', GRANT, [runs]))
+    await this.#turns.workOff(async (turns) => {
       for (const turn of turns) await this.#sql.query('system', GRANT_TURN, JSON.parse(turn))
     })
   }
-
-  async #grantAll(noted: Key, grant: (members: string[]) => Promise<unknown>): Promise<void> {
-    for (let count = AT_ONCE; count === AT_ONCE; ) {
-      const members = await this.#kv.run(oldestWishes, [noted], [AT_ONCE])
-      count = members.length
-      if (count === 0) return
-      await grant(members)
-      await this.#kv.run(dropWishes, [noted], members)
-    }
-  }
-}
-
-export function isAway(error: unknown): boolean {
-  return error instanceof ParleyError && error.code === 'database_unavailable'
 }

@@ -1,6 +1,7 @@
 import { ParleyError } from '#errors.ts'
 import type { Clock } from '#platform/clock.ts'
 import type { Sql } from '#platform/sql/sql.ts'
+import { isAway } from './backlog.ts'
 import { isSettled, type Patience, type Run } from './port.ts'
 import type { RunNews } from './run-news.ts'
 import { runOf } from './run-shape.ts'
@@ -78,8 +79,7 @@ export class Waiting {
       try {
         hear(await this.look(known.id))
       } catch (error) {
-        const isAway = error instanceof ParleyError && error.code === 'database_unavailable'
-        if (!isAway) end.reject(error)
+        if (!isAway(error)) end.reject(error)
       } finally {
         looking = false
       }

@@ -1,7 +1,7 @@
 import type { Clock } from '#platform/clock.ts'
 import { type Kv, key } from '#platform/kv/kv.ts'
 import type { Sql } from '#platform/sql/sql.ts'
-import { dropWishes, isAway, noteWish, oldestWishes } from './late-wishes.ts'
+import { Backlog } from './backlog.ts'
 import type { RunNews } from './run-news.ts'
 import { runOf } from './run-shape.ts'
 import { cancelOfTurn } from './runs/changes.ts'
@@ -17,40 +17,29 @@ export interface WithdrawalsOptions {
   clock: Clock
 }
 
-const noted = key('runs', 'late-withdrawals')
-const AT_ONCE = 100
-
 /**
  * Calls off what a cancelled turn has asked for and nobody has begun. With the database away nothing is begun either: the turn
  * ends all the same, and any replica that reaches the database again makes up for it.
  */
 export class Withdrawals {
   readonly #options: WithdrawalsOptions
+  readonly #turns: Backlog
 
   constructor(options: WithdrawalsOptions) {
     this.#options = options
+    this.#turns = new Backlog(options.kv, key('runs', 'late-withdrawals'))
   }
 
   /** Rejects with state_unavailable. */
   async withdraw(turn: string): Promise<void> {
-    try {
-      await this.#cancel(turn)
-    } catch (error) {
-      if (!isAway(error)) throw error
-      await this.#options.kv.run(noteWish, [noted], [turn])
-    }
+    await this.#turns.doOrNote(turn, () => this.#cancel(turn))
   }
 
   /** Does what was noted. Rejects with database_unavailable, state_unavailable. */
   async catchUp(): Promise<void> {
-    const { kv } = this.#options
-    if (!kv.reachable) return
-    for (let count = AT_ONCE; count === AT_ONCE; ) {
-      const turns = await kv.run(oldestWishes, [noted], [AT_ONCE])
-      count = turns.length
+    await this.#turns.workOff(async (turns) => {
       for (const turn of turns) await this.#cancel(turn)
-      if (count > 0) await kv.run(dropWishes, [noted], turns)
-    }
+    })
   }
 
   async #cancel(turn: string): Promise<void> {

@@ -149,27 +149,6 @@ export function hardeningSuite(ground: () => Ground): void {
     assert.deepEqual([refused, attempts.length], [2, 1], 'what could not begin is no attempt')
   })
 
-  test('with the keys away a run is tried again, and what it answered is not forgotten', async () => {
-    const { seal } = ground()
-    let isAway = false
-    let effects = 0
-    const sealOf = () => (isAway ? Promise.reject(new ParleyError('state_unavailable')) : Promise.resolve(seal))
-    const executor: Executor = () => {
-      isAway = true
-      setTimeout(() => {
-        isAway = false
-      }, 100)
-      return ++effects
-    }
-    await using actions = ground().actions({ actions: plain, functions: { do: executor }, sealOf })
-    const run = await actions.dispatch(callOf(versionOf(plain), 'do_it'))
-    isAway = false
-    let end: unknown
-    while (end === undefined) end = await settledRun(actions, run).catch(() => undefined)
-    assert.equal(effects, 1)
-    assert.equal((await actions.get(person('ada'), run.id)).result, 1)
-  })
-
   test('while the database is away a message is held, and its deliveries are not used up', async () => {
     let refused = 0
     const isClaim = (text: string) => text.includes('WITH claimed')

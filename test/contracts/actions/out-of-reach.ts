@@ -199,4 +199,26 @@ export function outOfReachSuite(ground: () => Ground): void {
     })
     assert.deepEqual([told.status, told.output], ['succeeded', '"done"'])
   })
+
+  test('with the keys away a run is tried again, and what it answered is not forgotten', async () => {
+    const plain = { do_it: actionSpec('do') }
+    const { seal } = ground()
+    let isAway = false
+    let effects = 0
+    const sealOf = () => (isAway ? Promise.reject(new ParleyError('state_unavailable')) : Promise.resolve(seal))
+    const executor: Executor = () => {
+      isAway = true
+      setTimeout(() => {
+        isAway = false
+      }, 100)
+      return ++effects
+    }
+    await using actions = ground().actions({ actions: plain, functions: { do: executor }, sealOf })
+    const run = await actions.dispatch(callOf(versionOf(plain), 'do_it'))
+    isAway = false
+    let end: unknown
+    while (end === undefined) end = await settledRun(actions, run).catch(() => undefined)
+    assert.equal(effects, 1)
+    assert.equal((await actions.get(person('ada'), run.id)).result, 1)
+  })
 }
